@@ -1,0 +1,81 @@
+"""What a loss element is, and how it is split off what ``val_step`` returns.
+
+Pure functions: nothing is patched here and no state is kept. The convention is
+that of mmengine pull request 1503 (https://github.com/open-mmlab/mmengine/pull/1503),
+released with 0.10.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Optional, Tuple
+
+from mmengine.structures import BaseDataElement
+
+Losses = Mapping  # of loss name (str) -> value, as the model gave it
+
+_RIGHT_FORM = "BaseDataElement(loss={'loss_cls': tensor, ...})"
+
+
+def is_loss_element(item: Any) -> bool:
+    """Tell whether an item is a loss element.
+
+    Args:
+        item: Any object, usually the last item of a ``val_step`` result.
+
+    Returns:
+        bool: True if ``item`` is a ``BaseDataElement`` (or a subclass) whose
+        only data field is ``loss``. Metainfo fields do not matter.
+    """
+    return isinstance(item, BaseDataElement) and item.keys() == ["loss"]
+
+
+def split(result: Any) -> Tuple[Any, Optional[Losses]]:
+    """Split the loss element off what a model's ``val_step`` returned.
+
+    Args:
+        result: What ``val_step`` or ``test_step`` returned. Never changed.
+
+    Returns:
+        tuple: ``(result, losses)``. Where the last item of a list or tuple is
+        a loss element, ``result`` is a new sequence without it and ``losses``
+        the mapping of named losses. Anything else (dict, tensor, ``None``,
+        generator, empty list, an element with more fields) comes back as the
+        very same object with ``losses=None``.
+
+    Raises:
+        TypeError: If there is a loss element whose ``loss`` is no mapping.
+    """
+    if not isinstance(result, (list, tuple)) or not result:
+        return result, None
+    if not is_loss_element(result[-1]):
+        return result, None
+    losses = result[-1].loss
+    if not isinstance(losses, Mapping):
+        raise TypeError(
+            "the last item of the val_step result is a loss element whose `loss` "
+            f"is of type {type(losses).__name__}, but a dict of named losses is "
+            f"expected: append {_RIGHT_FORM}"
+        )
+    return result[:-1], losses
+
+
+def split_like_native(result: Any) -> Tuple[Any, Any]:
+    """Split as mmengine 0.10.5 to 0.10.7 do, errors included.
+
+    Args:
+        result: What ``val_step`` or ``test_step`` returned.
+
+    Returns:
+        tuple: ``(result, losses)`` as of :func:`split`, but ``losses`` is
+        handed on whatever its type.
+
+    Raises:
+        KeyError, TypeError, IndexError: Where ``result`` cannot be indexed
+            with ``-1`` (a dict, ``None``, a generator, an empty sequence),
+            as reported in https://github.com/open-mmlab/mmengine/issues/1603.
+    """
+    last = result[-1]
+    if not is_loss_element(last):
+        return result, None
+    return result[:-1], last.loss

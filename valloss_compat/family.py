@@ -1,0 +1,72 @@
+"""A class and all its subclasses, also those that are not made yet.
+
+A subclass that overrides a patched method without calling ``super()`` would
+escape a patch of the base class alone, so each class that has the method in
+its own namespace is patched, when it is found or when it is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List
+
+from valloss_compat.patching import Patch, Seam
+
+
+class Family:
+    """The patches of a class and its subclasses.
+
+    Args:
+        root (type): The class.
+        seams (dict): Attribute -> seam.
+        subclasses (bool): Whether to patch subclasses too.
+
+    Attributes:
+        patches (list[Patch]): Those of the root first.
+    """
+
+    def __init__(
+        self, root: type, seams: Dict[str, Seam], subclasses: bool = True
+    ) -> None:
+        self.root = root
+        self._seams = seams
+        self.patches: List[Patch] = []
+        self._watch = Patch(root, "__init_subclass__", self._made)
+        self._subclasses = subclasses
+        if subclasses:
+            self.patches.append(self._watch)
+
+    def apply(self) -> None:
+        """Patch the root and, if asked, each subclass that there is by now."""
+        for cls in _tree(self.root) if self._subclasses else [self.root]:
+            self._find(cls)
+        for patch in self.patches:
+            patch.apply()
+
+    def overriding(self) -> List[str]:
+        """Full names of the methods of subclasses that are patched."""
+        return [
+            patch.name for patch in self.patches if patch.target is not self.root
+        ]
+
+    def _find(self, cls: type) -> List[Patch]:
+        known = {(patch.target, patch.attribute) for patch in self.patches}
+        found = [
+            Patch(cls, attribute, seam)
+            for attribute, seam in self._seams.items()
+            if attribute in vars(cls) and (cls, attribute) not in known
+        ]
+        self.patches.extend(found)
+        return found
+
+    def _made(self, inherited: Callable[..., Any], cls: type, **kwargs: Any) -> None:
+        """``__init_subclass__``: a subclass was made."""
+        inherited(**kwargs)
+        for patch in self._find(cls):
+            patch.apply()
+
+
+def _tree(root: type) -> List[type]:
+    classes = [root]
+    for cls in classes:  # grows while it is walked
+        classes.extend(sub for sub in cls.__subclasses__() if sub not in classes)
+    return classes

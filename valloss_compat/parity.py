@@ -1,0 +1,92 @@
+"""What native mmengine 0.10.5 to 0.10.7 do with a loss element, bug for bug.
+
+Used in parity mode on releases that have nothing of their own. The losses
+belong to the loop, are kept in mmengine's own ``HistoryBuffer``, are of this
+rank alone, and are reported by the loops' own ``run`` alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Sequence
+
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.utils import is_list_of
+
+from valloss_compat.convention import split_like_native
+from valloss_compat.epoch import Iteration, Run
+from valloss_compat.recorder import Recorder
+
+
+class ParityRecorder(Recorder):
+    """Keeps the losses as native mmengine does."""
+
+    @contextmanager
+    def run(self, loop: Any, stage: str) -> Iterator[None]:
+        """The length of ``ValLoop.run`` or ``TestLoop.run`` itself."""
+        _history(loop, stage).clear()
+        self._state.runs.append(Run(loop, stage))
+        try:
+            yield
+        finally:
+            self._state.runs.pop()
+
+    def take(self, iteration: Iteration, result: Any) -> Any:
+        """A step returned inside ``run_iter``: take its loss element off."""
+        result, losses = split_like_native(result)
+        if losses is not None:
+            iteration.taken.append((result, losses))
+        return result
+
+    def end_iteration(self, iteration: Iteration, completed: bool) -> None:
+        """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
+        self._state.iterations.pop()
+        if completed and iteration.taken and not iteration.used:
+            _update(iteration, iteration.taken[-1][1])
+
+    def process(self, evaluator: Any, data_samples: Any) -> Any:
+        """An evaluator is given a step's result: record the losses of this one."""
+        iteration = self._innermost_iteration()
+        if iteration is not None and not iteration.used:
+            losses = iteration.losses_of(data_samples)
+            if losses is not None:
+                iteration.used = True
+                _update(iteration, losses)
+        return data_samples
+
+    def evaluate(self, evaluator: Any, metrics: Any) -> Any:
+        """The evaluator of the loop that runs has its metrics: add the losses."""
+        run = self._state.runs[-1] if self._state.runs else None
+        if run is None or run.reported or run.loop.evaluator is not evaluator:
+            return metrics
+        run.reported = True
+        history = _history(run.loop, run.stage)
+        if history:
+            means = {name: buffer.mean() for name, buffer in history.items()}
+            total = sum(mean for name, mean in means.items() if "loss" in name)
+            means[f"{run.stage}_loss"] = total
+            metrics.update(means)
+        return metrics
+
+
+def _history(loop: Any, stage: str) -> Dict[str, HistoryBuffer]:
+    history: Dict[str, HistoryBuffer] = vars(loop).setdefault(f"{stage}_loss", {})
+    return history
+
+
+def _update(iteration: Iteration, losses: Any) -> None:
+    history = _history(iteration.loop, iteration.stage)
+    for name, value in losses.items():
+        if name not in history:
+            history[name] = HistoryBuffer()
+        for scalar in _scalars(value):
+            history[name].update(scalar.item())
+
+
+def _scalars(value: Any) -> Sequence[torch.Tensor]:
+    """The tensors that native mmengine sees in a value; of other types, none."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    tensors: List[torch.Tensor] = value if is_list_of(value, torch.Tensor) else []
+    return tensors

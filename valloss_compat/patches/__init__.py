@@ -1,0 +1,1 @@
+"""The seams: one file for each place in mmengine that is patched."""

@@ -1,0 +1,34 @@
+"""Seams of native mmengine: the two helpers of its own in ``runner/loops.py``."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from valloss_compat.convention import split
+from valloss_compat.meter import LossMeters
+from valloss_compat.recorder import Recorder
+
+
+def update_losses(
+    recorder: Recorder, original: Callable[..., Any], outputs: Any, losses: Any
+) -> Any:
+    """Native ``run_iter`` takes the losses off: ours are off already.
+
+    The original indexes ``outputs`` whatever it is
+    (https://github.com/open-mmlab/mmengine/issues/1603), so it is asked only
+    where there is a loss element, for a loop that keeps its own account.
+    """
+    if isinstance(losses, LossMeters) or recorder.iterating:
+        return recorder.update_losses(outputs, losses), losses
+    if split(outputs)[1] is None:
+        return outputs, losses
+    return original(outputs, losses)
+
+
+def parse_losses(
+    recorder: Recorder, original: Callable[..., Any], losses: Any, stage: str
+) -> Any:
+    """Native ``run`` adds the losses to the metrics: ours are in them already."""
+    if isinstance(losses, LossMeters):
+        return recorder.parse_losses(losses, stage)
+    return original(losses, stage)

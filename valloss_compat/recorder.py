@@ -1,0 +1,205 @@
+"""Which losses belong to which epoch: the decisions behind the seams.
+
+The seams (``valloss_compat.patches``) only say what happens: a loop runs, a
+step returned, an evaluator processes, an evaluator evaluates. The recorder
+decides what that means. An epoch belongs to an evaluator: it opens when a
+loop's ``run`` starts or with the first batch after an ``evaluate``, and ends
+with ``evaluate``, so that a loop with a ``run`` of its own and several passes
+gets the losses of each pass.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Iterator, MutableMapping, Optional
+
+from mmengine.dist import all_gather_object, get_world_size
+
+from valloss_compat import meter
+from valloss_compat.convention import split
+from valloss_compat.epoch import Epoch, Iteration, Run, ThreadState
+from valloss_compat.identity import IdentityMap
+
+
+class Recorder:
+    """Keeps the losses as the contract of this package says."""
+
+    def __init__(self) -> None:
+        self._state = ThreadState()
+        self._epochs: IdentityMap[Epoch] = IdentityMap(Epoch)
+
+    # What the loops report.
+
+    @contextmanager
+    def run(self, loop: Any, stage: str) -> Iterator[None]:
+        """The length of a loop's ``run``; a nested ``super().run()`` is part of it."""
+        runs = self._state.runs
+        if runs and runs[-1].loop is loop:
+            yield
+            return
+        runs.append(Run(loop, stage))
+        try:
+            self._start_run(loop, stage)
+            yield
+        finally:
+            runs.pop()
+
+    def _start_run(self, loop: Any, stage: str) -> None:
+        evaluator = getattr(loop, "evaluator", None)
+        if evaluator is not None:
+            self._open(self._epochs[evaluator], evaluator, loop, stage)
+
+    def begin_iteration(self, loop: Any, stage: str) -> Optional[Iteration]:
+        """A loop's ``run_iter`` starts; None for a nested ``super().run_iter()``."""
+        iterations = self._state.iterations
+        if iterations and iterations[-1].loop is loop:
+            return None
+        iteration = Iteration(loop, stage)
+        iterations.append(iteration)
+        return iteration
+
+    def take(self, iteration: Iteration, result: Any) -> Any:
+        """A step returned inside ``run_iter``: take its loss element off."""
+        result, losses = split(result)
+        if losses is not None:
+            iteration.taken.append((result, losses))
+        return result
+
+    def end_iteration(self, iteration: Iteration, completed: bool) -> None:
+        """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
+        self._state.iterations.pop()
+        if completed and iteration.taken and not iteration.used:
+            # The loop gave its evaluator something made from the results.
+            evaluator = getattr(iteration.loop, "evaluator", None)
+            if evaluator is not None:
+                epoch = self._recording_epoch(evaluator, iteration)
+                for _, losses in iteration.taken:
+                    epoch.meters.record(losses, max(epoch.batch_idx - 1, 0))
+
+    # What the evaluators report.
+
+    @contextmanager
+    def inside(self, evaluator: Any) -> Iterator[bool]:
+        """The length of an evaluator's method; False for a nested ``super()`` call."""
+        evaluators = self._state.evaluators
+        outermost = not any(known is evaluator for known in evaluators)
+        evaluators.append(evaluator)
+        try:
+            yield outermost
+        finally:
+            evaluators.pop()
+
+    def process(self, evaluator: Any, data_samples: Any) -> Any:
+        """An evaluator is given a step's result: record the losses of this one.
+
+        A hook may call ``val_step`` too; only what is evaluated counts.
+
+        Args:
+            evaluator (Evaluator): The evaluator.
+            data_samples: What its ``process`` was given.
+
+        Returns:
+            ``data_samples`` without its loss element, if it has one.
+        """
+        iteration = self._innermost_iteration()
+        losses = None if iteration is None else iteration.losses_of(data_samples)
+        if losses is None:
+            data_samples, losses = split(data_samples)
+        elif iteration is not None:
+            iteration.used = True
+        epoch = self._recording_epoch(evaluator, iteration)
+        if losses is not None:
+            epoch.meters.record(losses, epoch.batch_idx)
+        epoch.batch_idx += 1
+        return data_samples
+
+    def evaluate(self, evaluator: Any, metrics: Any) -> Any:
+        """An evaluator has its metrics: add the losses and end the epoch.
+
+        Where there are several ranks, sums and counts are exchanged in one
+        collective. All ranks take part, also those without any loss.
+
+        Args:
+            evaluator (Evaluator): The evaluator.
+            metrics (dict): What its ``evaluate`` returned. Changed in place,
+                as native mmengine does.
+
+        Returns:
+            ``metrics``.
+        """
+        epoch = self._recording_epoch(evaluator, None)
+        epoch.ended = True
+        sums = epoch.meters.sums()
+        if get_world_size() > 1:
+            sums = meter.merge(all_gather_object(sums))
+            epoch.meters.load(sums)
+        if not sums:
+            return metrics
+        if not isinstance(metrics, MutableMapping):
+            epoch.warn_once(
+                "metrics",
+                f"the losses are not reported: {type(evaluator).__name__}.evaluate "
+                f"returned {type(metrics).__name__}, and a dict is needed to add "
+                f"{epoch.stage}_loss to",
+            )
+            return metrics
+        losses = meter.with_total(sums, epoch.stage)
+        epoch.warn_of_losses(sums, losses, metrics)
+        metrics.update(losses)
+        epoch.meters.reported = True
+        return metrics
+
+    # What the helpers of native mmengine report.
+
+    @property
+    def iterating(self) -> bool:
+        """Whether a loop's ``run_iter`` is under way."""
+        return bool(self._state.iterations)
+
+    def update_losses(self, outputs: Any, losses: Any) -> Any:
+        """Native ``run_iter`` hands over a step's result to have its losses taken.
+
+        The loss element is still there where the shadow on the model (see
+        :mod:`valloss_compat.patches.loops`) was replaced in this iteration.
+
+        Args:
+            outputs: What the step returned.
+            losses: The loop's ``val_loss`` or ``test_loss``.
+
+        Returns:
+            ``outputs`` without its loss element, if it has one.
+        """
+        iteration = self._innermost_iteration()
+        if iteration is None:
+            outputs, found = split(outputs)
+            losses.record(found or {})
+            return outputs
+        if iteration.losses_of(outputs) is None:
+            return self.take(iteration, outputs)
+        return outputs
+
+    def parse_losses(self, losses: meter.LossMeters, stage: str) -> Any:
+        """Native ``run`` asks for the means: nothing if they are reported already."""
+        return {} if losses.reported else meter.with_total(losses.sums(), stage)
+
+    # Epochs.
+
+    def _innermost_iteration(self) -> Optional[Iteration]:
+        return self._state.iterations[-1] if self._state.iterations else None
+
+    def _recording_epoch(self, evaluator: Any, iteration: Optional[Iteration]) -> Epoch:
+        epoch = self._epochs[evaluator]
+        run = self._state.runs[-1] if self._state.runs else None
+        if epoch.ended or epoch.run is not (run and run.token):
+            place = iteration or run
+            if place is None:
+                self._open(epoch, evaluator, None, "val")
+            else:
+                self._open(epoch, evaluator, place.loop, place.stage)
+        return epoch
+
+    def _open(self, epoch: Epoch, evaluator: Any, loop: Any, stage: str) -> None:
+        runs = self._state.runs
+        epoch.open(runs[-1].token if runs else None, stage)
+        if getattr(loop, "evaluator", None) is evaluator:
+            setattr(loop, f"{stage}_loss", epoch.meters)

@@ -1,0 +1,75 @@
+"""What is patched and what is not, to be read by people and by programs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Dict, List, NamedTuple, Optional
+
+
+class PatchStatus(NamedTuple):
+    """The state of one patch.
+
+    Attributes:
+        target (str): Full name of what is patched.
+        state (str): ``'applied'``, ``'not applied'`` or ``'quiet'`` (ours is
+            below somebody else's wrapper and only calls the original).
+        reason (str): Why, where it is not plain.
+    """
+
+    target: str
+    state: str
+    reason: str
+
+
+class Status(NamedTuple):
+    """What this package did to the mmengine of this process.
+
+    Attributes:
+        mode (str): ``'off'``, ``'default'`` or ``'parity'``.
+        plan (str): ``'add'``, ``'correct'``, ``'native'``, ``'unknown'`` or
+            ``'none'`` where nothing was applied yet.
+        reason (str): Why this plan.
+        mmengine (str, optional): Version of the imported mmengine.
+        torch (str, optional): Version of the imported torch.
+        patches (list[PatchStatus]): One entry a patch.
+        overriding (list[str]): Methods of subclasses that override a patched
+            one, and are patched themselves.
+    """
+
+    mode: str
+    plan: str
+    reason: str
+    mmengine: Optional[str]
+    torch: Optional[str]
+    patches: List[PatchStatus]
+    overriding: List[str]
+
+    @property
+    def active(self) -> bool:
+        """Whether at least one patch is applied."""
+        return any(patch.state == "applied" for patch in self.patches)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The same as plain dicts, lists and strings, for JSON."""
+        known = self._asdict()
+        known["patches"] = [dict(patch._asdict()) for patch in self.patches]
+        return dict(known)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"valloss_compat: mode {self.mode}, plan {self.plan}"
+            + (f" ({self.reason})" if self.reason else ""),
+            f"mmengine {self.mmengine or 'not imported'}, "
+            f"torch {self.torch or 'not imported'}",
+        ]
+        width = max([len(patch.target) for patch in self.patches], default=0)
+        for patch in self.patches:
+            line = f"  {patch.target:<{width}}  {patch.state}"
+            lines.append(line + (f": {patch.reason}" if patch.reason else ""))
+        return "\n".join(lines)
+
+
+def version_of(module: str) -> Optional[str]:
+    """Version of a module if it is imported, without importing it."""
+    version = getattr(sys.modules.get(module), "__version__", None)
+    return None if version is None else str(version)
