@@ -58,9 +58,9 @@ class Family:
         self.patches.extend(found)
         return found
 
-    def _made(self, inherited: Callable[..., Any], cls: type, **kwargs: Any) -> None:
+    def _made(self, original: Callable[..., Any], cls: type, **kwargs: Any) -> None:
         """``__init_subclass__``: a subclass was made."""
-        inherited(**kwargs)
+        original(cls, **kwargs)
         for patch in self._find(cls):
             patch.apply()
 

@@ -16,6 +16,10 @@ import torch
 from valloss_compat.device_sum import DeviceSum
 
 
+#: Type of the device whose tensors are read at once.
+_HOST = "cpu"
+
+
 class LossSum(NamedTuple):
     """What one rank knows of one named loss at the end of an epoch.
 
@@ -68,7 +72,7 @@ class LossMeter:
             batch_idx (int): Index of the batch in its epoch, for messages.
         """
         value = value.detach()
-        if value.device.type == "cpu":
+        if value.device.type == _HOST:
             scalar = value if value.numel() == 1 else value.double().mean()
             self.update(float(scalar.item()), 1, batch_idx)
             return

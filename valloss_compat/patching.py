@@ -154,16 +154,7 @@ def reaches(thing: Any, goal: Any) -> bool:
 
 
 def _wrap(original: Any, seam: Seam, target: Any, attribute: str) -> Any:
-    if original is _MISSING:
-        return _wrap_inherited_classmethod(seam, target, attribute)
-    if isinstance(target, types.ModuleType) or isinstance(original, types.FunctionType):
-        call: Callable[..., Any] = original
-    else:
-
-        def call(instance: Any, *args: Any, **kwargs: Any) -> Any:
-            # A descriptor of its own kind (a wrapt proxy, say) binds itself.
-            bound = original.__get__(instance, type(instance))
-            return bound(*args, **kwargs)
+    call = _callable(original, target, attribute)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         seam = mark.seam
@@ -171,27 +162,34 @@ def _wrap(original: Any, seam: Seam, target: Any, attribute: str) -> Any:
             return call(*args, **kwargs)
         return seam(call, *args, **kwargs)
 
-    functools.update_wrapper(wrapper, original)
+    if original is _MISSING:
+        wrapper.__name__ = attribute
+        wrapper.__qualname__ = f"{target.__qualname__}.{attribute}"
+    else:
+        functools.update_wrapper(wrapper, getattr(original, "__func__", original))
     mark = Mark(wrapper, original, seam)
     setattr(wrapper, MARK, mark)
+    if mark.inherited or isinstance(original, classmethod):
+        return classmethod(wrapper)
     return wrapper
 
 
-def _wrap_inherited_classmethod(seam: Seam, target: Any, attribute: str) -> Any:
-    """A classmethod of the target's own, in front of the one it inherits."""
-
-    def wrapper(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        inherited = getattr(super(target, cls), attribute)
-        seam = mark.seam
-        if seam is None:
-            return inherited(*args, **kwargs)
-        return seam(inherited, cls, *args, **kwargs)
-
-    wrapper.__name__ = attribute
-    wrapper.__qualname__ = f"{target.__qualname__}.{attribute}"
-    mark = Mark(wrapper, _MISSING, seam)
-    setattr(wrapper, MARK, mark)
-    return classmethod(wrapper)
+def _callable(original: Any, target: Any, attribute: str) -> Callable[..., Any]:
+    """The original as a function of all its arguments, instance or class first."""
+    if original is _MISSING:
+        # Only __init_subclass__, which every class inherits as a classmethod.
+        return lambda cls, *args, **kwargs: getattr(super(target, cls), attribute)(
+            *args, **kwargs
+        )
+    if isinstance(original, classmethod):
+        return lambda cls, *args, **kwargs: original.__get__(None, cls)(*args, **kwargs)
+    if isinstance(target, types.ModuleType) or isinstance(original, types.FunctionType):
+        function: Callable[..., Any] = original
+        return function
+    # A descriptor of its own kind (a wrapt proxy, say) binds itself.
+    return lambda instance, *args, **kwargs: original.__get__(instance, type(instance))(
+        *args, **kwargs
+    )
 
 
 def _name_of(thing: Any) -> str:

@@ -1,0 +1,29 @@
+"""What all tests share: the patched state they start from, fresh processes."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import pytest
+
+from tests.fresh import Nursery
+
+_nursery = Nursery()  # started first: it imports mmengine while pytest does
+
+import valloss_compat  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _default_mode() -> Iterator[None]:
+    """Each test starts and ends with the patches of the default mode applied."""
+    yield
+    if valloss_compat.status().mode != "default":
+        valloss_compat.revert()
+        valloss_compat.apply()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nursery() -> Iterator[Nursery]:
+    """Runs scripts in fresh processes that have mmengine imported."""
+    yield _nursery
+    _nursery.close()

@@ -1,0 +1,133 @@
+"""Fresh processes for import effects, without paying for torch each time.
+
+Importing mmengine costs seconds. :class:`Nursery` starts one interpreter that
+imports it, and never valloss_compat, and forks a child for each script: every
+script runs in a process of its own in which nothing was patched. Scripts that
+must see the import of mmengine itself run in a cold interpreter
+(:func:`run_cold`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from typing import Any, Dict, NamedTuple, Optional
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Result(NamedTuple):
+    """How a script ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        """What the last line of the output says; fails if the script failed."""
+        assert self.returncode == 0, self.stderr
+        return json.loads(self.stdout.splitlines()[-1])
+
+
+def _environment(env: Optional[Dict[str, str]]) -> Dict[str, str]:
+    merged = {k: v for k, v in os.environ.items() if k != "VALLOSS_COMPAT"}
+    merged.update(env or {})
+    merged["PYTHONPATH"] = os.pathsep.join([ROOT, *sys.path[1:]])
+    return merged
+
+
+def run_cold(code: str, env: Optional[Dict[str, str]] = None, cwd: str = ROOT) -> Result:
+    """Run a script in a new interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=_environment(env),
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+class Nursery:
+    """An interpreter that has mmengine imported and forks a child a script."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.fresh"],
+            env=_environment(None),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            universal_newlines=True,
+        )
+
+    def run(self, code: str, env: Optional[Dict[str, str]] = None) -> Result:
+        """Run a script in a child in which mmengine is imported and unpatched."""
+        assert self._server.stdin is not None and self._server.stdout is not None
+        request = json.dumps({"code": code, "env": env or {}})
+        self._server.stdin.write(request + "\n")
+        self._server.stdin.flush()
+        answer = self._server.stdout.readline()
+        assert answer, "the nursery died: does `import mmengine.runner` work?"
+        return Result(*json.loads(answer))
+
+    def close(self) -> None:
+        """End the server, as its input ends."""
+        assert self._server.stdin is not None and self._server.stdout is not None
+        self._server.stdin.close()
+        self._server.stdout.close()
+        self._server.wait()
+
+
+def _serve() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what an import prints is no answer
+    # What building a Runner imports in any case; so the children need not.
+    import matplotlib.pyplot
+    import mmengine.runner
+    import mmengine.visualization  # noqa: F401
+
+    assert "valloss_compat" not in sys.modules
+    for line in sys.stdin:
+        request = json.loads(line)
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in ("out", "err")]
+            child = os.fork()
+            if child == 0:
+                os._exit(_live(request, *paths))
+            status = os.waitpid(child, 0)[1]
+            texts = []
+            for path in paths:
+                with open(path, encoding="utf-8") as file:
+                    texts.append(file.read())
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+        answers.write(json.dumps([code, *texts]) + "\n")
+        answers.flush()
+
+
+def _live(request: Dict[str, Any], out: str, err: str) -> int:
+    for number, path in ((1, out), (2, err)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdin = open(os.devnull)  # the requests are not for the child
+    os.environ.update(request["env"])
+    try:
+        exec(compile(request["code"], "<script>", "exec"), {"__name__": "__main__"})
+        return 0
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,109 @@
+"""What counts as a loss element, and what is left alone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, namedtuple
+
+import pytest
+import torch
+from mmengine.structures import BaseDataElement, InstanceData
+
+from tests.tiny import element, sample
+from valloss_compat.convention import is_loss_element, split, split_like_native
+
+
+class Mine(BaseDataElement):
+    """A subclass."""
+
+
+@pytest.mark.parametrize("kind", [BaseDataElement, Mine, InstanceData])
+@pytest.mark.parametrize("container", [list, tuple])
+def test_a_last_element_with_loss_alone_is_taken_off(container, kind):
+    """From a list and from a tuple, also of a subclass; the rest stays in order."""
+    if kind is InstanceData:
+        # Its values have lengths; a dict of one loss has one.
+        last = kind(loss=[torch.ones(())])
+        with pytest.raises(TypeError, match=r"of type list, but a dict"):
+            split(container([sample(), last]))
+        return
+    first = sample()
+    losses = {"loss": torch.ones(())}
+    given = container([first, "labels", kind(loss=losses)])
+    result, found = split(given)
+    assert result == container([first, "labels"])
+    assert type(result) is container
+    assert found == losses
+    assert len(given) == 3
+
+
+def test_metainfo_does_not_matter():
+    """A loss element may carry metainfo."""
+    last = BaseDataElement(metainfo={"img_id": 3}, loss={})
+    assert is_loss_element(last)
+    assert split([last]) == ([], {})
+
+
+def test_a_namedtuple_becomes_a_tuple_without_the_element():
+    """As slicing has it, and so native mmengine."""
+    pair = namedtuple("pair", "scores element")(1, element(loss=torch.ones(())))
+    assert split(pair)[0] == (1,)
+
+
+def generator():
+    yield element(loss=torch.ones(()))
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"loss": 1.0},
+        OrderedDict(a=element(loss=1.0)),
+        torch.ones(3),
+        None,
+        generator(),
+        [],
+        (),
+        "text",
+        7,
+        element(loss=torch.ones(())),
+        [element(loss=torch.ones(())), sample()],
+        [sample(), BaseDataElement(loss={}, other=1)],
+        [sample(), BaseDataElement(metainfo={"loss": {}})],
+        [sample(), {"loss": torch.ones(())}],
+    ],
+    ids=lambda result: type(result).__name__,
+)
+def test_anything_else_is_the_very_same_object(result):
+    """No copy, no look inside: what is no loss element is left alone."""
+    same, losses = split(result)
+    assert same is result
+    assert losses is None
+
+
+def test_a_loss_that_is_no_mapping_shows_the_right_form():
+    """The error says what was got, what is expected and how to write it."""
+    with pytest.raises(TypeError) as error:
+        split([sample(), BaseDataElement(loss=torch.ones(()))])
+    assert str(error.value) == (
+        "the last item of the val_step result is a loss element whose `loss` is of "
+        "type Tensor, but a dict of named losses is expected: append "
+        "BaseDataElement(loss={'loss_cls': tensor, ...})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [({"a": 1}, KeyError), (None, TypeError), ([], IndexError), (generator(), TypeError)],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_native_raises_on_what_it_cannot_index(result, error):
+    """mmengine issue 1603, kept in parity mode."""
+    with pytest.raises(error):
+        split_like_native(result)
+
+
+def test_native_takes_any_loss_off():
+    """Whatever its type; what is no loss element it leaves alone as well."""
+    assert split_like_native([1, BaseDataElement(loss=2)]) == ([1], 2)
+    batch = torch.ones(3)
+    assert split_like_native(batch)[0] is batch

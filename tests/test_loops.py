@@ -1,0 +1,256 @@
+"""Loops, models and hooks: where losses go, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
+from mmengine.runner import TestLoop as MMTestLoop  # pytest collects Test* classes
+from mmengine.runner import ValLoop
+
+import valloss_compat
+from tests.tiny import Spy, element, make_runner, sample
+from valloss_compat.patches.loops import StepShadow
+
+
+def counting(index, inputs):
+    """The losses 1, 2, 3 ... one a batch."""
+    return [sample(), element(loss=torch.tensor(index + 1.0))]
+
+
+def with_loop(runner, loop_class, stage="val", **attributes):
+    """Give a runner a loop of the given class."""
+    loop = loop_class(
+        runner,
+        getattr(runner, f"_{stage}_dataloader"),
+        getattr(runner, f"_{stage}_evaluator"),
+    )
+    vars(loop).update(attributes)
+    setattr(runner, f"_{stage}_loop", loop)
+    return loop
+
+
+def test_hooks_and_metrics_see_clean_results(tmp_path):
+    """The loss element reaches neither; the losses reach after_val_epoch."""
+    spy = Spy()
+    runner = make_runner(tmp_path, counting, custom_hooks=[spy])
+    metrics = runner.val()
+    assert metrics == {"n/seen": 2.0, "loss": 1.5, "val_loss": 1.5}
+    assert spy.metrics == [metrics]
+    assert [len(outputs) for outputs in spy.outputs] == [1, 1]
+    assert [len(seen) for seen in runner.val_evaluator.metrics[0].samples] == [1, 1]
+
+
+def test_losses_of_an_epoch_stay_readable_until_the_next(tmp_path):
+    """loop.val_loss maps names to something with mean(); a new epoch is empty."""
+    at_start = []
+
+    class Look(Hook):
+        def before_val_iter(self, runner, batch_idx, data_batch=None):
+            at_start.append(dict(runner.val_loop.val_loss))
+
+    runner = make_runner(tmp_path, counting, length=1, custom_hooks=[Look()])
+    assert runner.val()["val_loss"] == 1.0
+    assert runner.val_loop.val_loss["loss"].mean() == 1.0
+    assert runner.val()["val_loss"] == 2.0
+    assert runner.val_loop.val_loss["loss"].mean() == 2.0
+    assert at_start == [{}, {}]
+    assert runner.test()["test_loss"] == 3.0
+    assert runner.test_loop.test_loss["loss"].mean() == 3.0
+
+
+def test_a_model_without_losses_is_reported_as_before(tmp_path):
+    """Nothing is added."""
+    assert make_runner(tmp_path, lambda *_: [sample()]).val() == {"n/seen": 2.0}
+
+
+class OwnRun(ValLoop):
+    """Two passes under their own prefixes, as mmdet's TeacherStudentValLoop."""
+
+    def run(self):
+        self.runner.call_hook("before_val_epoch")
+        metrics = {}
+        for prefix in ("teacher", "student"):
+            for index, batch in enumerate(self.dataloader):
+                self.run_iter(index, batch)
+            found = self.evaluator.evaluate(len(self.dataloader.dataset))
+            metrics.update({f"{prefix}/{key}": value for key, value in found.items()})
+        return metrics
+
+
+class OwnRunIter(ValLoop):
+    """Its own run_iter, which changes the results before they are evaluated."""
+
+    @torch.no_grad()
+    def run_iter(self, idx, data_batch):
+        outputs = self.runner.model.val_step(data_batch)
+        self.evaluator.process(data_samples=list(outputs), data_batch=data_batch)
+
+
+class SuperTwice(ValLoop):
+    """Calls super() from both methods."""
+
+    def run(self):
+        return super().run()
+
+    def run_iter(self, idx, data_batch):
+        super().run_iter(idx, data_batch)
+
+
+def test_each_pass_of_a_loop_has_its_own_loss(tmp_path):
+    """A run of its own with two passes: no pass sees the other's losses."""
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, OwnRun)
+    for first in (1.5, 5.5):
+        metrics = runner.val()
+        assert metrics["teacher/val_loss"] == first
+        assert metrics["student/val_loss"] == first + 2
+
+
+@pytest.mark.parametrize("loop_class", [OwnRunIter, SuperTwice])
+def test_loops_that_override_report_each_loss_once(tmp_path, loop_class):
+    """With and without super(); what is evaluated is clean."""
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, loop_class)
+    assert runner.val() == {"n/seen": 2.0, "loss": 1.5, "val_loss": 1.5}
+
+
+def test_a_loop_of_a_loop_counts_for_itself(tmp_path):
+    """A validation inside a test: each has its own losses."""
+    inner = make_runner(tmp_path, lambda *_: [element(loss=torch.tensor(70.0))])
+    found = []
+
+    class ValidateInside(Hook):
+        def before_test_iter(self, runner, batch_idx, data_batch=None):
+            found.append(inner.val()["val_loss"])
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[ValidateInside()])
+    assert runner.test()["test_loss"] == 1.5
+    assert found == [70.0, 70.0]
+
+
+def test_a_hook_may_call_val_step(tmp_path):
+    """Only what is evaluated counts, not what a hook asks the model for."""
+
+    class Ask(Hook):
+        def before_val_iter(self, runner, batch_idx, data_batch=None):
+            runner.model.val_step(data_batch)
+
+        def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            runner.model.val_step(data_batch)
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[Ask()])
+    assert runner.val()["val_loss"] == (2 + 5) / 2
+
+
+def test_an_epoch_that_raises_halfway_leaves_nothing(tmp_path):
+    """No shadow on the model, no losses for the next epoch."""
+
+    def respond(index, inputs):
+        if index == 1:
+            raise RuntimeError("halfway")
+        return counting(index, inputs)
+
+    runner = make_runner(tmp_path, respond)
+    with pytest.raises(RuntimeError, match="halfway"):
+        runner.val()
+    assert not {"val_step", "test_step"} & set(vars(runner.model))
+    assert runner.val()["val_loss"] == (3 + 4) / 2
+
+
+def test_run_iter_outside_of_an_epoch_does_not_leak(tmp_path):
+    """As mmpretrain's EMAHook calls it after the epoch."""
+    runner = make_runner(tmp_path, counting)
+    loop = with_loop(runner, ValLoop)
+    batch = next(iter(loop.dataloader))
+    runner.call_hook("before_val_epoch")
+    loop.run_iter(0, batch)
+    assert loop.val_loss["loss"].mean() == 1.0
+    assert loop.evaluator.evaluate(1)["val_loss"] == 1.0
+    loop.run_iter(0, batch)
+    assert runner.val()["val_loss"] == (3 + 4) / 2
+
+
+def test_what_a_hook_put_on_the_model_is_put_back(tmp_path):
+    """A wrapper on the instance is kept, and runs."""
+    runner = make_runner(tmp_path, counting)
+    called = []
+
+    def mine(data):
+        called.append(1)
+        return type(runner.model).val_step(runner.model, data)
+
+    vars(runner.model)["val_step"] = mine
+    assert runner.val()["val_loss"] == 1.5
+    assert vars(runner.model)["val_step"] is mine
+    assert called == [1, 1]
+
+
+def test_what_replaces_the_shadow_meanwhile_stays(tmp_path):
+    """A hook that wraps val_step inside run_iter keeps its wrapper; ours goes quiet."""
+
+    class Wrap(Hook):
+        def before_val_iter(self, runner, batch_idx, data_batch=None):
+            inner = runner.model.val_step
+            vars(runner.model)["val_step"] = lambda data: inner(data)
+
+        def before_test_iter(self, runner, batch_idx, data_batch=None):
+            model = runner.model
+            vars(model)["test_step"] = lambda data: type(model).test_step(model, data)
+
+    spy = Spy()
+    runner = make_runner(tmp_path, counting, custom_hooks=[Wrap(), spy])
+    assert runner.val()["val_loss"] == 1.5
+    assert vars(runner.model)["val_step"].__name__ == "<lambda>"
+    loss = runner.model.val_step(next(iter(runner.val_dataloader)))[-1].loss
+    assert loss == {"loss": torch.tensor(3.0)}
+    assert runner.test()["test_loss"] == (4 + 5) / 2
+
+
+def test_the_shadow_leaves_alone_what_has_no_step():
+    """No namespace, or no such method."""
+    for model in (None, object(), torch.nn.Identity()):
+        shadow = StepShadow(model, "val_step", lambda result: result)
+        shadow.remove()
+        assert not hasattr(model, "val_step")
+
+
+def test_results_that_never_reach_the_evaluator_still_count(tmp_path):
+    """A run_iter without evaluator.process, or without an evaluator."""
+
+    class NoProcess(ValLoop):
+        def run_iter(self, idx, data_batch):
+            self.runner.model.val_step(data_batch)
+
+    class NoEvaluator(MMTestLoop):
+        def run_iter(self, idx, data_batch):
+            self.runner.model.test_step(data_batch)
+
+        def run(self):
+            self.evaluator = None
+            for index, batch in enumerate(self.dataloader):
+                self.run_iter(index, batch)
+            return {}
+
+    runner = make_runner(tmp_path, counting, val_evaluator=Evaluator([]))
+    with_loop(runner, NoProcess)
+    assert runner.val()["val_loss"] == 1.5
+    with_loop(runner, NoEvaluator, "test")
+    assert runner.test() == {}
+    loop = runner.test_loop
+    loop.run()
+    assert loop.evaluator is None
+
+
+def test_after_revert_validation_is_as_released(tmp_path):
+    """Also with a loop that was used under the patch."""
+    native = "_update_losses" in vars(valloss_compat.dispatch.load())
+    runner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
+    assert runner.val()["val_loss"] == 1.0
+    valloss_compat.revert()
+    metrics = runner.val()
+    if native:
+        assert metrics == {"n/seen": 2.0, "loss": 1.0, "val_loss": 1.0}
+    else:
+        assert metrics == {"n/seen": 4.0}

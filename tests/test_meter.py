@@ -1,0 +1,213 @@
+"""Running means of named losses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from valloss_compat import device_sum
+from valloss_compat.meter import LossMeter, LossMeters, LossSum, merge, with_total
+
+
+def means_of(*batches):
+    meters = LossMeters()
+    for index, losses in enumerate(batches):
+        meters.record(losses, index)
+    return {name: meter.mean() for name, meter in meters.items()}
+
+
+@pytest.mark.parametrize(
+    ("value", "mean"),
+    [
+        (torch.tensor(2.5), 2.5),
+        (torch.tensor([2.5]), 2.5),
+        (torch.tensor([[2.5]], requires_grad=True), 2.5),
+        (torch.tensor(2.5, dtype=torch.float64), 2.5),
+        (torch.tensor(2.5, dtype=torch.float16), 2.5),
+        (torch.tensor(2.5, dtype=torch.bfloat16), 2.5),
+        (torch.tensor(3), 3.0),
+        (torch.tensor(True), 1.0),
+        (torch.tensor([1.0, 2.0, 6.0]), 3.0),
+        (torch.tensor([[1, 2], [3, 4]]), 2.5),
+        (torch.tensor([1.0, 2.0], requires_grad=True), 1.5),
+        ([torch.tensor(1.0), torch.tensor(4.0)], 2.5),
+        ((torch.tensor(1.0), torch.tensor([4.0, 6.0])), 3.0),
+        (2.5, 2.5),
+        (3, 3.0),
+        (np.float32(2.5), 2.5),
+        (np.float64(2.5), 2.5),
+        (np.int64(3), 3.0),
+    ],
+)
+def test_every_value_of_the_contract_is_read(value, mean):
+    """One update a scalar, the mean of a tensor, one update an item of a list."""
+    assert means_of({"loss": value}) == {"loss": mean}
+
+
+def test_items_of_a_list_are_updates_of_their_own():
+    """Three updates in all: the mean over scalars, not over batches."""
+    two = [torch.tensor(1.0), torch.tensor(2.0)]
+    assert means_of({"loss": two}, {"loss": torch.tensor(6.0)}) == {"loss": 3.0}
+
+
+def test_a_loss_counts_on_the_iterations_that_have_it():
+    """The mean is over those seen."""
+    assert means_of({"a": 1.0}, {}, {"a": 3.0, "b": 5.0}) == {"a": 2.0, "b": 5.0}
+
+
+class Odd:
+    """No loss."""
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("0.5", "value of type str"),
+        (None, "value of type NoneType"),
+        (Odd(), "value of type Odd"),
+        ({"nested": 1.0}, "value of type dict"),
+        (np.ones(3), "value of type ndarray"),
+        (1j, "value of type complex"),
+        (torch.ones((), dtype=torch.complex64), "value of type Tensor of torch.comp"),
+        ([torch.ones(()), 2.0], "value item of type float"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(value, said):
+    """The error names the loss, the type and the way out."""
+    with pytest.raises(TypeError) as error:
+        means_of({"loss_cls": value})
+    assert str(error.value).startswith(f"loss 'loss_cls' has a {said}")
+    assert str(error.value).endswith(
+        "but a real tensor, a number, or a list or tuple of tensors is expected: "
+        "convert it with torch.as_tensor() before it goes into the loss element"
+    )
+
+
+def test_a_name_that_is_no_string_is_refused():
+    """As for a total by name none can be made."""
+    with pytest.raises(TypeError, match=r"named 3 of type int, but .* a str"):
+        means_of({3: 1.0})
+
+
+def test_the_total_is_the_sum_of_what_is_named_loss():
+    """Names without 'loss' are reported, not summed."""
+    sums = {
+        "loss_cls": LossSum(6.0, 3, None),
+        "acc": LossSum(9.0, 1, None),
+        "aux.loss": LossSum(1.0, 2, None),
+    }
+    assert list(with_total(sums, "test").items()) == [
+        ("loss_cls", 2.0),
+        ("acc", 9.0),
+        ("aux.loss", 0.5),
+        ("test_loss", 2.5),
+    ]
+
+
+def test_there_is_no_total_of_nothing():
+    """Where no name contains 'loss'."""
+    assert with_total({"acc": LossSum(1.0, 1, None)}, "val") == {"acc": 1.0}
+
+
+def test_nan_and_inf_stay_in_the_mean():
+    """And the index of the first NaN is known."""
+    meters = LossMeters()
+    for index, value in enumerate([1.0, math.nan, math.nan]):
+        meters.record({"loss": torch.tensor(value)}, index)
+    assert math.isnan(meters["loss"].mean())
+    assert meters.sums()["loss"].nan_at == 1
+    assert means_of({"loss": math.inf}, {"loss": 1.0}) == {"loss": math.inf}
+
+
+def test_a_meter_that_saw_nothing_is_nan_and_not_reported():
+    """An empty list as value makes no update."""
+    meters = LossMeters()
+    meters.record({"loss": [], "loss_b": 1.0})
+    assert math.isnan(meters["loss"].mean())
+    assert list(meters.sums()) == ["loss_b"]
+
+
+def test_clear_forgets_the_losses_and_that_they_were_reported():
+    """At the start of an epoch."""
+    meters = LossMeters()
+    meters.record({"loss": 1.0})
+    meters.reported = True
+    meters.clear()
+    assert not meters
+    assert not meters.reported
+
+
+def test_ranks_add_up_in_the_order_of_names_first_seen():
+    """Also where ranks know other names, or none."""
+    merged = merge(
+        [
+            {"a": LossSum(1.0, 1, None)},
+            {},
+            {"b": LossSum(2.0, 1, 7), "a": LossSum(5.0, 2, None)},
+            {"b": LossSum(2.0, 1, 3)},
+        ]
+    )
+    assert list(merged.items()) == [
+        ("a", LossSum(6.0, 3, None)),
+        ("b", LossSum(4.0, 2, 3)),
+    ]
+    meters = LossMeters()
+    meters.record({"gone": 1.0})
+    meters.load(merged)
+    assert {name: meter.mean() for name, meter in meters.items()} == {"a": 2.0, "b": 2.0}
+
+
+@pytest.fixture
+def on_a_device(monkeypatch):
+    """Make the CPU pass for an accelerator."""
+    monkeypatch.setattr("valloss_compat.meter._HOST", "none")
+
+
+def test_on_a_device_the_sum_waits_for_the_end(on_a_device):
+    """The same mean as on the host, with nothing read from the device before."""
+    meter = LossMeter()
+    values = [torch.rand((), generator=torch.manual_seed(7)) for _ in range(100)]
+    with torch.autograd.profiler.profile() as profile:
+        for index, value in enumerate(values):
+            meter.update_tensor(value, index)
+    names = {event.name for event in profile.function_events}
+    assert names
+    assert not {name for name in names if "_local_scalar_dense" in name}
+    assert meter.mean() == pytest.approx(math.fsum(map(float, values)) / 100, abs=1e-12)
+
+
+def test_on_a_device_the_first_nan_is_known(on_a_device):
+    """Two devices or one, whatever came first."""
+    meter = LossMeter()
+    meter.update(math.nan, 1, 9)
+    for index, value in enumerate([1.0, math.nan, math.nan]):
+        meter.update_tensor(torch.tensor([value, 1.0]), index)
+    assert meter.sum().nan_at == 1
+    assert meter.sum().count == 4
+
+
+def test_a_device_without_float64_keeps_double_precision_nearly(
+    on_a_device, monkeypatch
+):
+    """Ten thousand small losses after a large one are not lost."""
+    monkeypatch.setattr(device_sum, "_WITHOUT_FLOAT64", ("cpu",))
+    small, large = torch.tensor(1e-4), torch.tensor(1e5)
+    meter, naive = LossMeter(), torch.tensor(1e5)
+    meter.update_tensor(large)
+    for _ in range(10000):
+        meter.update_tensor(small)
+        naive += small
+    exact = (1e5 + 10000 * float(small)) / 10001
+    assert meter.mean() == pytest.approx(exact, rel=1e-9)
+    assert float(naive) / 10001 != pytest.approx(exact, rel=1e-6)
+
+
+def test_an_infinite_sum_on_a_device_stays_infinite(on_a_device):
+    """Not NaN, as the bookkeeping of what rounding lost could make it."""
+    meter = LossMeter()
+    meter.update_tensor(torch.tensor(math.inf))
+    meter.update_tensor(torch.tensor(1.0))
+    assert meter.mean() == math.inf

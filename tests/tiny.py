@@ -1,0 +1,152 @@
+"""The smallest real things to validate with: a model, a dataset, a Runner.
+
+Imports mmengine, never valloss_compat: scripts for the unpatched control use
+it too.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Callable, Dict, List, Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmengine.runner import runner as runner_module
+from mmengine.structures import BaseDataElement
+from torch.utils.data import DataLoader, Dataset
+
+
+def element(**losses: Any) -> BaseDataElement:
+    """A loss element with the given named losses."""
+    return BaseDataElement(loss=losses)
+
+
+def sample(value: float = 0.0) -> BaseDataElement:
+    """A prediction."""
+    return BaseDataElement(pred=torch.tensor(value))
+
+
+class Digits(Dataset):  # type: ignore[type-arg]
+    """A dataset of ``length`` samples: the numbers 0, 1, 2 ..."""
+
+    metainfo: Dict[str, Any] = {}
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        if index >= self.length:
+            raise IndexError(index)
+        return {"inputs": torch.tensor([float(index)]), "data_samples": index}
+
+
+class Model(BaseModel):
+    """Returns what it is told to, from ``val_step`` and ``test_step``.
+
+    Args:
+        respond (Callable): ``respond(index, inputs)`` gives the result of the
+            index-th call.
+    """
+
+    def __init__(self, respond: Callable[[int, Any], Any]) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.respond = respond
+        self.calls = 0
+
+    def forward(
+        self, inputs: Any, data_samples: Any = None, mode: str = "tensor"
+    ) -> Any:
+        if mode == "loss":
+            return {"loss": self.weight * torch.stack(list(inputs)).mean()}
+        self.calls += 1
+        return self.respond(self.calls - 1, inputs)
+
+
+class Seen(BaseMetric):
+    """Records what it is given and reports how much that was, as ``n/seen``."""
+
+    default_prefix = "n"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.samples: List[Any] = []
+
+    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+        self.samples.append(list(data_samples))
+        self.results.append(len(self.samples[-1]))
+
+    def compute_metrics(self, results: List[int]) -> Dict[str, float]:
+        return {"seen": float(sum(results))}
+
+
+class Spy(Hook):
+    """Records the outputs and metrics that hooks get."""
+
+    def __init__(self) -> None:
+        self.outputs: List[Any] = []
+        self.metrics: List[Dict[str, float]] = []
+
+    def after_val_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        self.outputs.append(kwargs["outputs"])
+
+    def after_test_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        self.outputs.append(kwargs["outputs"])
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        self.metrics.append(dict(metrics))
+
+    def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
+        self.metrics.append(dict(metrics))
+
+
+def loader(length: int, batch_size: int = 1) -> Any:
+    """A DataLoader whose batches are ``{'inputs': [...], 'data_samples': [...]}``."""
+
+    def collate(items: Sequence[Dict[str, Any]]) -> Dict[str, List[Any]]:
+        return {key: [item[key] for item in items] for key in items[0]}
+
+    return DataLoader(Digits(length), batch_size=batch_size, collate_fn=collate)
+
+
+def make_runner(
+    work_dir: Any,
+    respond: Callable[[int, Any], Any],
+    length: int = 2,
+    batch_size: int = 1,
+    **options: Any,
+) -> Runner:
+    """A real Runner that can validate and test.
+
+    Args:
+        work_dir: A directory for its logs.
+        respond (Callable): As for :class:`Model`.
+        length (int): Number of samples. Defaults to 2.
+        batch_size (int): Defaults to 1.
+        **options: Replace or add arguments of the Runner; ``metric`` is the
+            metric of both evaluators.
+    """
+    metric = options.pop("metric", None)
+    arguments: Dict[str, Any] = {
+        "model": Model(respond),
+        "work_dir": str(work_dir),
+        "val_dataloader": loader(length, batch_size),
+        "val_evaluator": [metric or Seen()],
+        "val_cfg": {},
+        "test_dataloader": loader(length, batch_size),
+        "test_evaluator": [metric or Seen()],
+        "test_cfg": {},
+        "experiment_name": uuid.uuid4().hex,
+        "log_level": "ERROR",
+        "default_scope": "mmengine",
+    }
+    arguments.update(options)
+    # collect_env() starts compilers to ask for their versions: slow, of no use here.
+    runner_module.collect_env = dict
+    return Runner(**arguments)
