@@ -172,6 +172,7 @@ def plan(mode: str) -> Plan:
     # Not at the top: these import mmengine, which may be missing.
     from valloss_compat.parity import ParityRecorder
     from valloss_compat.patches import evaluator as evaluators
+    from valloss_compat.patches import log_processor as log_seam
     from valloss_compat.patches import loops as loop_seams
     from valloss_compat.patches import native
     from valloss_compat.recorder import Recorder
@@ -183,11 +184,16 @@ def plan(mode: str) -> Plan:
     evaluate = partial(evaluators.evaluate, recorder)
     # Native mmengine has no idea of loops with a run of their own.
     whole = mode == "default"
+    log_processor = importlib.import_module("mmengine.runner.log_processor")
+    get_log = partial(log_seam.get_log_after_epoch, recorder)
     parts: List[Union[Patch, Family]] = [
         Family(loops.ValLoop, {"run": run, "run_iter": run_iter}, subclasses=whole),
         Family(loops.TestLoop, {"run": run, "run_iter": run_iter}, subclasses=whole),
         Family(evaluator, {"process": process, "evaluate": evaluate}),
     ]
+    if whole:
+        seams = {"get_log_after_epoch": get_log}
+        parts.append(Family(log_processor.LogProcessor, seams))
     if not shape.native:
         return Plan("add", "this mmengine lacks the convention", parts)
     parts += [

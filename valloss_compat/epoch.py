@@ -65,6 +65,7 @@ class Epoch:
         batch_idx (int): Index of the next batch.
         run (object, optional): Token of the run to which the epoch belongs.
         ended (bool): Whether ``evaluate`` was called since the last batch.
+        names (set[str]): What was reported, in this or an earlier epoch.
     """
 
     def __init__(self) -> None:
@@ -73,6 +74,7 @@ class Epoch:
         self.batch_idx = 0
         self.run: Optional[object] = None
         self.ended = True
+        self.names: Set[str] = set()
         self._warned: Set[str] = set()
 
     def open(self, run: Optional[object], stage: str) -> None:

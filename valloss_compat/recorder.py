@@ -11,7 +11,7 @@ gets the losses of each pass.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Iterator, MutableMapping, Optional
+from typing import Any, Iterator, MutableMapping, Optional, Set
 
 from mmengine.dist import all_gather_object, get_world_size
 
@@ -147,7 +147,12 @@ class Recorder:
         epoch.warn_of_losses(sums, losses, metrics)
         metrics.update(losses)
         epoch.meters.reported = True
+        epoch.names.update(losses)
         return metrics
+
+    def reported(self, evaluator: Any) -> Set[str]:
+        """Names of all losses that an evaluator ever reported, totals included."""
+        return set() if evaluator is None else set(self._epochs[evaluator].names)
 
     # What the helpers of native mmengine report.
 

@@ -1,0 +1,146 @@
+"""What the terminal, scalars.json and the visualizer's backends show."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import LogProcessor
+
+import valloss_compat
+from tests.tiny import element, loader, make_runner, sample
+from valloss_compat.patches.log_processor import get_log_after_epoch
+
+
+def train(tmp_path, **options):
+    """Train four epochs with the validation losses 10, 20, 30, 40."""
+
+    def respond(index, inputs):
+        losses = {"loss": 10.0 * (index + 1), "teacher_loss": 0.5, "acc": 0.25}
+        return [sample(), element(**{k: torch.tensor(v) for k, v in losses.items()})]
+
+    runner = make_runner(
+        tmp_path,
+        respond,
+        length=1,
+        train_dataloader=loader(2),
+        train_cfg={"by_epoch": True, "max_epochs": 4},
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
+        default_hooks={"logger": {"type": "LoggerHook", "interval": 1}},
+        **options,
+    )
+    runner.train()
+    return runner
+
+
+def scalars(tmp_path):
+    """What scalars.json says, as one dict a line."""
+    (path,) = tmp_path.rglob("scalars.json")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_scalars_json_has_the_loss_of_each_epoch(tmp_path):
+    """10, 20, 30, 40 stay that; native logs 10, 15, 20, 25."""
+    train(tmp_path)
+    lines = [line for line in scalars(tmp_path) if "val_loss" in line]
+    assert [line["val_loss"] for line in lines] == [10.5, 20.5, 30.5, 40.5]
+    assert [line["val/loss"] for line in lines] == [10.0, 20.0, 30.0, 40.0]
+    assert {line["val/acc"] for line in lines} == {0.25}
+
+
+def test_named_losses_are_never_under_the_tag_of_a_training_loss(tmp_path):
+    """The tag 'loss' is the training's alone."""
+    train(tmp_path)
+    lines = scalars(tmp_path)
+    assert not [line for line in lines if "val_loss" in line and "loss" in line]
+    assert len([line for line in lines if "loss" in line]) == 8
+
+
+def test_the_terminal_shows_the_same(tmp_path):
+    """The line of the epoch, as mmengine's logger gets it."""
+    lines = []
+
+    class Listen(Hook):
+        def before_train(self, runner):
+            handler = logging.Handler()
+            handler.emit = lambda record: lines.append(record.getMessage())
+            runner.logger.addHandler(handler)
+
+    train(tmp_path, log_level="INFO", custom_hooks=[Listen()])
+    last = [line for line in lines if line.startswith("Epoch(val)")][-1]
+    assert "val/loss: 40.0000" in last
+    assert "val_loss: 40.5000" in last
+    assert "  loss: " not in last
+
+
+def test_tensorboard_shows_the_same(tmp_path):
+    """A real event file, read back."""
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="the cells with the extra `test-logs` have tensorboard",
+    )
+    train(
+        tmp_path,
+        visualizer={
+            "type": "Visualizer",
+            "vis_backends": [{"type": "TensorboardVisBackend"}],
+        },
+    )
+    (path,) = tmp_path.rglob("events.out*")
+    events = reader.EventAccumulator(str(path.parent)).Reload()
+    values = [event.value for event in events.Scalars("val_loss")]
+    assert values == [10.5, 20.5, 30.5, 40.5]
+    assert len(events.Scalars("val/loss")) == 4
+    assert len(events.Scalars("loss")) == 8
+
+
+def test_with_hierarchy_the_tags_stay_as_they_are(tmp_path):
+    """mmengine keeps val/ itself then."""
+    options = {"log_with_hierarchy": True}
+    if "log_with_hierarchy" not in LogProcessor.__init__.__code__.co_varnames:
+        pytest.skip("this mmengine has no log_with_hierarchy (it came with 0.7)")
+    train(tmp_path, log_processor=options)
+    lines = [line for line in scalars(tmp_path) if "val/val_loss" in line]
+    assert [line["val/val_loss"] for line in lines] == [10.5, 20.5, 30.5, 40.5]
+    assert [line["val/loss"] for line in lines] == [10.0, 20.0, 30.0, 40.0]
+
+
+def test_the_message_hub_is_not_changed(tmp_path):
+    """Who reads it finds mmengine's keys, and its histories whole."""
+    hub = train(tmp_path).message_hub
+    assert hub.get_scalar("val/loss").mean() == 25.0
+    assert "val/val/loss" not in hub.log_scalars
+
+
+def test_without_losses_the_log_is_mmengines_own(tmp_path):
+    """The original gets the very runner."""
+
+    class Loop:
+        evaluator = None
+
+    class Runner:
+        val_loop = test_loop = Loop()
+
+    class NoLosses:
+        def reported(self, evaluator):
+            return set()
+
+    def original(*args):
+        return args
+
+    runner = Runner()
+    for mode in ("val", "test"):
+        args = get_log_after_epoch(NoLosses(), original, "processor", runner, 3, mode)
+        assert args == ("processor", runner, 3, mode)
+
+
+def test_parity_logs_as_mmengine_does(tmp_path):
+    """The mean over the past validations, under the bare name."""
+    valloss_compat.revert()
+    valloss_compat.apply(mode="parity")
+    train(tmp_path)
+    lines = [line for line in scalars(tmp_path) if "val_loss" in line]
+    assert [line["loss"] for line in lines] == [10.0, 15.0, 20.0, 25.0]
