@@ -40,15 +40,16 @@ def _environment(env: Optional[Dict[str, str]]) -> Dict[str, str]:
     return merged
 
 
-def run_cold(code: str, env: Optional[Dict[str, str]] = None, cwd: str = ROOT) -> Result:
+def run_cold(
+    code: str, env: Optional[Dict[str, str]] = None, cwd: str = ROOT
+) -> Result:
     """Run a script in a new interpreter."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=_environment(env),
         cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
     )
     return Result(done.returncode, done.stdout, done.stderr)
 
@@ -69,7 +70,8 @@ class Nursery:
 
     def run(self, code: str, env: Optional[Dict[str, str]] = None) -> Result:
         """Run a script in a child in which mmengine is imported and unpatched."""
-        assert self._server.stdin is not None and self._server.stdout is not None
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
         request = json.dumps({"code": code, "env": env or {}})
         self._server.stdin.write(request + "\n")
         self._server.stdin.flush()
@@ -79,7 +81,8 @@ class Nursery:
 
     def close(self) -> None:
         """End the server, as its input ends."""
-        assert self._server.stdin is not None and self._server.stdout is not None
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
         self._server.stdin.close()
         self._server.stdout.close()
         self._server.wait()
@@ -89,7 +92,6 @@ def _serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an import prints is no answer
     # What building a Runner imports in any case; so the children need not.
-    import matplotlib.pyplot
     import mmengine.runner
     import mmengine.visualization  # noqa: F401
 
@@ -116,7 +118,7 @@ def _live(request: Dict[str, Any], out: str, err: str) -> int:
         file = os.open(path, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, number)
         os.close(file)
-    sys.stdin = open(os.devnull)  # the requests are not for the child
+    sys.stdin.close()  # the requests are not for the child
     os.environ.update(request["env"])
     try:
         exec(compile(request["code"], "<script>", "exec"), {"__name__": "__main__"})

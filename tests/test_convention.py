@@ -93,11 +93,16 @@ def test_a_loss_that_is_no_mapping_shows_the_right_form():
 
 @pytest.mark.parametrize(
     ("result", "error"),
-    [({"a": 1}, KeyError), (None, TypeError), ([], IndexError), (generator(), TypeError)],
+    [
+        ({"a": 1}, KeyError),
+        (None, TypeError),
+        ([], IndexError),
+        (generator(), TypeError),
+    ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
 def test_native_raises_on_what_it_cannot_index(result, error):
-    """mmengine issue 1603, kept in parity mode."""
+    """Mmengine issue 1603, kept in parity mode."""
     with pytest.raises(error):
         split_like_native(result)
 

@@ -6,7 +6,6 @@ import logging
 import math
 
 import pytest
-import torch
 from mmengine.evaluator import Evaluator
 
 from tests.test_loops import counting
@@ -64,14 +63,12 @@ class SuperBoth(Evaluator):
 )
 def test_evaluators_that_override_report_the_loss(tmp_path, evaluator_class, seen):
     """With and without super()."""
-    runner = make_runner(
-        tmp_path, counting, val_evaluator=evaluator_class([Seen()])
-    )
+    runner = make_runner(tmp_path, counting, val_evaluator=evaluator_class([Seen()]))
     assert runner.val() == {seen: 2.0, "loss": 1.5, "val_loss": 1.5}
 
 
 def test_a_loop_outside_the_family_is_served_by_its_evaluator(tmp_path):
-    """process alone takes the loss element off, by position or by name."""
+    """Process alone takes the loss element off, by position or by name."""
     runner = make_runner(tmp_path, counting)
     evaluator = runner.build_evaluator(runner._val_evaluator)
     evaluator.process([sample(), element(loss=1.0)])
@@ -100,7 +97,9 @@ def test_only_the_last_loss_element_is_taken(tmp_path):
 
 def test_a_loss_named_like_a_metric_wins_with_one_warning(tmp_path, logged):
     """One warning that names it, not one an epoch."""
-    runner = make_runner(tmp_path, lambda *_: [sample(), element(**{"n/seen": 9.0, "loss": 1.0})])
+    runner = make_runner(
+        tmp_path, lambda *_: [sample(), element(**{"n/seen": 9.0, "loss": 1.0})]
+    )
     assert runner.val() == {"n/seen": 9.0, "loss": 1.0, "val_loss": 1.0}
     runner.val()
     assert logged == [
@@ -129,10 +128,14 @@ def test_nan_is_kept_and_named_once_an_epoch(tmp_path, logged):
     runner = make_runner(tmp_path, respond, length=3)
     for _ in range(2):
         assert math.isnan(runner.val()["val_loss"])
-    assert logged == [
-        "valloss_compat: the loss 'loss' is NaN in this epoch, first in the batch "
-        "with index 1"
-    ] * 2
+    assert (
+        logged
+        == [
+            "valloss_compat: the loss 'loss' is NaN in this epoch, first in the batch "
+            "with index 1"
+        ]
+        * 2
+    )
 
 
 def test_metrics_that_are_no_dict_are_left_alone(tmp_path, logged):

@@ -164,7 +164,9 @@ def test_import_order(order: str, nursery: Nursery) -> None:
 
 def test_missing_mmengine_says_what_to_install() -> None:
     """Where there is no mmengine the import fails with the remedy."""
-    result = run_cold("import sys\nsys.modules['mmengine'] = None\nimport valloss_compat")
+    result = run_cold(
+        "import sys\nsys.modules['mmengine'] = None\nimport valloss_compat"
+    )
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == (
         "valloss_compat.errors.UnusableMMEngineError: valloss_compat patches "
@@ -188,7 +190,7 @@ def test_missing_mmengine_says_what_to_install() -> None:
     ],
 )
 def test_unusable_mmengine_says_why(
-    content: str, said: str, tmp_path: "os.PathLike[str]"
+    content: str, said: str, tmp_path: os.PathLike[str]
 ) -> None:
     """A package named mmengine that does not import: the cause and the remedy."""
     package = os.path.join(str(tmp_path), "mmengine")

@@ -98,7 +98,7 @@ def test_tensorboard_shows_the_same(tmp_path):
 
 
 def test_with_hierarchy_the_tags_stay_as_they_are(tmp_path):
-    """mmengine keeps val/ itself then."""
+    """Mmengine keeps val/ itself then."""
     options = {"log_with_hierarchy": True}
     if "log_with_hierarchy" not in LogProcessor.__init__.__code__.co_varnames:
         pytest.skip("this mmengine has no log_with_hierarchy (it came with 0.7)")

@@ -157,7 +157,10 @@ def test_ranks_add_up_in_the_order_of_names_first_seen():
     meters = LossMeters()
     meters.record({"gone": 1.0})
     meters.load(merged)
-    assert {name: meter.mean() for name, meter in meters.items()} == {"a": 2.0, "b": 2.0}
+    assert {name: meter.mean() for name, meter in meters.items()} == {
+        "a": 2.0,
+        "b": 2.0,
+    }
 
 
 @pytest.fixture
@@ -186,7 +189,7 @@ def test_on_a_device_the_first_nan_is_known(on_a_device):
     for index, value in enumerate([1.0, math.nan, math.nan]):
         meter.update_tensor(torch.tensor([value, 1.0]), index)
     assert meter.sum().nan_at == 1
-    assert meter.sum().count == 4
+    assert meter.sum().updates == 4
 
 
 def test_a_device_without_float64_keeps_double_precision_nearly(

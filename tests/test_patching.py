@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
+from typing import ClassVar
 
 import pytest
 
@@ -176,7 +177,7 @@ def test_subclasses_made_later_are_patched_while_the_patch_is_on():
     """By __init_subclass__, which passes on its keywords; it sleeps when reverted."""
 
     class Base:
-        made = []
+        made: ClassVar[list] = []
 
         def __init_subclass__(cls, **kwargs):
             super().__init_subclass__()
@@ -197,7 +198,9 @@ def test_subclasses_made_later_are_patched_while_the_patch_is_on():
 
     assert (Child().greet(), Silent().greet()) == ("HI", "HI")
     assert Base.made == [("Child", {"tag": 1}), ("Silent", {})]
-    assert [name.split(".")[-2:] for name in family.overriding()] == [["Child", "greet"]]
+    assert [name.split(".")[-2:] for name in family.overriding()] == [
+        ["Child", "greet"]
+    ]
     for patch in family.patches:
         patch.revert()
     assert Child().greet() == "hi"

@@ -7,7 +7,7 @@ it too.
 from __future__ import annotations
 
 import uuid
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, ClassVar, Dict, List, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -29,10 +29,10 @@ def sample(value: float = 0.0) -> BaseDataElement:
     return BaseDataElement(pred=torch.tensor(value))
 
 
-class Digits(Dataset):  # type: ignore[type-arg]
+class Digits(Dataset):
     """A dataset of ``length`` samples: the numbers 0, 1, 2 ..."""
 
-    metainfo: Dict[str, Any] = {}
+    metainfo: ClassVar[Dict[str, Any]] = {}
 
     def __init__(self, length: int) -> None:
         self.length = length

@@ -7,12 +7,14 @@ released with 0.10.5.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from typing import Any, Optional, Tuple
 
 from mmengine.structures import BaseDataElement
 
-Losses = Mapping  # of loss name (str) -> value, as the model gave it
+#: Loss name (str) -> value, as the model gave it.
+Losses = typing.Mapping[Any, Any]
 
 _RIGHT_FORM = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 

@@ -143,7 +143,7 @@ def shape_of(loops: ModuleType, evaluator: Any) -> Shape:
         if code is None or code.co_filename != loops.__file__ or calls is None:
             continue
         if calls not in code.co_names:
-            where = f"{owner.__qualname__}.{attribute}"  # type: ignore[union-attr]
+            where = f"{owner.__qualname__}.{attribute}"
             return Shape(bool(helpers), f"{where} no longer calls {calls}")
     if len(helpers) == 1:
         return Shape(True, f"there is {helpers[0]} without its twin")
@@ -192,8 +192,8 @@ def plan(mode: str) -> Plan:
         Family(evaluator, {"process": process, "evaluate": evaluate}),
     ]
     if whole:
-        seams = {"get_log_after_epoch": get_log}
-        parts.append(Family(log_processor.LogProcessor, seams))
+        logs = Family(log_processor.LogProcessor, {"get_log_after_epoch": get_log})
+        parts.append(logs)
     if not shape.native:
         return Plan("add", "this mmengine lacks the convention", parts)
     parts += [

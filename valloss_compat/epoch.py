@@ -52,7 +52,8 @@ class Iteration:
         """The losses that were taken off this very result, if any were."""
         for taken, losses in reversed(self.taken):
             if taken is result:
-                return losses
+                found: Losses = losses
+                return found
         return None
 
 

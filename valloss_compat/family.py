@@ -44,9 +44,7 @@ class Family:
 
     def overriding(self) -> List[str]:
         """Full names of the methods of subclasses that are patched."""
-        return [
-            patch.name for patch in self.patches if patch.target is not self.root
-        ]
+        return [patch.name for patch in self.patches if patch.target is not self.root]
 
     def _find(self, cls: type) -> List[Patch]:
         known = {(patch.target, patch.attribute) for patch in self.patches}
@@ -65,8 +63,10 @@ class Family:
             patch.apply()
 
 
-def _tree(root: type) -> List[type]:
+def _tree(root: Any) -> List[Any]:
     classes = [root]
     for cls in classes:  # grows while it is walked
-        classes.extend(sub for sub in cls.__subclasses__() if sub not in classes)
+        for subclass in cls.__subclasses__():
+            if subclass not in classes:
+                classes.append(subclass)
     return classes

@@ -15,7 +15,6 @@ import torch
 
 from valloss_compat.device_sum import DeviceSum
 
-
 #: Type of the device whose tensors are read at once.
 _HOST = "cpu"
 
@@ -25,12 +24,12 @@ class LossSum(NamedTuple):
 
     Attributes:
         total (float): Sum of the updates.
-        count (int): Number of updates.
+        updates (int): Number of updates.
         nan_at (int, optional): Index of the first batch whose value was NaN.
     """
 
     total: float
-    count: int
+    updates: int
     nan_at: Optional[int]
 
 
@@ -83,8 +82,8 @@ class LossMeter:
 
     def mean(self) -> float:
         """Mean of the updates so far; NaN before the first one."""
-        total, count, _ = self.sum()
-        return total / count if count else float("nan")
+        total, updates, _ = self.sum()
+        return total / updates if updates else float("nan")
 
     def sum(self) -> LossSum:
         """What was added so far; waits for the device if one is in use."""
@@ -150,7 +149,7 @@ class LossMeters(Dict[str, LossMeter]):
     def sums(self) -> Dict[str, LossSum]:
         """The sum of each loss that got at least one update, in order."""
         sums = {name: meter.sum() for name, meter in self.items()}
-        return {name: known for name, known in sums.items() if known.count}
+        return {name: known for name, known in sums.items() if known.updates}
 
     def load(self, sums: Mapping[str, LossSum]) -> None:
         """Replace the meters by the given sums, those of all ranks."""
@@ -173,10 +172,12 @@ def merge(sums_by_rank: List[Dict[str, LossSum]]) -> Dict[str, LossSum]:
     """
     merged: Dict[str, LossSum] = {}
     for sums in sums_by_rank:
-        for name, (total, count, nan_at) in sums.items():
+        for name, (total, updates, nan_at) in sums.items():
             before = merged.get(name, LossSum(0.0, 0, None))
             merged[name] = LossSum(
-                before.total + total, before.count + count, _first(before.nan_at, nan_at)
+                before.total + total,
+                before.updates + updates,
+                _first(before.nan_at, nan_at),
             )
     return merged
 
@@ -192,7 +193,7 @@ def with_total(sums: Mapping[str, LossSum], stage: str) -> Dict[str, float]:
         dict: Loss name -> mean, then ``{stage}_loss`` -> sum of the means
         whose name contains ``loss``. There is no total where no name does.
     """
-    means = {name: known.total / known.count for name, known in sums.items()}
+    means = {name: known.total / known.updates for name, known in sums.items()}
     parts = [mean for name, mean in means.items() if "loss" in name]
     if parts:
         means[f"{stage}_loss"] = sum(parts)

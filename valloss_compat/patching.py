@@ -143,7 +143,9 @@ def reaches(thing: Any, goal: Any) -> bool:
         if isinstance(item, (type, types.ModuleType)):
             continue
         seen[id(item)] = item
-        waiting.extend(getattr(item, name, None) for name in ("__wrapped__", "__func__"))
+        waiting.extend(
+            getattr(item, name, None) for name in ("__wrapped__", "__func__")
+        )
         waiting.extend(getattr(item, "__dict__", {}).values())
         for cell in getattr(item, "__closure__", None) or ():
             try:

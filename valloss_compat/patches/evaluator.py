@@ -18,7 +18,7 @@ def process(
     with recorder.inside(evaluator) as outermost:
         if outermost:
             if args:
-                args = (recorder.process(evaluator, args[0]),) + args[1:]
+                args = (recorder.process(evaluator, args[0]), *args[1:])
             elif "data_samples" in kwargs:
                 samples = recorder.process(evaluator, kwargs["data_samples"])
                 kwargs["data_samples"] = samples

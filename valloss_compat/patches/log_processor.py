@@ -42,9 +42,9 @@ def get_log_after_epoch(
 
 def _shown(
     scalars: Any, mode: str, names: Set[str], components: Set[str]
-) -> "OrderedDict[str, Any]":
+) -> OrderedDict[str, Any]:
     """The scalars as the log processor is to see them, in the same order."""
-    shown: "OrderedDict[str, Any]" = OrderedDict()
+    shown: OrderedDict[str, Any] = OrderedDict()
     for key, buffer in scalars.items():
         if key.startswith(f"{mode}/"):
             name = key[len(mode) + 1 :]

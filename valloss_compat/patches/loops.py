@@ -15,7 +15,11 @@ def stage_of(loop: Any) -> str:
 
 
 def run(
-    recorder: Recorder, original: Callable[..., Any], loop: Any, *args: Any, **kwargs: Any
+    recorder: Recorder,
+    original: Callable[..., Any],
+    loop: Any,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     """A loop runs: its losses start afresh."""
     with recorder.run(loop, stage_of(loop)):
@@ -23,7 +27,11 @@ def run(
 
 
 def run_iter(
-    recorder: Recorder, original: Callable[..., Any], loop: Any, *args: Any, **kwargs: Any
+    recorder: Recorder,
+    original: Callable[..., Any],
+    loop: Any,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     """A loop iterates: what the model's step returns loses its loss element.
 
