@@ -1,0 +1,147 @@
+"""What the digits demo tells: the table of its epochs and how the run ended."""
+
+import inspect
+from typing import Any, List, NamedTuple, Optional
+
+import torch
+import torch.nn.functional as F
+from mmengine.hooks import CheckpointHook, Hook
+from torch.utils.data import DataLoader
+
+
+class Epoch(NamedTuple):
+    """The numbers of one epoch; ``val_loss`` is None if none was reported."""
+
+    number: int
+    train_loss: float
+    val_loss: Optional[float]
+    accuracy: float
+    keys: List[str]
+
+
+class CurveRecorder(Hook):
+    """Keeps the curves of the run and prints one line an epoch.
+
+    The validation loss is taken from the metrics that ``after_val_epoch``
+    hands out, the epoch's own value: what mmengine writes to its log is, from
+    the second epoch on, a mean over several validations.
+    """
+
+    def __init__(self) -> None:
+        self.epochs: List[Epoch] = []
+        self._losses: List[float] = []
+
+    @property
+    def best(self) -> Optional[Epoch]:
+        """The epoch with the lowest validation loss, if any was reported."""
+        known = [epoch for epoch in self.epochs if epoch.val_loss is not None]
+        return min(known, key=lambda epoch: epoch.val_loss or 0.0, default=None)
+
+    def before_train(self, runner: Any) -> None:
+        """Prints the head of the table."""
+        print("epoch   train loss   val loss   accuracy")
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Starts the mean of the training loss anew."""
+        self._losses.clear()
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Keeps the training loss of one iteration."""
+        self._losses.append(float(outputs["loss"]))
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        """Keeps and prints the numbers of the epoch that ends here."""
+        # The train loop has counted this epoch already: no `+ 1` here.
+        epoch = Epoch(
+            number=runner.epoch,
+            train_loss=sum(self._losses) / len(self._losses),
+            val_loss=metrics.get("val_loss"),
+            accuracy=metrics["accuracy"],
+            keys=sorted(metrics),
+        )
+        self.epochs.append(epoch)
+        val_loss = "-" if epoch.val_loss is None else f"{epoch.val_loss:.4f}"
+        line = f"{epoch.number:5d}   {epoch.train_loss:10.4f}   {val_loss:>8}"
+        note = "   lowest so far" if epoch is self.best else ""
+        print(f"{line}   {epoch.accuracy:8.3f}{note}", flush=True)
+
+
+class SaveBest(CheckpointHook):
+    """mmengine's hook, save that a missing metric does not end the run.
+
+    ``CheckpointHook(save_best='val_loss')`` raises ``KeyError: 'val_loss'`` at
+    the first validation without one. That is counted here, so that the run
+    without the shim gets to its end and can tell.
+    """
+
+    missed = 0
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        """Saves the best checkpoint, or counts that there was no ``val_loss``."""
+        try:
+            super().after_val_epoch(runner, metrics)
+        except KeyError as error:
+            if error.args != ("val_loss",):
+                raise
+            self.missed += 1
+
+
+def explain_stop(
+    recorder: CurveRecorder, max_epochs: int, stopping: Optional[Any], stopped: bool
+) -> str:
+    """Says where the training ended and why.
+
+    Args:
+        recorder (CurveRecorder): The curves of the run.
+        max_epochs (int): The epochs it might have had.
+        stopping (EarlyStoppingHook, optional): The hook that watched.
+        stopped (bool): Whether the train loop was told to stop.
+
+    Returns:
+        str: One sentence.
+    """
+    last, best = recorder.epochs[-1], recorder.best
+    if stopped and stopping is not None and best is not None:
+        return (
+            f"Stopped after epoch {last.number} of {max_epochs}: val_loss had its "
+            f"lowest value, {best.val_loss:.4f}, at epoch {best.number} and did not "
+            f"get lower in the {stopping.wait_count} epochs since "
+            f"(patience={stopping.patience})."
+        )
+    if stopping is None:
+        reason = "without early stopping"
+    elif best is None:
+        reason = "early stopping never had its metric and could not act"
+    else:
+        reason = "early stopping had no reason to act"
+    return f"Ran to the end, epoch {last.number} of {max_epochs}: {reason}."
+
+
+def check_checkpoint(
+    path: str, model: torch.nn.Module, dataloader: DataLoader
+) -> float:
+    """Computes the loss of a checkpoint anew, in nothing but PyTorch.
+
+    Args:
+        path (str): The checkpoint.
+        model (nn.Module): Takes its weights; maps images (N, 1, 8, 8) to
+            scores (N, 10).
+        dataloader (DataLoader): Batches of images and labels (N,).
+
+    Returns:
+        float: Mean over the batches of their mean cross entropy.
+    """
+    # torch 2.6 reads weights alone unless told otherwise; old ones have no such
+    # option. The file is our own, of this very run.
+    known = "weights_only" in inspect.signature(torch.load).parameters
+    checkpoint = torch.load(path, **({"weights_only": False} if known else {}))
+    model.load_state_dict(checkpoint["state_dict"])
+    model.eval()
+    with torch.no_grad():
+        losses = [
+            float(F.cross_entropy(model(images), labels))
+            for images, labels in dataloader
+        ]
+    return sum(losses) / len(losses)
