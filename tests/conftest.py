@@ -6,7 +6,7 @@ from typing import Iterator
 
 import pytest
 
-from tests.fresh import Nursery
+from fresh import Nursery
 
 _nursery = Nursery()  # started first: it imports mmengine while pytest does
 

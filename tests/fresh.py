@@ -17,7 +17,8 @@ import tempfile
 import traceback
 from typing import Any, Dict, NamedTuple, Optional
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+#: The scripts find ``tiny`` here; the package they find where this process did.
+TESTS = os.path.dirname(os.path.abspath(__file__))
 
 
 class Result(NamedTuple):
@@ -36,12 +37,12 @@ class Result(NamedTuple):
 def _environment(env: Optional[Dict[str, str]]) -> Dict[str, str]:
     merged = {k: v for k, v in os.environ.items() if k != "VALLOSS_COMPAT"}
     merged.update(env or {})
-    merged["PYTHONPATH"] = os.pathsep.join([ROOT, *sys.path[1:]])
+    merged["PYTHONPATH"] = os.pathsep.join([TESTS, *sys.path])
     return merged
 
 
 def run_cold(
-    code: str, env: Optional[Dict[str, str]] = None, cwd: str = ROOT
+    code: str, env: Optional[Dict[str, str]] = None, cwd: str = TESTS
 ) -> Result:
     """Run a script in a new interpreter."""
     done = subprocess.run(
@@ -59,9 +60,9 @@ class Nursery:
 
     def __init__(self) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.fresh"],
+            [sys.executable, "-m", "fresh"],
             env=_environment(None),
-            cwd=ROOT,
+            cwd=TESTS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

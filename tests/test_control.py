@@ -12,7 +12,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import ValLoop, loops
 
 import valloss_compat
-from tests.tiny import element, make_runner, sample
+from tiny import element, make_runner, sample
 from valloss_compat import control, dispatch
 from valloss_compat.patching import mark_of
 
@@ -74,7 +74,7 @@ def test_status_names_overriding_subclasses():
         def run_iter(self, idx, data_batch):
             """Nothing."""
 
-    name = "tests.test_control.test_status_names_overriding_subclasses.<locals>.Mine"
+    name = "test_control.test_status_names_overriding_subclasses.<locals>.Mine"
     assert f"{name}.run_iter" in valloss_compat.status().overriding
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement, InstanceData
 
-from tests.tiny import element, sample
+from tiny import element, sample
 from valloss_compat.convention import is_loss_element, split, split_like_native
 
 

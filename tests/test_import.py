@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from tests.fresh import Nursery, run_cold
+from fresh import Nursery, run_cold
 
 # Each script ends by printing whether val_loss arrives, and its value.
 PRELUDE = """
@@ -29,7 +29,7 @@ def untouched():
     return all(one is other for one, other in zip(BEFORE, now))
 
 def runner():
-    from tests.tiny import element, make_runner, sample
+    from tiny import element, make_runner, sample
     def respond(index, inputs):
         return [sample(), element(loss=torch.tensor(index + 1.0))]
     return make_runner(tempfile.mkdtemp(), respond)

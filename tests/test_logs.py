@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import LogProcessor
 
 import valloss_compat
-from tests.tiny import element, loader, make_runner, sample
+from tiny import element, loader, make_runner, sample
 from valloss_compat.patches.log_processor import get_log_after_epoch
 
 

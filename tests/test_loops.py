@@ -10,7 +10,7 @@ from mmengine.runner import TestLoop as MMTestLoop  # pytest collects Test* clas
 from mmengine.runner import ValLoop
 
 import valloss_compat
-from tests.tiny import Spy, element, make_runner, sample
+from tiny import Spy, element, make_runner, sample
 from valloss_compat.patches.loops import StepShadow
 
 
