@@ -34,10 +34,11 @@ class ParityRecorder(Recorder):
 
     def take(self, iteration: Iteration, result: Any) -> Any:
         """A step returned inside ``run_iter``: take its loss element off."""
-        result, losses = split_like_native(result)
-        if losses is not None:
-            iteration.taken.append((result, losses))
-        return result
+        clean, losses = split_like_native(result)
+        if clean is not result:
+            # Whatever is no mapping raises AttributeError here, None included.
+            iteration.taken.append((clean, dict(losses.items())))
+        return clean
 
     def end_iteration(self, iteration: Iteration, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""

@@ -1,0 +1,90 @@
+"""The package's metadata, and what CI and the README promise about it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 8):
+    from importlib import metadata
+
+ROOT = Path(__file__).resolve().parent.parent
+CELL = os.environ.get("VALLOSS_COMPAT_CELL", "")
+
+installed = pytest.mark.skipif(
+    not CELL or sys.version_info < (3, 8),
+    reason=(
+        "not in a tox cell: no wheel to look at"
+        if not CELL
+        else "Python 3.7 has no importlib.metadata"
+    ),
+)
+
+
+@installed
+def test_version_is_the_distributions():
+    """`valloss_compat.__version__` and the installed distribution agree."""
+    import valloss_compat
+
+    assert metadata.version("valloss_compat") == valloss_compat.__version__
+
+
+@installed
+def test_packaging_is_the_only_requirement():
+    """A pinned environment stays as it is: no torch and no mmengine is pulled in."""
+    requirements = metadata.requires("valloss_compat") or []
+    assert [r for r in requirements if "extra ==" not in r] == ["packaging"]
+
+
+@installed
+def test_wheel_is_typed_and_licensed():
+    """py.typed and the licence are in the wheel."""
+    files = metadata.files("valloss_compat") or []
+    names = {file.name for file in files}
+    assert {"py.typed", "LICENSE"} <= names
+
+
+@installed
+def test_wheel_has_every_module_of_the_tree():
+    """No file of the package was left out of the wheel, and nothing else is in it."""
+    files = metadata.files("valloss_compat") or []
+    shipped = {str(f) for f in files if f.parts[0] == "valloss_compat"}
+    shipped = {name for name in shipped if "__pycache__" not in name}
+    tree = (ROOT / "valloss_compat").rglob("*")
+    expected = {p for p in tree if p.is_file() and "__pycache__" not in p.parts}
+    assert shipped == {p.relative_to(ROOT).as_posix() for p in expected}
+
+
+def test_package_has_only_python37_syntax():
+    """Every module parses as Python 3.7, whatever Python runs the tests."""
+    for path in (ROOT / "valloss_compat").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        if sys.version_info >= (3, 8):
+            ast.parse(source, str(path), feature_version=(3, 7))
+        else:
+            ast.parse(source, str(path))
+
+
+def test_readme_has_one_test_command():
+    """.ci/run finds the line to run in the README, and it is the same one."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    patterns = re.search(r"grep -E '(.+)' README\.md", script)
+    assert patterns is not None
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    commands = [line for line in readme if re.search(patterns.group(1), line)]
+    assert len(commands) == 1
+    assert "pip install" in commands[0]
+    assert "tox-uv" in commands[0]
+
+
+def test_tox_pins_each_release_to_its_name():
+    """In tox.ini, the factor mmengineX.Y.Z installs X.Y.Z, for all 29 releases."""
+    table = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    rows = re.findall(r"^ +mmengine([\d.]+): +mmengine==(\S+)$", table, re.MULTILINE)
+    assert len(rows) == 29
+    assert all(name == pinned for name, pinned in rows)
