@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Iterator
 
 import pytest
-
 from fresh import Nursery
 
 _nursery = Nursery()  # started first: it imports mmengine while pytest does

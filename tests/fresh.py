@@ -124,6 +124,8 @@ def _live(request: Dict[str, Any], out: str, err: str) -> int:
     try:
         exec(compile(request["code"], "<script>", "exec"), {"__name__": "__main__"})
         return 0
+    except SystemExit as end:
+        return int(end.code or 0)
     except BaseException:
         traceback.print_exc()
         return 1

@@ -10,9 +10,9 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.runner import ValLoop, loops
+from tiny import element, make_runner, sample
 
 import valloss_compat
-from tiny import element, make_runner, sample
 from valloss_compat import control, dispatch
 from valloss_compat.patching import mark_of
 

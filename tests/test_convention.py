@@ -7,8 +7,8 @@ from collections import OrderedDict, namedtuple
 import pytest
 import torch
 from mmengine.structures import BaseDataElement, InstanceData
-
 from tiny import element, sample
+
 from valloss_compat.convention import is_loss_element, split, split_like_native
 
 

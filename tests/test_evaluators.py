@@ -7,9 +7,9 @@ import math
 
 import pytest
 from mmengine.evaluator import Evaluator
-
 from test_loops import counting
 from tiny import Seen, element, make_runner, sample
+
 from valloss_compat import recorder as recorder_module
 from valloss_compat.identity import IdentityMap
 from valloss_compat.meter import LossSum

@@ -6,7 +6,6 @@ import os
 import textwrap
 
 import pytest
-
 from fresh import Nursery, run_cold
 
 # Each script ends by printing whether val_loss arrives, and its value.

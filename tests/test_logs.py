@@ -9,9 +9,9 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import LogProcessor
+from tiny import element, loader, make_runner, sample
 
 import valloss_compat
-from tiny import element, loader, make_runner, sample
 from valloss_compat.patches.log_processor import get_log_after_epoch
 
 

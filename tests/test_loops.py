@@ -8,9 +8,9 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import TestLoop as MMTestLoop  # pytest collects Test* classes
 from mmengine.runner import ValLoop
+from tiny import Spy, element, make_runner, sample
 
 import valloss_compat
-from tiny import Spy, element, make_runner, sample
 from valloss_compat.patches.loops import StepShadow
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from fresh import Nursery
 
 # Each rank validates its shard of 16 samples; sample k has the loss k.

@@ -126,30 +126,32 @@ class LossMeters(Dict[str, LossMeter]):
             TypeError: If a name is no string or a value of another type.
         """
         for name, value in losses.items():
-            meter = self.get(name)
-            if meter is None:
-                if not isinstance(name, str):
-                    raise TypeError(
-                        f"a loss is named {name!r} of type {type(name).__name__}, "
-                        "but a name must be a str: rename the key in the loss dict"
-                    )
-                meter = self[name] = LossMeter()
+            if not isinstance(name, str):
+                raise TypeError(
+                    f"a loss is named {name!r} of type {type(name).__name__}, but a "
+                    "name must be a str: rename the key in the loss dict"
+                )
             if _is_real_tensor(value):
-                meter.update_tensor(value, batch_idx)
+                self._of(name).update_tensor(value, batch_idx)
             elif isinstance(value, numbers.Real):  # numpy's scalars register there
-                meter.update(float(value), 1, batch_idx)
+                self._of(name).update(float(value), 1, batch_idx)
             elif isinstance(value, (list, tuple)):
                 for item in value:
                     if not _is_real_tensor(item):
                         raise _wrong_type(name, item, " item")
-                    meter.update_tensor(item, batch_idx)
+                    self._of(name).update_tensor(item, batch_idx)
             else:
                 raise _wrong_type(name, value)
 
+    def _of(self, name: str) -> LossMeter:
+        meter = self.get(name)
+        if meter is None:
+            meter = self[name] = LossMeter()
+        return meter
+
     def sums(self) -> Dict[str, LossSum]:
-        """The sum of each loss that got at least one update, in order."""
-        sums = {name: meter.sum() for name, meter in self.items()}
-        return {name: known for name, known in sums.items() if known.updates}
+        """The sum of each loss, in order."""
+        return {name: meter.sum() for name, meter in self.items()}
 
     def load(self, sums: Mapping[str, LossSum]) -> None:
         """Replace the meters by the given sums, those of all ranks."""

@@ -1,0 +1,181 @@
+"""Cases about the form of the result: which one has a loss element, which not."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.structures import BaseDataElement
+
+from .cases import Case, Default
+from .contract import LEFT, LEFT_ALONE, NO_MAPPING, TAKEN
+from .model_results import (
+    LossElement,
+    element,
+    ending_with,
+    in_tuple,
+    other,
+    predictions,
+    with_losses,
+    with_numbers,
+)
+
+RIGHT_FORM = r"BaseDataElement\(loss=\{"
+
+
+def _loss(step: int) -> dict:
+    return {"loss": torch.tensor(0.5 + step)}
+
+
+CASES = [
+    # ---- Taken off ------------------------------------------------------------------
+    Case("list", "loss element at the end of a list", TAKEN, with_numbers(0.5, 1.5)),
+    Case("tuple", "loss element at the end of a tuple, as in PR 1503", TAKEN, in_tuple),
+    Case(
+        "element-alone",
+        "a list of nothing but the loss element: the metrics get an empty list",
+        TAKEN,
+        other(lambda step: [element(_loss(step))]),
+    ),
+    Case(
+        "element-subclass",
+        "the loss element is of a subclass of BaseDataElement",
+        TAKEN,
+        ending_with(lambda step: LossElement(loss=_loss(step))),
+    ),
+    Case(
+        "element-metainfo",
+        "the loss element has metainfo, which is no data field",
+        TAKEN,
+        ending_with(
+            lambda step: BaseDataElement(metainfo={"stride": 8}, loss=_loss(step))
+        ),
+    ),
+    Case(
+        "no-losses-in-element",
+        "the dict of losses is empty: the element goes, no loss is reported",
+        TAKEN,
+        with_losses({}),
+    ),
+    # ---- Left alone -----------------------------------------------------------------
+    Case("no-element", "predictions alone", LEFT, other(predictions)),
+    Case("tensor-1d", "the result is a tensor", LEFT, other(lambda _: torch.ones(2))),
+    Case("string", "the result is a string", LEFT, other(lambda _: "ab")),
+    Case(
+        "element-more-fields",
+        "the last element has other fields besides loss",
+        LEFT,
+        ending_with(
+            lambda step: BaseDataElement(loss=_loss(step), other=torch.tensor([1.0]))
+        ),
+    ),
+    Case(
+        "element-other-name",
+        "the last element has one field, but of another name",
+        LEFT,
+        ending_with(lambda step: BaseDataElement(losses=_loss(step))),
+    ),
+    Case(
+        "element-first",
+        "the loss element is the first item, not the last",
+        LEFT,
+        other(lambda step: [element(_loss(step)), *predictions(step)]),
+    ),
+    Case(
+        "last-is-dict",
+        "the last item is a plain dict {'loss': ...}",
+        LEFT,
+        ending_with(lambda step: {"loss": _loss(step)}),
+    ),
+    Case(
+        "dict",
+        "the result is a dict (mmengine issue 1603)",
+        LEFT_ALONE,
+        other(lambda step: {"loss": torch.tensor(0.5), "x": torch.tensor([step])}),
+        Default(LEFT_ALONE, passes_through=True),
+    ),
+    Case(
+        "none",
+        "the result is None, which mmengine's own Evaluator cannot iterate",
+        LEFT_ALONE,
+        other(lambda _: None),
+        Default(LEFT_ALONE, passes_through=True),
+    ),
+    Case(
+        "none-own-evaluator",
+        "the result is None, and the evaluator can take that",
+        LEFT_ALONE,
+        other(lambda _: None),
+        Default(LEFT_ALONE, passes_through=True),
+        any_result=True,
+    ),
+    Case(
+        "generator",
+        "the result is a generator: the evaluator is the one who consumes it",
+        LEFT_ALONE,
+        other(lambda step: (item for item in predictions(step))),
+        Default(LEFT_ALONE, passes_through=True),
+    ),
+    Case(
+        "generator-with-element",
+        "a generator that ends with a loss element is a generator",
+        LEFT_ALONE,
+        other(lambda step: (i for i in [*predictions(step), element(_loss(step))])),
+        Default(LEFT_ALONE, passes_through=True),
+    ),
+    Case(
+        "set",
+        "the result is a set",
+        LEFT_ALONE,
+        other(lambda step: {step}),
+        Default(LEFT_ALONE, passes_through=True),
+    ),
+    Case(
+        "bare-element",
+        "the result is a loss element itself, in no list: it cannot be iterated",
+        LEFT_ALONE,
+        other(lambda step: element(_loss(step))),
+        Default(LEFT_ALONE, passes_through=True),
+    ),
+    Case(
+        "tensor-0d",
+        "the result is a tensor without dimensions, which cannot be iterated",
+        LEFT_ALONE,
+        other(lambda _: torch.tensor(1.0)),
+        Default(LEFT_ALONE, passes_through=True),
+    ),
+    Case(
+        "empty-list",
+        "the result is an empty list",
+        LEFT_ALONE,
+        other(lambda _: []),
+        Default(LEFT_ALONE, passes_through=True),
+    ),
+    Case(
+        "empty-tuple",
+        "the result is an empty tuple",
+        LEFT_ALONE,
+        other(lambda _: ()),
+        Default(LEFT_ALONE, passes_through=True),
+    ),
+    # ---- No mapping -----------------------------------------------------------------
+    Case(
+        "loss-is-tensor",
+        "the element's loss is a tensor, not a dict of named losses",
+        NO_MAPPING,
+        ending_with(lambda step: element(torch.tensor([0.5]))),
+        Default(NO_MAPPING, raises="TypeError", matches=RIGHT_FORM),
+    ),
+    Case(
+        "loss-is-list",
+        "the element's loss is a list, not a dict of named losses",
+        NO_MAPPING,
+        ending_with(lambda step: element([torch.tensor(0.5)])),
+        Default(NO_MAPPING, raises="TypeError", matches=RIGHT_FORM),
+    ),
+    Case(
+        "loss-is-none",
+        "the element's loss is None, not a dict of named losses",
+        NO_MAPPING,
+        ending_with(lambda step: element(None)),
+        Default(NO_MAPPING, raises="TypeError", matches=RIGHT_FORM),
+    ),
+]
