@@ -9,6 +9,8 @@ must see the import of mmengine itself run in a cold interpreter
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
 import subprocess
@@ -93,10 +95,11 @@ def _serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an import prints is no answer
     # What building a Runner imports in any case; so the children need not.
-    import mmengine.runner
-    import mmengine.visualization  # noqa: F401
-
+    for module in ("mmengine.runner", "mmengine.visualization", "matplotlib.pyplot"):
+        importlib.import_module(module)
     assert "valloss_compat" not in sys.modules
+    # A collection in a child would touch, and so copy, all that was imported here.
+    gc.freeze()
     for line in sys.stdin:
         request = json.loads(line)
         with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from typing import Any, Callable, ClassVar, Dict, List, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, runtime_info_hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.runner import runner as runner_module
@@ -147,6 +147,7 @@ def make_runner(
         "default_scope": "mmengine",
     }
     arguments.update(options)
-    # collect_env() starts compilers to ask for their versions: slow, of no use here.
+    # These start compilers and git to ask for versions: slow, and of no use here.
     runner_module.collect_env = dict
+    runtime_info_hook.get_git_hash = str
     return Runner(**arguments)
