@@ -144,6 +144,20 @@ def test_a_hook_may_call_val_step(tmp_path):
     assert runner.val()["val_loss"] == (2 + 5) / 2
 
 
+def test_a_hook_that_calls_val_step_does_not_lend_its_losses(tmp_path):
+    """Where the evaluated result itself has none."""
+
+    class Ask(Hook):
+        def before_val_iter(self, runner, batch_idx, data_batch=None):
+            runner.model.val_step(data_batch)
+
+    def respond(index, inputs):
+        return [sample()] if index == 1 else counting(index, inputs)
+
+    runner = make_runner(tmp_path, respond, custom_hooks=[Ask()])
+    assert runner.val()["val_loss"] == 4.0
+
+
 def test_an_epoch_that_raises_halfway_leaves_nothing(tmp_path):
     """No shadow on the model, no losses for the next epoch."""
 

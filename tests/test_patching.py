@@ -222,6 +222,17 @@ def test_a_sleeping_init_subclass_only_calls_what_it_hides():
     assert child().greet() == "HI"
 
 
+def test_a_diamond_of_subclasses_is_patched_once():
+    """However many ways lead to a class."""
+    base = make_base()
+    sides = [type(name, (base,), {}) for name in ("Left", "Right")]
+    bottom = type("Bottom", tuple(sides), {"greet": lambda self: "hi"})
+    family = Family(base, {"greet": shout})
+    family.apply()
+    assert bottom().greet() == "HI"
+    assert len(family.overriding()) == 1
+
+
 def test_a_family_without_subclasses_patches_the_root_alone():
     """As parity mode wants it."""
     base = make_base()

@@ -35,8 +35,8 @@ class Iteration:
     Attributes:
         loop: The loop.
         stage (str): ``'val'`` or ``'test'``.
-        taken (list): ``(result, losses)`` of each step that returned a loss
-            element; ``result`` is what the step's caller got.
+        taken (list): ``(result, losses)`` of each step; ``result`` is what the
+            step's caller got, ``losses`` is None where it had no loss element.
         used (bool): Whether an evaluator processed one of these results.
     """
 
@@ -45,16 +45,21 @@ class Iteration:
     def __init__(self, loop: Any, stage: str) -> None:
         self.loop = loop
         self.stage = stage
-        self.taken: List[Tuple[Any, Losses]] = []
+        self.taken: List[Tuple[Any, Optional[Losses]]] = []
         self.used = False
 
-    def losses_of(self, result: Any) -> Optional[Losses]:
-        """The losses that were taken off this very result, if any were."""
+    def find(self, result: Any) -> Optional[Tuple[Any, Optional[Losses]]]:
+        """The entry of ``taken`` with this very result, the latest first."""
         for taken, losses in reversed(self.taken):
             if taken is result:
-                found: Losses = losses
-                return found
+                return taken, losses
         return None
+
+    def unused(self) -> List[Losses]:
+        """The losses that were taken where no evaluator got a step's result."""
+        if self.used:
+            return []
+        return [losses for _, losses in self.taken if losses is not None]
 
 
 class Epoch:

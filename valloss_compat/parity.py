@@ -35,25 +35,26 @@ class ParityRecorder(Recorder):
     def take(self, iteration: Iteration, result: Any) -> Any:
         """A step returned inside ``run_iter``: take its loss element off."""
         clean, losses = split_like_native(result)
-        if clean is not result:
-            # Whatever is no mapping raises AttributeError here, None included.
-            iteration.taken.append((clean, dict(losses.items())))
+        # Whatever is no mapping raises AttributeError here, None included.
+        known = None if clean is result else dict(losses.items())
+        iteration.taken.append((clean, known))
         return clean
 
     def end_iteration(self, iteration: Iteration, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
         self._state.iterations.pop()
-        if completed and iteration.taken and not iteration.used:
-            _update(iteration, iteration.taken[-1][1])
+        if completed:
+            for losses in iteration.unused()[-1:]:
+                _update(iteration, losses)
 
     def process(self, evaluator: Any, data_samples: Any) -> Any:
         """An evaluator is given a step's result: record the losses of this one."""
         iteration = self._innermost_iteration()
         if iteration is not None and not iteration.used:
-            losses = iteration.losses_of(data_samples)
-            if losses is not None:
+            entry = iteration.find(data_samples)
+            if entry is not None:
                 iteration.used = True
-                _update(iteration, losses)
+                _update(iteration, entry[1] or {})
         return data_samples
 
     def evaluate(self, evaluator: Any, metrics: Any) -> Any:

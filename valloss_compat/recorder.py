@@ -61,20 +61,18 @@ class Recorder:
     def take(self, iteration: Iteration, result: Any) -> Any:
         """A step returned inside ``run_iter``: take its loss element off."""
         result, losses = split(result)
-        if losses is not None:
-            iteration.taken.append((result, losses))
+        iteration.taken.append((result, losses))
         return result
 
     def end_iteration(self, iteration: Iteration, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
         self._state.iterations.pop()
-        if completed and iteration.taken and not iteration.used:
-            # The loop gave its evaluator something made from the results.
-            evaluator = getattr(iteration.loop, "evaluator", None)
-            if evaluator is not None:
+        evaluator = getattr(iteration.loop, "evaluator", None)
+        if completed and evaluator is not None:
+            # If any: then the loop gave its evaluator something made from them.
+            for losses in iteration.unused():
                 epoch = self._recording_epoch(evaluator, iteration)
-                for _, losses in iteration.taken:
-                    epoch.meters.record(losses, max(epoch.batch_idx - 1, 0))
+                epoch.meters.record(losses, max(epoch.batch_idx - 1, 0))
 
     # What the evaluators report.
 
@@ -102,10 +100,9 @@ class Recorder:
             ``data_samples`` without its loss element, if it has one.
         """
         iteration = self._innermost_iteration()
-        losses = None if iteration is None else iteration.losses_of(data_samples)
-        if losses is None:
-            data_samples, losses = split(data_samples)
-        elif iteration is not None:
+        entry = None if iteration is None else iteration.find(data_samples)
+        data_samples, losses = entry or split(data_samples)
+        if iteration is not None and (entry or losses is not None):
             iteration.used = True
         epoch = self._recording_epoch(evaluator, iteration)
         if losses is not None:
@@ -179,7 +176,7 @@ class Recorder:
             outputs, found = split(outputs)
             losses.record(found or {})
             return outputs
-        if iteration.losses_of(outputs) is None:
+        if iteration.find(outputs) is None:
             return self.take(iteration, outputs)
         return outputs
 

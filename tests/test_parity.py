@@ -1,0 +1,65 @@
+"""Parity mode where the kit does not look: odd loops, odd evaluators, hooks."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from test_loops import OwnRun, counting, with_loop
+from tiny import element, make_runner
+
+import valloss_compat
+from valloss_compat.parity import ParityRecorder
+
+
+@pytest.fixture(autouse=True)
+def _parity():
+    valloss_compat.revert()
+    valloss_compat.apply(mode="parity")
+
+
+def test_a_run_of_its_own_loses_the_loss(tmp_path):
+    """Natively nobody clears or reports it there."""
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, OwnRun)
+    metrics = runner.val()
+    assert set(metrics) == {"teacher/n/seen", "student/n/seen"}
+    assert runner.val_loop.val_loss["loss"].mean() == (1 + 2 + 3 + 4) / 4
+
+
+def test_a_hook_that_evaluates_again_gets_no_losses(tmp_path):
+    """As mmpretrain's EMAHook: natively the loop reports them, once."""
+    again = []
+
+    class Again(Hook):
+        def after_val_epoch(self, runner, metrics=None):
+            loop = runner.val_loop
+            for index, batch in enumerate(loop.dataloader):
+                loop.run_iter(index, batch)
+            again.append(loop.evaluator.evaluate(2))
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[Again()])
+    assert runner.val()["val_loss"] == 1.5
+    assert again == [{"n/seen": 2.0}]
+    assert runner.val()["val_loss"] == (5 + 6) / 2
+
+
+def test_an_evaluator_that_is_not_of_the_family_is_served():
+    """A TestLoop takes any; its losses are recorded when the iteration ends."""
+    recorder = ParityRecorder()
+    loop = types.SimpleNamespace(evaluator=object())
+    with recorder.run(loop, "test"):
+        for completed in (True, False):
+            iteration = recorder.begin_iteration(loop, "test")
+            taken = recorder.take(iteration, [element(loss=torch.tensor(4.0))])
+            assert taken == []
+            recorder.end_iteration(iteration, completed)
+        iteration = recorder.begin_iteration(loop, "test")
+        recorder.take(iteration, [element(loss=torch.tensor(6.0))])
+        assert recorder.process(object(), ["other"]) == ["other"]
+        recorder.end_iteration(iteration, completed=True)
+    assert loop.test_loss["loss"].mean() == 5.0
+    assert recorder.process(object(), ["outside"]) == ["outside"]
+    assert recorder.evaluate(object(), {"a": 1}) == {"a": 1}
