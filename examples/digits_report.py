@@ -23,8 +23,7 @@ class CurveRecorder(Hook):
     """Keeps the curves of the run and prints one line an epoch.
 
     The validation loss is taken from the metrics that ``after_val_epoch``
-    hands out, the epoch's own value: what mmengine writes to its log is, from
-    the second epoch on, a mean over several validations.
+    hands out: the epoch's own value, however a release smooths its log.
     """
 
     def __init__(self) -> None:
