@@ -160,7 +160,7 @@ def test_main_of_the_resnet_names_the_best_checkpoint(
 
 def run_demo(tmp_path: Path, epochs: int, setting: str) -> Any:
     """Runs examples/digits.py in a process and a directory of its own."""
-    pytest.importorskip("sklearn", reason="the demo trains on scikit-learn's digits")
+    pytest.importorskip("sklearn", reason="no scikit-learn: tox's `coverage` has it")
     # The process is to find the very package that is under test here.
     package = str(Path(valloss_compat.__file__).parent.parent)
     path = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])

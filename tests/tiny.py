@@ -7,6 +7,7 @@ it too.
 from __future__ import annotations
 
 import uuid
+import warnings
 from typing import Any, Callable, ClassVar, Dict, List, Sequence
 
 import torch
@@ -16,6 +17,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.runner import runner as runner_module
 from mmengine.structures import BaseDataElement
+from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader, Dataset
 
 
@@ -115,6 +117,13 @@ def loader(length: int, batch_size: int = 1) -> Any:
     return DataLoader(Digits(length), batch_size=batch_size, collate_fn=collate)
 
 
+def silent_visualizer() -> Visualizer:
+    """One for all runs, as each new one draws figures; it writes nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 0.1.0: no folder, so nothing is saved
+        return Visualizer.get_instance("tiny")
+
+
 def make_runner(
     work_dir: Any,
     respond: Callable[[int, Any], Any],
@@ -145,6 +154,7 @@ def make_runner(
         "experiment_name": uuid.uuid4().hex,
         "log_level": "ERROR",
         "default_scope": "mmengine",
+        "visualizer": silent_visualizer(),
     }
     arguments.update(options)
     # These start compilers and git to ask for versions: slow, and of no use here.

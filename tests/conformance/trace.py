@@ -19,6 +19,7 @@ from mmengine.hooks import runtime_info_hook
 from mmengine.runner import Runner
 from mmengine.runner import runner as runner_module
 from mmengine.runner.amp import autocast
+from mmengine.visualization import Visualizer
 
 from .cases import Case
 from .describe import number, pairs
@@ -104,6 +105,8 @@ def _build_runner(case: Case, work_dir: str, trace: Trace) -> Runner:
         log_level="ERROR",
         default_scope="mmengine",
         experiment_name=f"conformance_{next(_run_numbers)}",
+        # One for all cases: each new one draws matplotlib figures that nobody sees.
+        visualizer=Visualizer.get_instance("conformance"),
         **_loops(case, trace["calls"]),
     )
 
