@@ -1,4 +1,4 @@
-"""Loops, models and hooks: where losses go, and that nothing stays behind."""
+"""Loops and hooks: where losses go, and that no epoch sees another's."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import TestLoop as MMTestLoop  # pytest collects Test* classes
-from mmengine.runner import ValLoop
+from mmengine.runner import ValLoop, loops
 from tiny import Spy, element, make_runner, sample
 
 import valloss_compat
-from valloss_compat.patches.loops import StepShadow
+
+NATIVE = hasattr(loops, "_update_losses")
 
 
 def counting(index, inputs):
@@ -186,50 +187,6 @@ def test_run_iter_outside_of_an_epoch_does_not_leak(tmp_path):
     assert runner.val()["val_loss"] == (3 + 4) / 2
 
 
-def test_what_a_hook_put_on_the_model_is_put_back(tmp_path):
-    """A wrapper on the instance is kept, and runs."""
-    runner = make_runner(tmp_path, counting)
-    called = []
-
-    def mine(data):
-        called.append(1)
-        return type(runner.model).val_step(runner.model, data)
-
-    vars(runner.model)["val_step"] = mine
-    assert runner.val()["val_loss"] == 1.5
-    assert vars(runner.model)["val_step"] is mine
-    assert called == [1, 1]
-
-
-def test_what_replaces_the_shadow_meanwhile_stays(tmp_path):
-    """A hook that wraps val_step inside run_iter keeps its wrapper; ours goes quiet."""
-
-    class Wrap(Hook):
-        def before_val_iter(self, runner, batch_idx, data_batch=None):
-            inner = runner.model.val_step
-            vars(runner.model)["val_step"] = lambda data: inner(data)
-
-        def before_test_iter(self, runner, batch_idx, data_batch=None):
-            model = runner.model
-            vars(model)["test_step"] = lambda data: type(model).test_step(model, data)
-
-    spy = Spy()
-    runner = make_runner(tmp_path, counting, custom_hooks=[Wrap(), spy])
-    assert runner.val()["val_loss"] == 1.5
-    assert vars(runner.model)["val_step"].__name__ == "<lambda>"
-    loss = runner.model.val_step(next(iter(runner.val_dataloader)))[-1].loss
-    assert loss == {"loss": torch.tensor(3.0)}
-    assert runner.test()["test_loss"] == (4 + 5) / 2
-
-
-def test_the_shadow_leaves_alone_what_has_no_step():
-    """No namespace, or no such method."""
-    for model in (None, object(), torch.nn.Identity()):
-        shadow = StepShadow(model, "val_step", lambda result: result)
-        shadow.remove()
-        assert not hasattr(model, "val_step")
-
-
 def test_results_that_never_reach_the_evaluator_still_count(tmp_path):
     """A run_iter without evaluator.process, or without an evaluator."""
 
@@ -257,14 +214,63 @@ def test_results_that_never_reach_the_evaluator_still_count(tmp_path):
     assert loop.evaluator is None
 
 
+class OwnAccount(ValLoop):
+    """As users of old releases wrote them: val_loss is a number of their own."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.val_loss = 0
+
+    def run_iter(self, idx, data_batch):
+        super().run_iter(idx, data_batch)
+        self.val_loss += 1
+
+
+class OnTheClass(ValLoop):
+    """A property that takes what native mmengine sets, and nothing else."""
+
+    @property
+    def val_loss(self):
+        return {}
+
+    @val_loss.setter
+    def val_loss(self, value):
+        assert value == {}
+
+
+@pytest.mark.skipif(NATIVE, reason="native mmengine itself wants a dict there")
+def test_a_loop_that_has_a_val_loss_of_its_own_keeps_it(tmp_path):
+    """The losses are reported all the same."""
+    runner = make_runner(tmp_path, counting)
+    loop = with_loop(runner, OwnAccount)
+    assert runner.val()["val_loss"] == 1.5
+    assert loop.val_loss == 2
+
+
+def test_a_property_val_loss_is_not_set(tmp_path):
+    """What the class defines is the class's."""
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, OnTheClass)
+    assert runner.val()["val_loss"] == 1.5
+
+
+def test_after_a_change_of_mode_the_loop_holds_the_new_losses(tmp_path):
+    """The same loop, used in default mode, in parity mode and again."""
+    runner = make_runner(tmp_path, counting)
+    for mode, mean in (("default", 1.5), ("parity", 3.5), ("default", 5.5)):
+        valloss_compat.revert()
+        valloss_compat.apply(mode=mode)
+        assert runner.val()["val_loss"] == mean
+        assert runner.val_loop.val_loss["loss"].mean() == mean
+
+
 def test_after_revert_validation_is_as_released(tmp_path):
     """Also with a loop that was used under the patch."""
-    native = "_update_losses" in vars(valloss_compat.dispatch.load())
     runner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
     assert runner.val()["val_loss"] == 1.0
     valloss_compat.revert()
     metrics = runner.val()
-    if native:
+    if NATIVE:
         assert metrics == {"n/seen": 2.0, "loss": 1.0, "val_loss": 1.0}
     else:
         assert metrics == {"n/seen": 4.0}

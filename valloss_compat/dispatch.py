@@ -177,7 +177,7 @@ def plan(mode: str) -> Plan:
     from valloss_compat.patches import native
     from valloss_compat.recorder import Recorder
 
-    recorder = ParityRecorder() if mode == "parity" else Recorder()
+    recorder = ParityRecorder() if mode == "parity" else Recorder(shape.native)
     run = partial(loop_seams.run, recorder)
     run_iter = partial(loop_seams.run_iter, recorder)
     process = partial(evaluators.process, recorder)

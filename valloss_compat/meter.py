@@ -100,7 +100,11 @@ class LossMeter:
         self._devices = {}
 
 
-class LossMeters(Dict[str, LossMeter]):
+class LossMapping(Dict[str, Any]):
+    """What this package sets as ``loop.val_loss``: name -> object with ``mean()``."""
+
+
+class LossMeters(LossMapping):
     """The meters of one epoch by loss name; ``loop.val_loss`` is one of these.
 
     Attributes:

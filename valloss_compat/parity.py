@@ -16,6 +16,7 @@ from mmengine.utils import is_list_of
 
 from valloss_compat.convention import split_like_native
 from valloss_compat.epoch import Iteration, Run
+from valloss_compat.meter import LossMapping, LossMeters
 from valloss_compat.recorder import Recorder
 
 
@@ -73,7 +74,11 @@ class ParityRecorder(Recorder):
 
 
 def _history(loop: Any, stage: str) -> Dict[str, HistoryBuffer]:
-    history: Dict[str, HistoryBuffer] = vars(loop).setdefault(f"{stage}_loss", {})
+    name = f"{stage}_loss"
+    held = vars(loop).setdefault(name, LossMapping())
+    if isinstance(held, LossMeters):  # of default mode, that was on before
+        held = vars(loop)[name] = LossMapping()
+    history: Dict[str, HistoryBuffer] = held
     return history
 
 

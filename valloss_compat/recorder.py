@@ -22,9 +22,14 @@ from valloss_compat.identity import IdentityMap
 
 
 class Recorder:
-    """Keeps the losses as the contract of this package says."""
+    """Keeps the losses as the contract of this package says.
 
-    def __init__(self) -> None:
+    Args:
+        native (bool): Whether this mmengine has the convention itself.
+    """
+
+    def __init__(self, native: bool = False) -> None:
+        self._native = native
         self._state = ThreadState()
         self._epochs: IdentityMap[Epoch] = IdentityMap(Epoch)
 
@@ -203,5 +208,20 @@ class Recorder:
     def _open(self, epoch: Epoch, evaluator: Any, loop: Any, stage: str) -> None:
         runs = self._state.runs
         epoch.open(runs[-1].token if runs else None, stage)
-        if getattr(loop, "evaluator", None) is evaluator:
-            setattr(loop, f"{stage}_loss", epoch.meters)
+        name = f"{stage}_loss"
+        if getattr(loop, "evaluator", None) is evaluator and self._may_set(loop, name):
+            setattr(loop, name, epoch.meters)
+
+    def _may_set(self, loop: Any, name: str) -> bool:
+        """Whether a loop's ``val_loss`` is free, ours or native mmengine's own.
+
+        A user's loop for an old mmengine may keep its own account by that name.
+        """
+        held = getattr(loop, name, None)
+        if hasattr(type(loop), name):
+            return False
+        return (
+            held is None
+            or isinstance(held, meter.LossMapping)
+            or (self._native and type(held) is dict)
+        )

@@ -9,6 +9,7 @@ scalar of the message hub is changed.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from typing import Any, Callable, Set
 
@@ -44,12 +45,14 @@ def _shown(
     scalars: Any, mode: str, names: Set[str], components: Set[str]
 ) -> OrderedDict[str, Any]:
     """The scalars as the log processor is to see them, in the same order."""
+    # A loop with several passes puts a prefix or suffix to the names.
+    known = "|".join(re.escape(name) for name in sorted(names))
+    ours = re.compile(f"(?:^|[/._])(?:{known})(?:$|[/._])")
     shown: OrderedDict[str, Any] = OrderedDict()
     for key, buffer in scalars.items():
         if key.startswith(f"{mode}/"):
             name = key[len(mode) + 1 :]
-            # A loop with several passes puts a prefix or suffix to the names.
-            if any(known in name for known in names):
+            if ours.search(name):
                 buffer = _View(buffer, mean=lambda _, buffer=buffer: buffer.current())
             if name in components:
                 key = f"{mode}/{key}"

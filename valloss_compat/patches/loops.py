@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 from mmengine.runner import TestLoop
 
@@ -60,7 +60,7 @@ def run_iter(
 
 
 class StepShadow:
-    """Hands what a model's step returns to somebody, until it is removed.
+    """A model's step that hands its result to somebody, until it is removed.
 
     Args:
         model (nn.Module): The model, wrapped (DDP) or not. What has no
@@ -70,32 +70,39 @@ class StepShadow:
             the step gets instead.
     """
 
-    __slots__ = ("_before", "_name", "_namespace", "_step")
+    __slots__ = ("_before", "_inner", "_model", "_name", "_take")
 
     def __init__(self, model: Any, name: str, take: Callable[[Any], Any]) -> None:
-        self._namespace = getattr(model, "__dict__", {})
+        namespace = getattr(model, "__dict__", {})
+        self._model = model
         self._name = name
         # What stood on the instance, a hook's own wrapper say, as a 0- or 1-tuple.
         self._before: Tuple[Any, ...] = ()
-        if name in self._namespace:
-            self._before = (self._namespace[name],)
-        inner = getattr(model, name, None)
+        if name in namespace:
+            self._before = (namespace[name],)
+        self._inner = getattr(model, name, None)
+        self._take: Optional[Callable[[Any], Any]] = take
+        if self._inner is not None:
+            namespace[name] = self
 
-        def step(*args: Any, **kwargs: Any) -> Any:
-            result = inner(*args, **kwargs)  # type: ignore[misc]
-            # Who kept this function past its time gets the plain result.
-            return result if self._step is None else take(result)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The step itself; who keeps it past its time gets the plain result."""
+        result = self._inner(*args, **kwargs)  # type: ignore[misc]
+        return result if self._take is None else self._take(result)
 
-        self._step: Any = None
-        if inner is not None:
-            self._step = self._namespace[name] = step
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """In a copy or a pickle of the model stands the step of that model."""
+        if self._before:
+            return tuple.__getitem__, (self._before, 0)
+        return getattr, (self._model, self._name)
 
     def remove(self) -> None:
         """Put back what was there, unless somebody replaced the shadow since."""
-        step, self._step = self._step, None
-        if step is None or self._namespace.get(self._name) is not step:
+        self._take = None
+        namespace = getattr(self._model, "__dict__", {})
+        if namespace.get(self._name) is not self:
             return
         if self._before:
-            self._namespace[self._name] = self._before[0]
+            namespace[self._name] = self._before[0]
         else:
-            del self._namespace[self._name]
+            del namespace[self._name]
