@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Iterator
 
 import pytest
 from fresh import Nursery
 
-_nursery = Nursery()  # started first: it imports mmengine while pytest does
+_nursery = Nursery()  # first: it must never have seen the package
 
 import valloss_compat  # noqa: E402
-
-# Each Runner leaves garbage in cycles; collecting it need not look through torch.
-gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,9 @@
 """Fresh processes for import effects, without paying for torch each time.
 
-Importing mmengine costs seconds. :class:`Nursery` starts one interpreter that
-imports it, and never valloss_compat, and forks a child for each script: every
-script runs in a process of its own in which nothing was patched. Scripts that
-must see the import of mmengine itself run in a cold interpreter
+Importing mmengine costs seconds. :class:`Nursery` is a fork of a process that
+has imported it, and never valloss_compat, and forks a child for each script:
+every script runs in a process of its own in which nothing was patched. Scripts
+that must see the import of mmengine itself run in a cold interpreter
 (:func:`run_cold`).
 """
 
@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from typing import Any, Dict, NamedTuple, Optional
+import warnings
+from typing import Any, Dict, NamedTuple, Optional, TextIO, Tuple
 
 #: The scripts find ``tiny`` here; the package they find where this process did.
 TESTS = os.path.dirname(os.path.abspath(__file__))
@@ -58,49 +59,48 @@ def run_cold(
 
 
 class Nursery:
-    """An interpreter that has mmengine imported and forks a child a script."""
+    """A process that has mmengine imported, unpatched, and forks a child a script."""
 
     def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "fresh"],
-            env=_environment(None),
-            cwd=TESTS,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            universal_newlines=True,
-        )
+        # What building a Runner imports in any case; so the children need not.
+        for name in ("mmengine.runner", "mmengine.visualization", "matplotlib.pyplot"):
+            importlib.import_module(name)
+        assert "valloss_compat" not in sys.modules
+        # A collection in a child would touch, and so copy, all that was imported here.
+        gc.freeze()
+        requests, self._requests = _pipe()
+        self._answers, answers = _pipe()
+        self._server = os.fork()
+        if self._server == 0:
+            self._requests.close()
+            self._answers.close()
+            os._exit(_serve(requests, answers))
+        requests.close()
+        answers.close()
 
     def run(self, code: str, env: Optional[Dict[str, str]] = None) -> Result:
         """Run a script in a child in which mmengine is imported and unpatched."""
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        request = json.dumps({"code": code, "env": env or {}})
-        self._server.stdin.write(request + "\n")
-        self._server.stdin.flush()
-        answer = self._server.stdout.readline()
-        assert answer, "the nursery died: does `import mmengine.runner` work?"
+        self._requests.write(json.dumps({"code": code, "env": env or {}}) + "\n")
+        self._requests.flush()
+        answer = self._answers.readline()
+        assert answer, "the nursery died"
         return Result(*json.loads(answer))
 
     def close(self) -> None:
         """End the server, as its input ends."""
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.close()
-        self._server.stdout.close()
-        self._server.wait()
+        self._requests.close()
+        self._answers.close()
+        os.waitpid(self._server, 0)
 
 
-def _serve() -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what an import prints is no answer
-    # What building a Runner imports in any case; so the children need not.
-    for module in ("mmengine.runner", "mmengine.visualization", "matplotlib.pyplot"):
-        importlib.import_module(module)
-    assert "valloss_compat" not in sys.modules
-    # A collection in a child would touch, and so copy, all that was imported here.
-    gc.freeze()
-    for line in sys.stdin:
+def _pipe() -> Tuple[TextIO, TextIO]:
+    reading, writing = os.pipe()
+    return os.fdopen(reading), os.fdopen(writing, "w")
+
+
+def _serve(requests: TextIO, answers: TextIO) -> int:
+    os.environ.pop("VALLOSS_COMPAT", None)
+    for line in requests:
         request = json.loads(line)
         with tempfile.TemporaryDirectory() as folder:
             paths = [os.path.join(folder, name) for name in ("out", "err")]
@@ -115,6 +115,7 @@ def _serve() -> None:
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
         answers.write(json.dumps([code, *texts]) + "\n")
         answers.flush()
+    return 0
 
 
 def _live(request: Dict[str, Any], out: str, err: str) -> int:
@@ -122,7 +123,9 @@ def _live(request: Dict[str, Any], out: str, err: str) -> int:
         file = os.open(path, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, number)
         os.close(file)
-    sys.stdin.close()  # the requests are not for the child
+    # pytest has its own in their place, here as in the process that was forked.
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    warnings.resetwarnings()
     os.environ.update(request["env"])
     try:
         exec(compile(request["code"], "<script>", "exec"), {"__name__": "__main__"})
@@ -133,9 +136,5 @@ def _live(request: Dict[str, Any], out: str, err: str) -> int:
         traceback.print_exc()
         return 1
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-
-
-if __name__ == "__main__":
-    _serve()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
