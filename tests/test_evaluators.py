@@ -57,9 +57,24 @@ class SuperBoth(Evaluator):
         return super().evaluate(size)
 
 
+class Mixin:
+    """A class from outside the family."""
+
+    evaluate = vars(OwnEvaluate)["evaluate"].__wrapped__
+
+
+class FromMixin(Mixin, Evaluator):
+    """Gets its evaluate from there."""
+
+
 @pytest.mark.parametrize(
     ("evaluator_class", "seen"),
-    [(OwnEvaluate, "dataset/n/seen"), (OwnProcess, "n/seen"), (SuperBoth, "n/seen")],
+    [
+        (OwnEvaluate, "dataset/n/seen"),
+        (FromMixin, "dataset/n/seen"),
+        (OwnProcess, "n/seen"),
+        (SuperBoth, "n/seen"),
+    ],
 )
 def test_evaluators_that_override_report_the_loss(tmp_path, evaluator_class, seen):
     """With and without super()."""

@@ -6,7 +6,6 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.runner import TestLoop as MMTestLoop  # pytest collects Test* classes
 from mmengine.runner import ValLoop, loops
 from tiny import Spy, element, make_runner, sample
 
@@ -160,7 +159,7 @@ def test_a_hook_that_calls_val_step_does_not_lend_its_losses(tmp_path):
 
 
 def test_an_epoch_that_raises_halfway_leaves_nothing(tmp_path):
-    """No shadow on the model, no losses for the next epoch."""
+    """No shadow on the runner, no losses for the next epoch."""
 
     def respond(index, inputs):
         if index == 1:
@@ -170,7 +169,7 @@ def test_an_epoch_that_raises_halfway_leaves_nothing(tmp_path):
     runner = make_runner(tmp_path, respond)
     with pytest.raises(RuntimeError, match="halfway"):
         runner.val()
-    assert not {"val_step", "test_step"} & set(vars(runner.model))
+    assert "call_hook" not in vars(runner)
     assert runner.val()["val_loss"] == (3 + 4) / 2
 
 
@@ -187,31 +186,66 @@ def test_run_iter_outside_of_an_epoch_does_not_leak(tmp_path):
     assert runner.val()["val_loss"] == (3 + 4) / 2
 
 
-def test_results_that_never_reach_the_evaluator_still_count(tmp_path):
-    """A run_iter without evaluator.process, or without an evaluator."""
+class ReadsItsLoss(ValLoop):
+    """A user's own backport: takes the loss element off before it evaluates."""
 
-    class NoProcess(ValLoop):
-        def run_iter(self, idx, data_batch):
-            self.runner.model.val_step(data_batch)
+    @torch.no_grad()
+    def run_iter(self, idx, data_batch):
+        *outputs, last = self.runner.model.val_step(data_batch)
+        self.mine.append(float(last.loss["loss"]))
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
 
-    class NoEvaluator(MMTestLoop):
+
+def test_a_loop_that_takes_the_loss_off_itself_is_left_alone(tmp_path):
+    """It finds the element where the model put it, and no sample is lost."""
+    runner = make_runner(tmp_path, counting)
+    loop = with_loop(runner, ReadsItsLoss, mine=[])
+    assert runner.val() == {"n/seen": 2.0}
+    assert loop.mine == [1.0, 2.0]
+
+
+def test_a_loop_that_hands_on_to_another_reports_it_there(tmp_path):
+    """The losses go with what is evaluated, to the evaluator that evaluates it."""
+    runner = make_runner(tmp_path, counting)
+    inner = with_loop(runner, ValLoop)
+
+    class Outer(ValLoop):
         def run_iter(self, idx, data_batch):
-            self.runner.model.test_step(data_batch)
+            inner.run_iter(idx, data_batch)
 
         def run(self):
-            self.evaluator = None
-            for index, batch in enumerate(self.dataloader):
-                self.run_iter(index, batch)
-            return {}
+            return {**super().run(), "inner": inner.evaluator.evaluate(2)}
 
-    runner = make_runner(tmp_path, counting, val_evaluator=Evaluator([]))
-    with_loop(runner, NoProcess)
-    assert runner.val()["val_loss"] == 1.5
-    with_loop(runner, NoEvaluator, "test")
-    assert runner.test() == {}
-    loop = runner.test_loop
-    loop.run()
-    assert loop.evaluator is None
+    outer = with_loop(runner, Outer)
+    outer.evaluator = Evaluator([])
+    found = {"n/seen": 2.0, "loss": 1.5, "val_loss": 1.5}
+    assert runner.val() == {"inner": found}
+
+
+class Mixin:
+    """Methods from outside the family, without super()."""
+
+    def run_iter(self, idx, data_batch):
+        self.outputs = self.runner.model.val_step(data_batch)
+        self.evaluator.process(data_samples=self.outputs, data_batch=data_batch)
+        self.runner.call_hook("after_val_iter", batch_idx=idx, outputs=self.outputs)
+
+    def run(self):
+        for index, batch in enumerate(self.dataloader):
+            self.run_iter(index, batch)
+        return self.evaluator.evaluate(2)
+
+
+def test_a_loop_with_methods_of_a_mixin_is_served(tmp_path):
+    """Each epoch has its own losses, and hooks see clean results."""
+    spy = Spy()
+    runner = make_runner(tmp_path, counting, custom_hooks=[spy])
+    runner.call_hook("before_val_epoch")
+    loop = with_loop(runner, type("Mixed", (Mixin, ValLoop), {}))
+    loop.run_iter(0, next(iter(loop.dataloader)))
+    assert runner.val()["val_loss"] == (2 + 3) / 2
+    assert {len(outputs) for outputs in spy.outputs} == {1}
+    assert len(loop.outputs) == 2
 
 
 class OwnAccount(ValLoop):

@@ -46,20 +46,17 @@ def test_a_hook_that_evaluates_again_gets_no_losses(tmp_path):
     assert runner.val()["val_loss"] == (5 + 6) / 2
 
 
-def test_an_evaluator_that_is_not_of_the_family_is_served():
-    """A TestLoop takes any; its losses are recorded when the iteration ends."""
+def test_losses_are_recorded_once_an_iteration():
+    """However many evaluators get the result; outside of a loop none are."""
     recorder = ParityRecorder()
     loop = types.SimpleNamespace(evaluator=object())
+    result = ["sample", element(loss=torch.tensor(4.0))]
     with recorder.run(loop, "test"):
-        for completed in (True, False):
-            iteration = recorder.begin_iteration(loop, "test")
-            taken = recorder.take(iteration, [element(loss=torch.tensor(4.0))])
-            assert taken == []
-            recorder.end_iteration(iteration, completed)
         iteration = recorder.begin_iteration(loop, "test")
-        recorder.take(iteration, [element(loss=torch.tensor(6.0))])
+        for _ in range(2):
+            assert recorder.process(object(), result) == ["sample"]
         assert recorder.process(object(), ["other"]) == ["other"]
         recorder.end_iteration(iteration, completed=True)
-    assert loop.test_loss["loss"].mean() == 5.0
-    assert recorder.process(object(), ["outside"]) == ["outside"]
+    assert loop.test_loss["loss"].mean() == 4.0
+    assert recorder.process(object(), result) is result
     assert recorder.evaluate(object(), {"a": 1}) == {"a": 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, List, Mapping, Optional, Set, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Set
 
 from valloss_compat.convention import Losses
 from valloss_compat.logs import warn_in_log
@@ -29,15 +29,28 @@ class Run:
         self.reported = False
 
 
+class Taken(NamedTuple):
+    """A step's result whose loss element was taken off.
+
+    Attributes:
+        raw: The result as the model returned it.
+        clean: The same without the loss element.
+        losses (Mapping): What the loss element held.
+    """
+
+    raw: Any
+    clean: Any
+    losses: Losses
+
+
 class Iteration:
     """One call of a loop's ``run_iter``.
 
     Attributes:
         loop: The loop.
         stage (str): ``'val'`` or ``'test'``.
-        taken (list): ``(result, losses)`` of each step; ``result`` is what the
-            step's caller got, ``losses`` is None where it had no loss element.
-        used (bool): Whether an evaluator processed one of these results.
+        taken (list[Taken]): The results that had a loss element.
+        used (bool): Whether an evaluator was given one of these.
     """
 
     __slots__ = ("loop", "stage", "taken", "used")
@@ -45,21 +58,16 @@ class Iteration:
     def __init__(self, loop: Any, stage: str) -> None:
         self.loop = loop
         self.stage = stage
-        self.taken: List[Tuple[Any, Optional[Losses]]] = []
+        self.taken: List[Taken] = []
         self.used = False
 
-    def find(self, result: Any) -> Optional[Tuple[Any, Optional[Losses]]]:
-        """The entry of ``taken`` with this very result, the latest first."""
-        for taken, losses in reversed(self.taken):
-            if taken is result:
-                return taken, losses
+    def find(self, result: Any) -> Optional[Taken]:
+        """What was taken off this very result, raw or clean, the latest first."""
+        for taken in reversed(self.taken):
+            if any(result is known for known in (taken.clean, taken.raw)):
+                found: Taken = taken
+                return found
         return None
-
-    def unused(self) -> List[Losses]:
-        """The losses that were taken where no evaluator got a step's result."""
-        if self.used:
-            return []
-        return [losses for _, losses in self.taken if losses is not None]
 
 
 class Epoch:

@@ -51,10 +51,18 @@ class Family:
         found = [
             Patch(cls, attribute, seam)
             for attribute, seam in self._seams.items()
-            if attribute in vars(cls) and (cls, attribute) not in known
+            if self._escapes(cls, attribute) and (cls, attribute) not in known
         ]
         self.patches.extend(found)
         return found
+
+    def _escapes(self, cls: Any, attribute: str) -> bool:
+        """Whether calls on this class pass by all patches of its bases."""
+        for owner in cls.__mro__:
+            if attribute in vars(owner):
+                # Its own method, or that of a mixin from outside the family.
+                return owner is cls or not issubclass(owner, self.root)
+        return False
 
     def _made(self, original: Callable[..., Any], cls: type, **kwargs: Any) -> None:
         """``__init_subclass__``: a subclass was made."""

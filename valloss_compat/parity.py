@@ -8,7 +8,7 @@ rank alone, and are reported by the loops' own ``run`` alone.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import torch
 from mmengine.logging import HistoryBuffer
@@ -23,6 +23,11 @@ from valloss_compat.recorder import Recorder
 class ParityRecorder(Recorder):
     """Keeps the losses as native mmengine does."""
 
+    def _split(self, result: Any) -> Tuple[Any, Any]:
+        clean, losses = split_like_native(result)
+        # Whatever is no mapping raises AttributeError here, None included.
+        return clean, None if clean is result else dict(losses.items())
+
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
         """The length of ``ValLoop.run`` or ``TestLoop.run`` itself."""
@@ -33,30 +38,18 @@ class ParityRecorder(Recorder):
         finally:
             self._state.runs.pop()
 
-    def take(self, iteration: Iteration, result: Any) -> Any:
-        """A step returned inside ``run_iter``: take its loss element off."""
-        clean, losses = split_like_native(result)
-        # Whatever is no mapping raises AttributeError here, None included.
-        known = None if clean is result else dict(losses.items())
-        iteration.taken.append((clean, known))
-        return clean
-
-    def end_iteration(self, iteration: Iteration, completed: bool) -> None:
-        """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
-        self._state.iterations.pop()
-        if completed:
-            for losses in iteration.unused()[-1:]:
-                _update(iteration, losses)
-
     def process(self, evaluator: Any, data_samples: Any) -> Any:
         """An evaluator is given a step's result: record the losses of this one."""
         iteration = self._innermost_iteration()
-        if iteration is not None and not iteration.used:
-            entry = iteration.find(data_samples)
-            if entry is not None:
-                iteration.used = True
-                _update(iteration, entry[1] or {})
-        return data_samples
+        if iteration is None:
+            return data_samples
+        taken = self.take(iteration, data_samples)
+        if taken is None:
+            return data_samples
+        if not iteration.used:
+            iteration.used = True
+            _update(iteration, taken.losses)
+        return taken.clean
 
     def evaluate(self, evaluator: Any, metrics: Any) -> Any:
         """The evaluator of the loop that runs has its metrics: add the losses."""

@@ -9,6 +9,7 @@ the next ``apply`` wakes it.
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from typing import Any, Callable, Optional
 
@@ -164,14 +165,13 @@ def _wrap(original: Any, seam: Seam, target: Any, attribute: str) -> Any:
             return call(*args, **kwargs)
         return seam(call, *args, **kwargs)
 
-    if original is _MISSING:
-        wrapper.__name__ = attribute
-        wrapper.__qualname__ = f"{target.__qualname__}.{attribute}"
-    else:
-        functools.update_wrapper(wrapper, getattr(original, "__func__", original))
+    face = getattr(target, attribute) if original is _MISSING else original
+    functools.update_wrapper(wrapper, getattr(face, "__func__", face))
     mark = Mark(wrapper, original, seam)
     setattr(wrapper, MARK, mark)
-    if mark.inherited or isinstance(original, classmethod):
+    if isinstance(inspect.getattr_static(target, attribute), classmethod) or (
+        attribute == "__init_subclass__"
+    ):
         return classmethod(wrapper)
     return wrapper
 
@@ -179,8 +179,8 @@ def _wrap(original: Any, seam: Seam, target: Any, attribute: str) -> Any:
 def _callable(original: Any, target: Any, attribute: str) -> Callable[..., Any]:
     """The original as a function of all its arguments, instance or class first."""
     if original is _MISSING:
-        # Only __init_subclass__, which every class inherits as a classmethod.
-        return lambda cls, *args, **kwargs: getattr(super(target, cls), attribute)(
+        # Inherited: looked up past the target, for an instance or a class.
+        return lambda first, *args, **kwargs: getattr(super(target, first), attribute)(
             *args, **kwargs
         )
     if isinstance(original, classmethod):

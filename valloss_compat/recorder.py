@@ -1,7 +1,7 @@
 """Which losses belong to which epoch: the decisions behind the seams.
 
-The seams (``valloss_compat.patches``) only say what happens: a loop runs, a
-step returned, an evaluator processes, an evaluator evaluates. The recorder
+The seams (``valloss_compat.patches``) only say what happens: a loop runs or
+iterates, an evaluator processes or evaluates, hooks are called. The recorder
 decides what that means. An epoch belongs to an evaluator: it opens when a
 loop's ``run`` starts or with the first batch after an ``evaluate``, and ends
 with ``evaluate``, so that a loop with a ``run`` of its own and several passes
@@ -11,13 +11,13 @@ gets the losses of each pass.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Iterator, MutableMapping, Optional, Set
+from typing import Any, Iterator, MutableMapping, Optional, Set, Tuple
 
 from mmengine.dist import all_gather_object, get_world_size
 
 from valloss_compat import meter
-from valloss_compat.convention import split
-from valloss_compat.epoch import Epoch, Iteration, Run, ThreadState
+from valloss_compat.convention import Losses, split
+from valloss_compat.epoch import Epoch, Iteration, Run, Taken, ThreadState
 from valloss_compat.identity import IdentityMap
 
 
@@ -63,21 +63,33 @@ class Recorder:
         iterations.append(iteration)
         return iteration
 
-    def take(self, iteration: Iteration, result: Any) -> Any:
-        """A step returned inside ``run_iter``: take its loss element off."""
-        result, losses = split(result)
-        iteration.taken.append((result, losses))
-        return result
+    def take(self, iteration: Optional[Iteration], result: Any) -> Optional[Taken]:
+        """Take the loss element off a step's result, once for all who ask.
+
+        Args:
+            iteration (Iteration, optional): In which the step ran.
+            result: What the step returned, or this without its loss element.
+
+        Returns:
+            Taken, optional: None where there is no loss element.
+        """
+        taken = None if iteration is None else iteration.find(result)
+        if taken is None:
+            clean, losses = self._split(result)
+            if losses is not None:
+                taken = Taken(result, clean, losses)
+                if iteration is not None:
+                    iteration.taken.append(taken)
+        return taken
+
+    def clean(self, iteration: Iteration, outputs: Any) -> Any:
+        """What hooks get as the outputs of a step."""
+        taken = self.take(iteration, outputs)
+        return outputs if taken is None else taken.clean
 
     def end_iteration(self, iteration: Iteration, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
         self._state.iterations.pop()
-        evaluator = getattr(iteration.loop, "evaluator", None)
-        if completed and evaluator is not None:
-            # If any: then the loop gave its evaluator something made from them.
-            for losses in iteration.unused():
-                epoch = self._recording_epoch(evaluator, iteration)
-                epoch.meters.record(losses, max(epoch.batch_idx - 1, 0))
 
     # What the evaluators report.
 
@@ -95,7 +107,7 @@ class Recorder:
     def process(self, evaluator: Any, data_samples: Any) -> Any:
         """An evaluator is given a step's result: record the losses of this one.
 
-        A hook may call ``val_step`` too; only what is evaluated counts.
+        Only what is evaluated counts, not what a hook may ask the model for.
 
         Args:
             evaluator (Evaluator): The evaluator.
@@ -105,13 +117,11 @@ class Recorder:
             ``data_samples`` without its loss element, if it has one.
         """
         iteration = self._innermost_iteration()
-        entry = None if iteration is None else iteration.find(data_samples)
-        data_samples, losses = entry or split(data_samples)
-        if iteration is not None and (entry or losses is not None):
-            iteration.used = True
+        taken = self.take(iteration, data_samples)
         epoch = self._recording_epoch(evaluator, iteration)
-        if losses is not None:
-            epoch.meters.record(losses, epoch.batch_idx)
+        if taken is not None:
+            data_samples = taken.clean
+            epoch.meters.record(taken.losses, epoch.batch_idx)
         epoch.batch_idx += 1
         return data_samples
 
@@ -166,30 +176,30 @@ class Recorder:
     def update_losses(self, outputs: Any, losses: Any) -> Any:
         """Native ``run_iter`` hands over a step's result to have its losses taken.
 
-        The loss element is still there where the shadow on the model (see
-        :mod:`valloss_compat.patches.loops`) was replaced in this iteration.
-
         Args:
             outputs: What the step returned.
             losses: The loop's ``val_loss`` or ``test_loss``.
 
         Returns:
-            ``outputs`` without its loss element, if it has one.
+            ``outputs`` without its loss element, if it has one. Its losses
+            are recorded when an evaluator is given this object.
         """
         iteration = self._innermost_iteration()
-        if iteration is None:
-            outputs, found = split(outputs)
-            losses.record(found or {})
+        taken = self.take(iteration, outputs)
+        if taken is None:
             return outputs
-        if iteration.find(outputs) is None:
-            return self.take(iteration, outputs)
-        return outputs
+        if iteration is None:
+            losses.record(taken.losses)
+        return taken.clean
 
     def parse_losses(self, losses: meter.LossMeters, stage: str) -> Any:
         """Native ``run`` asks for the means: nothing if they are reported already."""
         return {} if losses.reported else meter.with_total(losses.sums(), stage)
 
     # Epochs.
+
+    def _split(self, result: Any) -> Tuple[Any, Optional[Losses]]:
+        return split(result)
 
     def _innermost_iteration(self) -> Optional[Iteration]:
         return self._state.iterations[-1] if self._state.iterations else None

@@ -33,22 +33,20 @@ def run_iter(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """A loop iterates: what the model's step returns loses its loss element.
+    """A loop iterates: hooks are to see the step's result without its losses.
 
-    For the length of the call ``val_step`` (``test_step`` in a TestLoop) is
-    shadowed on the model instance, in ``vars(model)`` and not by way of
-    ``nn.Module.__setattr__``, so that evaluator and hooks see clean results.
+    For the length of the call ``call_hook`` is shadowed on the runner instance.
+    The model is not touched: who calls ``val_step`` gets what it returns, so
+    that a loop or hook which looks for the loss element itself finds it.
     """
-    stage = stage_of(loop)
-    iteration = recorder.begin_iteration(loop, stage)
+    iteration = recorder.begin_iteration(loop, stage_of(loop))
     if iteration is None:
         return original(loop, *args, **kwargs)
 
-    def take(result: Any) -> Any:
-        return recorder.take(iteration, result)
+    def clean(outputs: Any) -> Any:
+        return recorder.clean(iteration, outputs)
 
-    model = getattr(getattr(loop, "runner", None), "model", None)
-    shadow = StepShadow(model, f"{stage}_step", take)
+    shadow = CallHookShadow(getattr(loop, "runner", None), clean)
     completed = False
     try:
         returned = original(loop, *args, **kwargs)
@@ -59,50 +57,40 @@ def run_iter(
         recorder.end_iteration(iteration, completed)
 
 
-class StepShadow:
-    """A model's step that hands its result to somebody, until it is removed.
+class CallHookShadow:
+    """A runner's ``call_hook`` that cleans ``outputs``, until it is removed.
 
     Args:
-        model (nn.Module): The model, wrapped (DDP) or not. What has no
-            instance namespace or no such step is left alone.
-        name (str): ``'val_step'`` or ``'test_step'``.
-        take (Callable): Gets the step's result, returns what the caller of
-            the step gets instead.
+        runner (Runner): The runner. What has no instance namespace or no
+            ``call_hook`` is left alone.
+        clean (Callable): Gets the outputs of a step, returns what hooks get.
     """
 
-    __slots__ = ("_before", "_inner", "_model", "_name", "_take")
+    __slots__ = ("_before", "_clean", "_inner", "_namespace")
 
-    def __init__(self, model: Any, name: str, take: Callable[[Any], Any]) -> None:
-        namespace = getattr(model, "__dict__", {})
-        self._model = model
-        self._name = name
-        # What stood on the instance, a hook's own wrapper say, as a 0- or 1-tuple.
+    def __init__(self, runner: Any, clean: Callable[[Any], Any]) -> None:
+        self._namespace = getattr(runner, "__dict__", {})
+        # What stood on the instance, as a 0- or 1-tuple.
         self._before: Tuple[Any, ...] = ()
-        if name in namespace:
-            self._before = (namespace[name],)
-        self._inner = getattr(model, name, None)
-        self._take: Optional[Callable[[Any], Any]] = take
+        if "call_hook" in self._namespace:
+            self._before = (self._namespace["call_hook"],)
+        self._inner = getattr(runner, "call_hook", None)
+        self._clean: Optional[Callable[[Any], Any]] = clean
         if self._inner is not None:
-            namespace[name] = self
+            self._namespace["call_hook"] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The step itself; who keeps it past its time gets the plain result."""
-        result = self._inner(*args, **kwargs)  # type: ignore[misc]
-        return result if self._take is None else self._take(result)
-
-    def __reduce__(self) -> Tuple[Any, ...]:
-        """In a copy or a pickle of the model stands the step of that model."""
-        if self._before:
-            return tuple.__getitem__, (self._before, 0)
-        return getattr, (self._model, self._name)
+        """Call the hooks; who keeps this past its time calls them as before."""
+        if self._clean is not None and "outputs" in kwargs:
+            kwargs["outputs"] = self._clean(kwargs["outputs"])
+        return self._inner(*args, **kwargs)  # type: ignore[misc]
 
     def remove(self) -> None:
         """Put back what was there, unless somebody replaced the shadow since."""
-        self._take = None
-        namespace = getattr(self._model, "__dict__", {})
-        if namespace.get(self._name) is not self:
+        self._clean = None
+        if self._namespace.get("call_hook") is not self:
             return
         if self._before:
-            namespace[self._name] = self._before[0]
+            self._namespace["call_hook"] = self._before[0]
         else:
-            del namespace[self._name]
+            del self._namespace["call_hook"]
