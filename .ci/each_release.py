@@ -14,6 +14,7 @@ too.
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -32,9 +33,13 @@ def known_releases():
 def install(release):
     """Replace the release of mmengine that is installed; say whether it worked."""
     # What it requires is there already, for all releases.
-    options = ["--quiet", "--no-deps", "--disable-pip-version-check"]
-    command = [PYTHON, "-m", "pip", "install", *options, f"mmengine=={release}"]
-    return subprocess.call(command) == 0
+    options = ["--quiet", "--no-deps", f"mmengine=={release}"]
+    if shutil.which("uv"):  # seconds quicker, release for release
+        return (
+            subprocess.call(["uv", "pip", "install", "--python", PYTHON, *options]) == 0
+        )
+    options.insert(0, "--disable-pip-version-check")
+    return subprocess.call([PYTHON, "-m", "pip", "install", *options]) == 0
 
 
 def run_tests(cell, coverage, arguments):

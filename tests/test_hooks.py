@@ -80,6 +80,16 @@ def test_what_replaces_the_shadow_meanwhile_stays():
     ]
 
 
+def test_shadows_removed_in_any_order_leave_nothing():
+    """As when two threads validate with one runner."""
+    runner = types.SimpleNamespace(call_hook=len)
+    first = CallHookShadow(runner, list)
+    second = CallHookShadow(runner, list)
+    first.remove()
+    second.remove()
+    assert runner.call_hook is len
+
+
 def test_what_has_no_call_hook_is_left_alone():
     """No namespace, or no such method."""
     for runner in (None, object(), types.SimpleNamespace()):

@@ -8,7 +8,8 @@ import logging
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.runner import LogProcessor
+from mmengine.registry import LOG_PROCESSORS
+from mmengine.runner import LogProcessor, Runner
 from tiny import element, loader, make_runner, sample
 
 import valloss_compat
@@ -111,13 +112,32 @@ def test_the_message_hub_is_not_changed(tmp_path):
     assert "val/val/loss" not in hub.log_scalars
 
 
+def test_a_log_processor_of_ones_own_sees_the_very_runner(tmp_path):
+    """And what it calls with super() is true as well."""
+
+    class Own(LogProcessor):
+        def get_log_after_epoch(self, runner, *args, **kwargs):
+            assert type(runner) is Runner
+            return super().get_log_after_epoch(runner, *args, **kwargs)
+
+        def _collect_scalars(self, custom_cfg, runner, *args, **kwargs):
+            assert isinstance(runner, Runner)
+            runner.noted = True
+            return super()._collect_scalars(custom_cfg, runner, *args, **kwargs)
+
+    LOG_PROCESSORS.register_module(name="Own", module=Own, force=True)
+    assert train(tmp_path, log_processor={"type": "Own"}).noted
+    lines = [line for line in scalars(tmp_path) if "val_loss" in line]
+    assert [line["val_loss"] for line in lines] == [10.5, 20.5, 30.5, 40.5]
+
+
 def test_without_losses_the_log_is_mmengines_own(tmp_path):
     """The original gets the very runner."""
 
     class Loop:
         evaluator = None
 
-    class Runner:
+    class AnyRunner:
         val_loop = test_loop = Loop()
 
     class NoLosses:
@@ -127,7 +147,7 @@ def test_without_losses_the_log_is_mmengines_own(tmp_path):
     def original(*args):
         return args
 
-    runner = Runner()
+    runner = AnyRunner()
     for mode in ("val", "test"):
         args = get_log_after_epoch(NoLosses(), original, "processor", runner, 3, mode)
         assert args == ("processor", runner, 3, mode)

@@ -222,6 +222,24 @@ def test_a_loop_that_hands_on_to_another_reports_it_there(tmp_path):
     assert runner.val() == {"inner": found}
 
 
+def test_a_loop_with_a_list_of_evaluators_runs(tmp_path):
+    """Each reports what it was given."""
+
+    class Several(ValLoop):
+        def run(self):
+            metrics = {}
+            batch = next(iter(self.dataloader))
+            for evaluator in self.evaluator:
+                evaluator.process(self.runner.model.val_step(batch))
+                metrics.update(evaluator.evaluate(1))
+            return metrics
+
+    runner = make_runner(tmp_path, counting)
+    loop = with_loop(runner, Several)
+    loop.evaluator = [loop.evaluator]
+    assert runner.val()["val_loss"] == 1.0
+
+
 class Mixin:
     """Methods from outside the family, without super()."""
 

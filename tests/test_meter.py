@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 
 from valloss_compat import device_sum
 from valloss_compat.meter import LossMeter, LossMeters, LossSum, merge, with_total
@@ -128,6 +129,16 @@ def test_an_empty_list_is_no_update():
     meters.record({"loss": [], "loss_b": 1.0})
     assert list(meters) == list(meters.sums()) == ["loss_b"]
     assert math.isnan(LossMeter().mean())
+
+
+def test_what_a_loop_adds_itself_is_reported():
+    """As native mmengine reports any HistoryBuffer in loop.val_loss."""
+    meters = LossMeters()
+    history = HistoryBuffer()
+    history.update(2.0)
+    history.update(4.0)
+    meters["aux_loss"] = history
+    assert with_total(meters.sums(), "val") == {"aux_loss": 3.0, "val_loss": 3.0}
 
 
 def test_clear_forgets_the_losses_and_that_they_were_reported():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from mmengine.evaluator import Evaluator
 from mmengine.runner import loops
 from tiny import element
 
@@ -17,10 +18,6 @@ needs_helpers = pytest.mark.skipif(
     not hasattr(loops, "_update_losses"),
     reason="the helpers came with mmengine 0.10.5",
 )
-
-
-class Owner:
-    """Stands for an evaluator."""
 
 
 def never(*args):
@@ -57,7 +54,7 @@ def test_meters_of_ours_are_filled_outside_of_an_iteration():
 
 def test_within_an_iteration_the_losses_are_taken_once():
     """They are recorded when an evaluator gets what the helper returned."""
-    recorder, evaluator = Recorder(), Owner()
+    recorder, evaluator = Recorder(), Evaluator([])
     recorder.begin_iteration(object(), "val")
     for _ in range(2):
         outputs, _ = native.update_losses(recorder, never, RESULT, LossMeters())

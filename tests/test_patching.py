@@ -137,14 +137,18 @@ def test_a_wrapper_that_hides_ours_is_wrapped_anew():
     patch = Patch(base, "greet", shout)
     patch.apply()
     hidden = [vars(base)["greet"]]
+    assert patch.look() == ("applied", "")
     base.greet = eval("lambda *args: hidden[0](*args)", {"hidden": hidden})
     theirs = base.greet
-    patch.revert()
-    assert (patch.state, base().greet("me")) == ("quiet", "hello me")
-    patch.apply()
-    assert base().greet("me") == "HELLO ME"
-    patch.revert()
-    assert vars(base)["greet"] is theirs
+    state, reason = patch.look()
+    assert state == "not seen"
+    assert "does not show ours" in reason
+    for _ in range(2):
+        patch.apply()
+        assert (patch.look()[0], base().greet("me")) == ("applied", "HELLO ME")
+        patch.revert()
+        assert vars(base)["greet"] is theirs
+        assert base().greet("me") == "hello me"
 
 
 def test_another_copy_of_the_package_is_taken_over():

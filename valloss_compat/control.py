@@ -106,7 +106,7 @@ def status() -> Status:
             reason=plan.reason if plan else "",
             mmengine=version_of("mmengine"),
             torch=version_of("torch"),
-            patches=[PatchStatus(p.name, p.state, p.reason) for p in patches],
+            patches=[PatchStatus(p.name, *p.look()) for p in patches],
             overriding=overriding,
         )
 

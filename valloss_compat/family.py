@@ -7,7 +7,7 @@ its own namespace is patched, when it is found or when it is made.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, List, Mapping
 
 from valloss_compat.patching import Patch, Seam
 
@@ -25,7 +25,7 @@ class Family:
     """
 
     def __init__(
-        self, root: type, seams: Dict[str, Seam], subclasses: bool = True
+        self, root: type, seams: Mapping[str, Seam], subclasses: bool = True
     ) -> None:
         self.root = root
         self._seams = seams

@@ -155,7 +155,13 @@ class LossMeters(LossMapping):
 
     def sums(self) -> Dict[str, LossSum]:
         """The sum of each loss, in order."""
-        return {name: meter.sum() for name, meter in self.items()}
+        return {
+            # A loop may add its own, as HistoryBuffer of native mmengine.
+            name: meter.sum()
+            if isinstance(meter, LossMeter)
+            else LossSum(float(meter.mean()), 1, None)
+            for name, meter in self.items()
+        }
 
     def load(self, sums: Mapping[str, LossSum]) -> None:
         """Replace the meters by the given sums, those of all ranks."""

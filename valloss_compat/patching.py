@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 from valloss_compat._version import __version__
 
@@ -93,6 +93,8 @@ class Patch:
             # Ours, or that of another copy of this package: take it over.
             self._wrapper = current
         elif self._wrapper is None or not reaches(current, self._wrapper):
+            if self._wrapper is not None:
+                self._mark().seam = None  # should it run below all the same
             self._wrapper = _wrap(current, self._seam, self.target, self.attribute)
             setattr(self.target, self.attribute, self._wrapper)
         self._mark().seam = self._seam
@@ -118,6 +120,13 @@ class Patch:
             setattr(self.target, self.attribute, mark.original)
         self._wrapper = None
         self.state, self.reason = "not applied", "reverted"
+
+    def look(self) -> Tuple[str, str]:
+        """State and reason, as what stands there now has it."""
+        current = vars(self.target).get(self.attribute, _MISSING)
+        if self.state == "applied" and not reaches(current, self._wrapper):
+            return "not seen", f"{_name_of(current)} is there and does not show ours"
+        return self.state, self.reason
 
     def _mark(self) -> Any:
         return mark_of(self._wrapper)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Iterator, MutableMapping, Optional, Set, Tuple
 
 from mmengine.dist import all_gather_object, get_world_size
+from mmengine.evaluator import Evaluator
 
 from valloss_compat import meter
 from valloss_compat.convention import Losses, split
@@ -51,7 +52,7 @@ class Recorder:
 
     def _start_run(self, loop: Any, stage: str) -> None:
         evaluator = getattr(loop, "evaluator", None)
-        if evaluator is not None:
+        if isinstance(evaluator, Evaluator):  # and not a list of them, say
             self._open(self._epochs[evaluator], evaluator, loop, stage)
 
     def begin_iteration(self, loop: Any, stage: str) -> Optional[Iteration]:
@@ -164,7 +165,8 @@ class Recorder:
 
     def reported(self, evaluator: Any) -> Set[str]:
         """Names of all losses that an evaluator ever reported, totals included."""
-        return set() if evaluator is None else set(self._epochs[evaluator].names)
+        known = isinstance(evaluator, Evaluator)
+        return set(self._epochs[evaluator].names) if known else set()
 
     # What the helpers of native mmengine report.
 

@@ -11,8 +11,9 @@ class PatchStatus(NamedTuple):
 
     Attributes:
         target (str): Full name of what is patched.
-        state (str): ``'applied'``, ``'not applied'`` or ``'quiet'`` (ours is
-            below somebody else's wrapper and only calls the original).
+        state (str): ``'applied'``, ``'not applied'``, ``'quiet'`` (ours is
+            below somebody else's wrapper and only calls the original) or
+            ``'not seen'`` (somebody replaced ours, or hides it).
         reason (str): Why, where it is not plain.
     """
 

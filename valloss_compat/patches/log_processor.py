@@ -64,8 +64,14 @@ class _View:
     """An object with some attributes replaced; all others are the object's own."""
 
     def __init__(self, whole: Any, **replaced: Any) -> None:
-        vars(self).update(replaced)
-        self._whole = whole
+        vars(self).update(replaced, _whole=whole)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._whole, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._whole, name, value)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self._whole)

@@ -39,6 +39,7 @@ def run_iter(
     The model is not touched: who calls ``val_step`` gets what it returns, so
     that a loop or hook which looks for the loss element itself finds it.
     """
+    runner = getattr(loop, "runner", None)
     iteration = recorder.begin_iteration(loop, stage_of(loop))
     if iteration is None:
         return original(loop, *args, **kwargs)
@@ -46,7 +47,7 @@ def run_iter(
     def clean(outputs: Any) -> Any:
         return recorder.clean(iteration, outputs)
 
-    shadow = CallHookShadow(getattr(loop, "runner", None), clean)
+    shadow = CallHookShadow(runner, clean)
     completed = False
     try:
         returned = original(loop, *args, **kwargs)
@@ -85,12 +86,21 @@ class CallHookShadow:
             kwargs["outputs"] = self._clean(kwargs["outputs"])
         return self._inner(*args, **kwargs)  # type: ignore[misc]
 
+    @property
+    def removed(self) -> bool:
+        """Whether it calls hooks as before."""
+        return self._clean is None
+
     def remove(self) -> None:
         """Put back what was there, unless somebody replaced the shadow since."""
         self._clean = None
         if self._namespace.get("call_hook") is not self:
             return
-        if self._before:
-            self._namespace["call_hook"] = self._before[0]
+        # Another loop's shadow (of another thread) may have been removed before.
+        before = self._before
+        while before and isinstance(before[0], CallHookShadow) and before[0].removed:
+            before = before[0]._before
+        if before:
+            self._namespace["call_hook"] = before[0]
         else:
             del self._namespace["call_hook"]
