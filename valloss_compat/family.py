@@ -58,11 +58,9 @@ class Family:
 
     def _escapes(self, cls: Any, attribute: str) -> bool:
         """Whether calls on this class pass by all patches of its bases."""
-        for owner in cls.__mro__:
-            if attribute in vars(owner):
-                # Its own method, or that of a mixin from outside the family.
-                return owner is cls or not issubclass(owner, self.root)
-        return False
+        owner = next(base for base in cls.__mro__ if attribute in vars(base))
+        # Its own method, or that of a mixin from outside the family.
+        return owner is cls or not issubclass(owner, self.root)
 
     def _made(self, original: Callable[..., Any], cls: type, **kwargs: Any) -> None:
         """``__init_subclass__``: a subclass was made."""
