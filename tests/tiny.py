@@ -45,7 +45,7 @@ class Digits(Dataset):
     def __getitem__(self, index: int) -> Dict[str, Any]:
         if index >= self.length:
             raise IndexError(index)
-        return {"inputs": torch.tensor([float(index)]), "data_samples": index}
+        return {"inputs": torch.tensor([float(index)])}
 
 
 class Model(BaseModel):
@@ -62,9 +62,7 @@ class Model(BaseModel):
         self.respond = respond
         self.calls = 0
 
-    def forward(
-        self, inputs: Any, data_samples: Any = None, mode: str = "tensor"
-    ) -> Any:
+    def forward(self, inputs: Any, mode: str = "tensor") -> Any:
         if mode == "loss":
             return {"loss": self.weight * torch.stack(list(inputs)).mean()}
         self.calls += 1
@@ -109,7 +107,7 @@ class Spy(Hook):
 
 
 def loader(length: int, batch_size: int = 1) -> Any:
-    """A DataLoader whose batches are ``{'inputs': [...], 'data_samples': [...]}``."""
+    """A DataLoader whose batches are ``{'inputs': [...]}``."""
 
     def collate(items: Sequence[Dict[str, Any]]) -> Dict[str, List[Any]]:
         return {key: [item[key] for item in items] for key in items[0]}
