@@ -82,6 +82,39 @@ def test_evaluators_that_override_report_the_loss(tmp_path, evaluator_class, see
     assert runner.val() == {seen: 2.0, "loss": 1.5, "val_loss": 1.5}
 
 
+def test_an_evaluator_whose_methods_came_late_reports_the_loss(tmp_path):
+    """Assigned to a class that is made already, or made past __init_subclass__."""
+
+    class Late(Evaluator):
+        pass
+
+    class NoWatch(Evaluator):
+        def __init_subclass__(cls):
+            """Without super()."""
+
+    class Unseen(NoWatch):
+        process = vars(OwnProcess)["process"].__wrapped__
+
+    Late.evaluate = vars(OwnEvaluate)["evaluate"].__wrapped__
+    for evaluator_class, seen in ((Late, "dataset/n/seen"), (Unseen, "n/seen")):
+        runner = make_runner(
+            tmp_path, counting, val_evaluator=evaluator_class([Seen()])
+        )
+        assert runner.val() == {seen: 2.0, "loss": 1.5, "val_loss": 1.5}
+
+
+def test_an_evaluator_in_two_loops_keeps_their_losses_apart(tmp_path):
+    """loop.val_loss stays what it was when the test loop runs."""
+    evaluator = Evaluator([Seen()])
+    runner = make_runner(
+        tmp_path, counting, val_evaluator=evaluator, test_evaluator=evaluator
+    )
+    assert runner.val()["val_loss"] == 1.5
+    assert runner.test()["test_loss"] == 3.5
+    assert runner.val_loop.val_loss["loss"].mean() == 1.5
+    assert runner.test_loop.test_loss["loss"].mean() == 3.5
+
+
 def test_a_loop_outside_the_family_is_served_by_its_evaluator(tmp_path):
     """Process alone takes the loss element off, by position or by name."""
     runner = make_runner(tmp_path, counting)
@@ -100,6 +133,7 @@ def test_an_epoch_ends_with_evaluate(tmp_path):
     assert runner.val()["val_loss"] == 1.5
     runner.val_evaluator.metrics[0].results.append(1)
     assert runner.val_evaluator.evaluate(1) == {"n/seen": 1.0}
+    assert runner.val_loop.val_loss["loss"].mean() == 1.5
 
 
 def test_only_the_last_loss_element_is_taken(tmp_path):

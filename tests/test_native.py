@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
@@ -61,6 +63,20 @@ def test_within_an_iteration_the_losses_are_taken_once():
         assert outputs == [1]
     assert recorder.process(evaluator, outputs) is outputs
     assert recorder.evaluate(evaluator, {}) == {"loss": 3.0, "val_loss": 3.0}
+
+
+def test_losses_that_no_evaluator_of_ours_sees_are_recorded_for_native_run():
+    """As with an evaluator that is none; a broken iteration records nothing."""
+    for evaluator in (Evaluator([]), object()):
+        recorder = Recorder(native=True)
+        loop = types.SimpleNamespace(evaluator=evaluator)
+        for completed in (True, False):
+            iteration = recorder.begin_iteration(loop, "test")
+            native.update_losses(recorder, never, RESULT, LossMeters())
+            recorder.end_iteration(iteration, completed)
+        held = getattr(loop, "test_loss", {})
+        known = isinstance(evaluator, Evaluator)
+        assert [meter.mean() for meter in held.values()] == ([3.0] if known else [])
 
 
 @needs_helpers

@@ -178,10 +178,15 @@ def plan(mode: str) -> Plan:
     from valloss_compat.recorder import Recorder
 
     recorder = ParityRecorder() if mode == "parity" else Recorder(shape.native)
-    run = partial(loop_seams.run, recorder)
     run_iter = partial(loop_seams.run_iter, recorder)
     process = partial(evaluators.process, recorder)
     evaluate = partial(evaluators.evaluate, recorder)
+    evaluator_family = Family(evaluator, {"process": process, "evaluate": evaluate})
+
+    def cover(instance: Any) -> None:
+        evaluator_family.cover(type(instance))
+
+    run = partial(loop_seams.run, recorder, cover)
     # Native mmengine has no idea of loops with a run of their own.
     whole = mode == "default"
     log_processor = importlib.import_module("mmengine.runner.log_processor")
@@ -189,7 +194,7 @@ def plan(mode: str) -> Plan:
     parts: List[Union[Patch, Family]] = [
         Family(loops.ValLoop, {"run": run, "run_iter": run_iter}, subclasses=whole),
         Family(loops.TestLoop, {"run": run, "run_iter": run_iter}, subclasses=whole),
-        Family(evaluator, {"process": process, "evaluate": evaluate}),
+        evaluator_family,
     ]
     if whole:
         # A subclass that calls super() is served; others log what they like.

@@ -93,7 +93,7 @@ class Epoch:
 
     def open(self, run: Optional[object], stage: str) -> None:
         """Start over, within the given run of a loop (or outside of any)."""
-        self.meters.clear()
+        self.meters = LossMeters()  # a loop may still hold those of before
         self.stage = stage
         self.batch_idx = 0
         self.run = run

@@ -42,6 +42,13 @@ class Family:
         for patch in self.patches:
             patch.apply()
 
+    def cover(self, cls: Any) -> None:
+        """Patch what was missed of a class: made or changed past our watch."""
+        for base in cls.__mro__:
+            if issubclass(base, self.root):
+                for patch in self._find(base):
+                    patch.apply()
+
     def overriding(self) -> List[str]:
         """Full names of the methods of subclasses that are patched."""
         return [patch.name for patch in self.patches if patch.target is not self.root]

@@ -91,6 +91,14 @@ class Recorder:
     def end_iteration(self, iteration: Iteration, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
         self._state.iterations.pop()
+        evaluator = getattr(iteration.loop, "evaluator", None)
+        if completed and self._native and not iteration.used:
+            # Native run_iter takes the losses off also where no evaluator of
+            # ours sees the result; its run reports them.
+            for taken in iteration.taken:
+                if isinstance(evaluator, Evaluator):
+                    epoch = self._recording_epoch(evaluator, iteration)
+                    epoch.meters.record(taken.losses, epoch.batch_idx)
 
     # What the evaluators report.
 
@@ -122,6 +130,8 @@ class Recorder:
         epoch = self._recording_epoch(evaluator, iteration)
         if taken is not None:
             data_samples = taken.clean
+            if iteration is not None:
+                iteration.used = True
             epoch.meters.record(taken.losses, epoch.batch_idx)
         epoch.batch_idx += 1
         return data_samples
@@ -140,12 +150,14 @@ class Recorder:
         Returns:
             ``metrics``.
         """
-        epoch = self._recording_epoch(evaluator, None)
-        epoch.ended = True
-        sums = epoch.meters.sums()
+        epoch = self._epochs[evaluator]
+        going_on = self._goes_on(epoch)
+        sums = epoch.meters.sums() if going_on else {}
         if get_world_size() > 1:
             sums = meter.merge(all_gather_object(sums))
-            epoch.meters.load(sums)
+            if sums:
+                self._recording_epoch(evaluator, None).meters.load(sums)
+        epoch.ended = True
         if not sums:
             return metrics
         if not isinstance(metrics, MutableMapping):
@@ -206,11 +218,14 @@ class Recorder:
     def _innermost_iteration(self) -> Optional[Iteration]:
         return self._state.iterations[-1] if self._state.iterations else None
 
+    def _goes_on(self, epoch: Epoch) -> bool:
+        run = self._state.runs[-1].token if self._state.runs else None
+        return not epoch.ended and epoch.run is run
+
     def _recording_epoch(self, evaluator: Any, iteration: Optional[Iteration]) -> Epoch:
         epoch = self._epochs[evaluator]
-        run = self._state.runs[-1] if self._state.runs else None
-        if epoch.ended or epoch.run is not (run and run.token):
-            place = iteration or run
+        if not self._goes_on(epoch):
+            place = iteration or (self._state.runs[-1] if self._state.runs else None)
             if place is None:
                 self._open(epoch, evaluator, None, "val")
             else:

@@ -16,12 +16,14 @@ def stage_of(loop: Any) -> str:
 
 def run(
     recorder: Recorder,
+    cover: Callable[[Any], None],
     original: Callable[..., Any],
     loop: Any,
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """A loop runs: its losses start afresh."""
+    """A loop runs: its losses start afresh, its evaluator is seen to."""
+    cover(getattr(loop, "evaluator", None))
     with recorder.run(loop, stage_of(loop)):
         return original(loop, *args, **kwargs)
 
