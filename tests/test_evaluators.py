@@ -231,6 +231,9 @@ def test_ranks_exchange_sums_in_one_collective(tmp_path, monkeypatch):
     runner.model.respond = lambda *_: [sample()]
     assert runner.val() == {"n/seen": 2.0, "loss": 4.5, "val_loss": 4.5}
     assert calls == [{"loss": LossSum(3.0, 2, None)}, {}]
+    runner.val_evaluator.metrics[0].results.append(1)
+    assert runner.val_evaluator.evaluate(1) == {"n/seen": 1.0}
+    assert len(calls) == 2  # one rank may evaluate alone outside of a run
 
 
 def test_the_identity_map_forgets_what_is_gone():

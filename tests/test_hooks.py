@@ -90,6 +90,17 @@ def test_shadows_removed_in_any_order_leave_nothing():
     assert runner.call_hook is len
 
 
+def test_shadows_that_always_overlap_make_no_chain():
+    """Two threads, thousands of iterations."""
+    runner = types.SimpleNamespace(call_hook=lambda name, outputs: outputs)
+    last = CallHookShadow(runner, lambda outputs: outputs)
+    for _ in range(5000):
+        following = CallHookShadow(runner, lambda outputs: outputs + 1)
+        last.remove()
+        assert runner.call_hook("after_val_iter", outputs=1) == 2
+        last = following
+
+
 def test_what_has_no_call_hook_is_left_alone():
     """No namespace, or no such method."""
     for runner in (None, object(), types.SimpleNamespace()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 
@@ -123,6 +124,7 @@ def test_a_log_processor_of_ones_own_sees_the_very_runner(tmp_path):
         def _collect_scalars(self, custom_cfg, runner, *args, **kwargs):
             assert isinstance(runner, Runner)
             runner.noted = True
+            copy.deepcopy(runner.message_hub.log_scalars)
             return super()._collect_scalars(custom_cfg, runner, *args, **kwargs)
 
     LOG_PROCESSORS.register_module(name="Own", module=Own, force=True)

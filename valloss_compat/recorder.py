@@ -62,7 +62,14 @@ class Recorder:
             return None
         iteration = Iteration(loop, stage)
         iterations.append(iteration)
+        self._bind(iteration)
         return iteration
+
+    def _bind(self, iteration: Iteration) -> None:
+        """See that the losses of this iteration have an epoch to go to."""
+        evaluator = getattr(iteration.loop, "evaluator", None)
+        if isinstance(evaluator, Evaluator):
+            self._recording_epoch(evaluator, iteration)
 
     def take(self, iteration: Optional[Iteration], result: Any) -> Optional[Taken]:
         """Take the loss element off a step's result, once for all who ask.
@@ -92,13 +99,14 @@ class Recorder:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
         self._state.iterations.pop()
         evaluator = getattr(iteration.loop, "evaluator", None)
-        if completed and self._native and not iteration.used:
-            # Native run_iter takes the losses off also where no evaluator of
+        if not (completed and self._native and isinstance(evaluator, Evaluator)):
+            return
+        if not iteration.used:
+            # Native run_iter takes the losses off also where no process of
             # ours sees the result; its run reports them.
             for taken in iteration.taken:
-                if isinstance(evaluator, Evaluator):
-                    epoch = self._recording_epoch(evaluator, iteration)
-                    epoch.meters.record(taken.losses, epoch.batch_idx)
+                epoch = self._recording_epoch(evaluator, iteration)
+                epoch.meters.record(taken.losses, epoch.batch_idx)
 
     # What the evaluators report.
 
@@ -140,7 +148,9 @@ class Recorder:
         """An evaluator has its metrics: add the losses and end the epoch.
 
         Where there are several ranks, sums and counts are exchanged in one
-        collective. All ranks take part, also those without any loss.
+        collective. All ranks take part, also those without any loss, so that
+        a loop's ``run`` has to evaluate on all ranks or on none, as the
+        metrics of mmengine want it too.
 
         Args:
             evaluator (Evaluator): The evaluator.
@@ -153,7 +163,8 @@ class Recorder:
         epoch = self._epochs[evaluator]
         going_on = self._goes_on(epoch)
         sums = epoch.meters.sums() if going_on else {}
-        if get_world_size() > 1:
+        # Outside of any run an evaluate of one rank alone must not wait for others.
+        if get_world_size() > 1 and (self._state.runs or sums):
             sums = meter.merge(all_gather_object(sums))
             if sums:
                 self._recording_epoch(evaluator, None).meters.load(sums)
@@ -181,11 +192,6 @@ class Recorder:
         return set(self._epochs[evaluator].names) if known else set()
 
     # What the helpers of native mmengine report.
-
-    @property
-    def iterating(self) -> bool:
-        """Whether a loop's ``run_iter`` is under way."""
-        return bool(self._state.iterations)
 
     def update_losses(self, outputs: Any, losses: Any) -> Any:
         """Native ``run_iter`` hands over a step's result to have its losses taken.

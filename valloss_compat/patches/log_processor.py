@@ -67,6 +67,8 @@ class _View:
         vars(self).update(replaced, _whole=whole)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_whole":  # a copy that is not filled yet
+            raise AttributeError(name)
         return getattr(self._whole, name)
 
     def __setattr__(self, name: str, value: Any) -> None:

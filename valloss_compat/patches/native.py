@@ -18,7 +18,7 @@ def update_losses(
     (https://github.com/open-mmlab/mmengine/issues/1603), so it is asked only
     where there is a loss element, for a loop that keeps its own account.
     """
-    if isinstance(losses, LossMeters) or recorder.iterating:
+    if isinstance(losses, LossMeters):
         return recorder.update_losses(outputs, losses), losses
     if split(outputs)[1] is None:
         return outputs, losses
