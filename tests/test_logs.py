@@ -86,7 +86,8 @@ def test_tensorboard_shows_the_same(tmp_path):
         "tensorboard.backend.event_processing.event_accumulator",
         reason="no tensorboard: tox's `coverage` has it",
     )
-    train(tmp_path, backend="TensorboardVisBackend")
+    runner = train(tmp_path, backend="TensorboardVisBackend")
+    runner.visualizer.close()  # writes what a thread holds; 0.1.0 leaves it to the exit
     (path,) = tmp_path.rglob("events.out*")
     events = reader.EventAccumulator(str(path.parent)).Reload()
     values = [event.value for event in events.Scalars("val_loss")]
