@@ -1,8 +1,9 @@
 """A class and all its subclasses, also those that are not made yet.
 
-A subclass that overrides a patched method without calling ``super()`` would
-escape a patch of the base class alone, so each class that has the method in
-its own namespace is patched, when it is found or when it is made.
+A subclass that overrides a patched method without calling ``super()``, or gets
+it from a mixin, would escape a patch of the base class alone. So each class
+whose method passes by the patches of its bases is patched itself, when it is
+found or when it is made.
 """
 
 from __future__ import annotations
