@@ -144,7 +144,7 @@ def test_without_losses_the_log_is_mmengines_own(tmp_path):
         val_loop = test_loop = Loop()
 
     class NoLosses:
-        def reported(self, evaluator):
+        def reported(self, loop):
             return set()
 
     def original(*args):

@@ -41,10 +41,6 @@ class ParityRecorder(Recorder):
     def _bind(self, iteration: Iteration) -> None:
         """Nothing: the losses go to the loop."""
 
-    def end_iteration(self, iteration: Iteration, completed: bool) -> None:
-        """A loop's ``run_iter`` returned, or raised."""
-        self._state.iterations.pop()
-
     def process(self, evaluator: Any, data_samples: Any) -> Any:
         """An evaluator is given a step's result: record the losses of this one."""
         iteration = self._innermost_iteration()

@@ -51,8 +51,8 @@ class Recorder:
             runs.pop()
 
     def _start_run(self, loop: Any, stage: str) -> None:
-        evaluator = getattr(loop, "evaluator", None)
-        if isinstance(evaluator, Evaluator):  # and not a list of them, say
+        evaluator = _evaluator_of(loop)
+        if evaluator is not None:
             self._open(self._epochs[evaluator], evaluator, loop, stage)
 
     def begin_iteration(self, loop: Any, stage: str) -> Optional[Iteration]:
@@ -67,8 +67,8 @@ class Recorder:
 
     def _bind(self, iteration: Iteration) -> None:
         """See that the losses of this iteration have an epoch to go to."""
-        evaluator = getattr(iteration.loop, "evaluator", None)
-        if isinstance(evaluator, Evaluator):
+        evaluator = _evaluator_of(iteration.loop)
+        if evaluator is not None:
             self._recording_epoch(evaluator, iteration)
 
     def take(self, iteration: Optional[Iteration], result: Any) -> Optional[Taken]:
@@ -98,15 +98,14 @@ class Recorder:
     def end_iteration(self, iteration: Iteration, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
         self._state.iterations.pop()
-        evaluator = getattr(iteration.loop, "evaluator", None)
-        if not (completed and self._native and isinstance(evaluator, Evaluator)):
+        evaluator = _evaluator_of(iteration.loop)
+        if evaluator is None or iteration.used or not (completed and self._native):
             return
-        if not iteration.used:
-            # Native run_iter takes the losses off also where no process of
-            # ours sees the result; its run reports them.
-            for taken in iteration.taken:
-                epoch = self._recording_epoch(evaluator, iteration)
-                epoch.meters.record(taken.losses, epoch.batch_idx)
+        # Native run_iter takes the losses off also where no process of ours
+        # sees the result; its run reports them.
+        for taken in iteration.taken:
+            epoch = self._recording_epoch(evaluator, iteration)
+            epoch.meters.record(taken.losses, epoch.batch_idx)
 
     # What the evaluators report.
 
@@ -186,10 +185,10 @@ class Recorder:
         epoch.names.update(losses)
         return metrics
 
-    def reported(self, evaluator: Any) -> Set[str]:
-        """Names of all losses that an evaluator ever reported, totals included."""
-        known = isinstance(evaluator, Evaluator)
-        return set(self._epochs[evaluator].names) if known else set()
+    def reported(self, loop: Any) -> Set[str]:
+        """Names of all losses that a loop's evaluator reported, totals included."""
+        evaluator = _evaluator_of(loop)
+        return set() if evaluator is None else set(self._epochs[evaluator].names)
 
     # What the helpers of native mmengine report.
 
@@ -242,7 +241,7 @@ class Recorder:
         runs = self._state.runs
         epoch.open(runs[-1].token if runs else None, stage)
         name = f"{stage}_loss"
-        if getattr(loop, "evaluator", None) is evaluator and self._may_set(loop, name):
+        if _evaluator_of(loop) is evaluator and self._may_set(loop, name):
             setattr(loop, name, epoch.meters)
 
     def _may_set(self, loop: Any, name: str) -> bool:
@@ -258,3 +257,9 @@ class Recorder:
             or isinstance(held, meter.LossMapping)
             or (self._native and type(held) is dict)
         )
+
+
+def _evaluator_of(loop: Any) -> Optional[Any]:
+    """A loop's evaluator; None for what is none of mmengine's, a list of them, say."""
+    evaluator = getattr(loop, "evaluator", None)
+    return evaluator if isinstance(evaluator, Evaluator) else None

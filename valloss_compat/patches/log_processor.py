@@ -28,7 +28,7 @@ def get_log_after_epoch(
 ) -> Any:
     """A validation or test epoch is logged: its losses unsmoothed, under their tags."""
     loop = runner.val_loop if mode == "val" else runner.test_loop
-    names = recorder.reported(getattr(loop, "evaluator", None))
+    names = recorder.reported(loop)
     if names:
         total = f"{mode}_loss"
         components = names - {total}

@@ -12,11 +12,11 @@ from valloss_compat.recorder import Recorder
 def update_losses(
     recorder: Recorder, original: Callable[..., Any], outputs: Any, losses: Any
 ) -> Any:
-    """Native ``run_iter`` takes the losses off: ours are off already.
+    """Native ``run_iter`` takes the losses off: for meters of ours, we do.
 
-    The original indexes ``outputs`` whatever it is
-    (https://github.com/open-mmlab/mmengine/issues/1603), so it is asked only
-    where there is a loss element, for a loop that keeps its own account.
+    A loop that keeps its own account gets the original, but only where there
+    is a loss element: it indexes ``outputs`` whatever that is
+    (https://github.com/open-mmlab/mmengine/issues/1603).
     """
     if isinstance(losses, LossMeters):
         return recorder.update_losses(outputs, losses), losses
