@@ -14,11 +14,13 @@ import valloss_compat  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def _default_mode() -> Iterator[None]:
-    """Each test starts and ends with the patches of the default mode applied."""
+    """Each test starts and ends with the default options and patches."""
     yield
-    if valloss_compat.status().mode != "default":
-        valloss_compat.revert()
-        valloss_compat.apply()
+    if valloss_compat.configure() != valloss_compat.Options():
+        valloss_compat.configure(
+            mode="default", weighting="batch", sync_dist=True, strict=False
+        )
+    valloss_compat.apply()
 
 
 @pytest.fixture(scope="session", autouse=True)

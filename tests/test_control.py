@@ -90,8 +90,9 @@ def test_status_is_a_table_and_json():
     }
     lines = repr(status).splitlines()
     assert lines[0].startswith("valloss_compat: mode default, plan ")
-    assert lines[1] == f"mmengine {status.mmengine}, torch {status.torch}"
-    assert len(lines) == 2 + len(status.patches)
+    assert lines[1] == "options weighting=batch, sync_dist=True, strict=False"
+    assert lines[2] == f"mmengine {status.mmengine}, torch {status.torch}"
+    assert len(lines) == 3 + len(status.patches)
 
 
 def test_who_wraps_ours_stays_and_ours_goes_quiet(monkeypatch, tmp_path):
@@ -145,8 +146,8 @@ def test_threads_that_apply_and_revert_end_in_a_whole_state():
         (
             None,
             "on",
-            "the environment variable VALLOSS_COMPAT is 'on', but one of off, "
-            "default, parity is expected: correct or unset it",
+            "the environment variable VALLOSS_COMPAT is 'on': mode is 'on', but one "
+            "of off, default, parity is expected: correct or unset it",
         ),
         (
             "default",

@@ -12,7 +12,7 @@ from tiny import Seen, element, make_runner, sample
 
 from valloss_compat import recorder as recorder_module
 from valloss_compat.identity import IdentityMap
-from valloss_compat.meter import LossSum
+from valloss_compat.sums import LossSum
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from valloss_compat import device_sum
-from valloss_compat.meter import LossMeter, LossMeters, LossSum, merge, with_total
+from valloss_compat.meter import LossMeter, LossMeters
+from valloss_compat.sums import LossSum, merge, with_total
 
 
 def means_of(*batches):
@@ -177,7 +178,7 @@ def test_ranks_add_up_in_the_order_of_names_first_seen():
 @pytest.fixture
 def on_a_device(monkeypatch):
     """Make the CPU pass for an accelerator."""
-    monkeypatch.setattr("valloss_compat.meter._HOST", "none")
+    monkeypatch.setattr("valloss_compat.meter._HOST", torch.device("meta"))
 
 
 def test_on_a_device_the_sum_waits_for_the_end(on_a_device):
@@ -186,7 +187,7 @@ def test_on_a_device_the_sum_waits_for_the_end(on_a_device):
     values = [torch.rand((), generator=torch.manual_seed(7)) for _ in range(100)]
     with torch.autograd.profiler.profile() as profile:
         for index, value in enumerate(values):
-            meter.update_tensor(value, index)
+            meter.update_tensor(value, 1, index)
     names = {event.name for event in profile.function_events}
     assert names
     assert not {name for name in names if "_local_scalar_dense" in name}
@@ -198,9 +199,9 @@ def test_on_a_device_the_first_nan_is_known(on_a_device):
     meter = LossMeter()
     meter.update(math.nan, 1, 9)
     for index, value in enumerate([1.0, math.nan, math.nan]):
-        meter.update_tensor(torch.tensor([value, 1.0]), index)
+        meter.update_tensor(torch.tensor([value, 1.0]), 1, index)
     assert meter.sum().nan_at == 1
-    assert meter.sum().updates == 4
+    assert meter.sum().weight == 4
 
 
 def test_a_device_without_float64_keeps_double_precision_nearly(

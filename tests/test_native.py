@@ -12,8 +12,8 @@ from test_loops import counting
 from tiny import element, make_runner
 
 from valloss_compat.meter import LossMeters
+from valloss_compat.native_recorder import NativeRecorder
 from valloss_compat.patches import native
-from valloss_compat.recorder import Recorder
 
 RESULT = [1, element(loss=torch.tensor(3.0))]
 
@@ -30,7 +30,7 @@ def never(*args):
 
 def test_a_loop_that_keeps_its_own_account_gets_the_original():
     """Only where there is a loss element: the original indexes whatever it gets."""
-    recorder = Recorder()
+    recorder = NativeRecorder()
     for result in ({"a": 1}, None, [], torch.ones(3)):
         outputs, losses = native.update_losses(recorder, never, result, {})
         assert outputs is result
@@ -42,7 +42,7 @@ def test_a_loop_that_keeps_its_own_account_gets_the_original():
 
 def test_meters_of_ours_are_filled_outside_of_an_iteration():
     """And reported unless they are reported already."""
-    recorder, meters = Recorder(), LossMeters()
+    recorder, meters = NativeRecorder(), LossMeters()
     outputs, losses = native.update_losses(recorder, never, RESULT, meters)
     assert outputs == [1]
     assert losses is meters
@@ -57,25 +57,25 @@ def test_meters_of_ours_are_filled_outside_of_an_iteration():
 
 def test_within_an_iteration_the_losses_are_taken_once():
     """They are recorded when an evaluator gets what the helper returned."""
-    recorder, evaluator = Recorder(), Evaluator([])
-    recorder.begin_iteration(object(), "val")
+    recorder, evaluator = NativeRecorder(), Evaluator([])
+    recorder.begin_iteration(object(), "val", None)
     for _ in range(2):
         outputs, _ = native.update_losses(recorder, never, RESULT, LossMeters())
         assert outputs == [1]
-    assert recorder.process(evaluator, outputs) is outputs
+    assert recorder.process(evaluator, outputs, None) is outputs
     assert recorder.evaluate(evaluator, {}) == {"loss": 3.0, "val_loss": 3.0}
 
 
 def test_losses_that_no_evaluator_of_ours_sees_are_recorded_for_native_run():
     """A broken iteration records nothing."""
-    recorder = Recorder(native=True)
+    recorder = NativeRecorder()
     loop = types.SimpleNamespace(evaluator=Evaluator([]))
     for completed in (True, False):
-        iteration = recorder.begin_iteration(loop, "test")
+        iteration = recorder.begin_iteration(loop, "test", None)
         native.update_losses(recorder, never, RESULT, loop.test_loss)
         recorder.end_iteration(iteration, completed)
     assert loop.test_loss["loss"].mean() == 3.0
-    assert loop.test_loss.sums()["loss"].updates == 1
+    assert loop.test_loss.sums()["loss"].weight == 1
 
 
 class AnyEvaluator:

@@ -8,15 +8,17 @@ for bug like mmengine 0.10.7.
 """
 
 from valloss_compat._version import __version__
-from valloss_compat.control import apply, revert, status
+from valloss_compat.control import apply, configure, revert, status
 from valloss_compat.errors import (
     UnknownMMEngineError,
     UnusableMMEngineError,
     VallossCompatWarning,
 )
+from valloss_compat.options import Options
 from valloss_compat.status import PatchStatus, Status
 
 __all__ = [
+    "Options",
     "PatchStatus",
     "Status",
     "UnknownMMEngineError",
@@ -24,6 +26,7 @@ __all__ = [
     "VallossCompatWarning",
     "__version__",
     "apply",
+    "configure",
     "revert",
     "status",
 ]

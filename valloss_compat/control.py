@@ -1,38 +1,33 @@
-"""Apply, revert, status: what a user calls."""
+"""Apply, revert, configure, status: what a user calls."""
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from typing import Dict, List, Optional
 
-from valloss_compat import dispatch
+from valloss_compat import dispatch, options
 from valloss_compat.errors import UnknownMMEngineError, VallossCompatWarning
 from valloss_compat.family import Family
+from valloss_compat.options import Options
 from valloss_compat.status import PatchStatus, Status, version_of
-
-VARIABLE = "VALLOSS_COMPAT"
-MODES = ("default", "parity")
 
 _lock = threading.RLock()
 _plans: Dict[str, dispatch.Plan] = {}
 _mode = "off"
 
 
-def apply(mode: Optional[str] = None, strict: bool = False) -> Status:
+def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
     """Patch the installed mmengine; called once by ``import valloss_compat``.
 
     Calling it again changes nothing, except with another mode: then the
     patches of the former mode are reverted first.
 
     Args:
-        mode (str, optional): ``'default'`` for the contract of this package,
-            ``'parity'`` for the behaviour of native mmengine 0.10.7, bug for
-            bug. Defaults to what the environment variable ``VALLOSS_COMPAT``
-            says, which may also be ``'off'``.
-        strict (bool): Whether to raise instead of warn where the shape of
-            mmengine is not known. Defaults to False.
+        mode (str, optional): As of :class:`Options`. Defaults to None: as the
+            options are.
+        strict (bool, optional): As of :class:`Options`. Defaults to None: as
+            the options are.
 
     Returns:
         Status: What was patched, and what not and why.
@@ -43,8 +38,9 @@ def apply(mode: Optional[str] = None, strict: bool = False) -> Status:
         UnknownMMEngineError: If ``strict`` and the shape is not known.
     """
     global _mode
-    mode = _choose(mode)
     with _lock:
+        chosen = options.choose(mode=mode, strict=strict)
+        mode, strict = chosen.mode, chosen.strict
         if mode == "off":
             return status()
         if _mode not in ("off", mode):
@@ -87,6 +83,40 @@ def revert() -> Status:
         return status()
 
 
+def configure(
+    *,
+    mode: Optional[str] = None,
+    weighting: Optional[str] = None,
+    sync_dist: Optional[bool] = None,
+    strict: Optional[bool] = None,
+) -> Options:
+    """Choose options, for this process; what is left out stays as it is.
+
+    A change of mode exchanges the patches at once, if any are applied. The
+    other options hold from the next validation on.
+
+    Args:
+        mode (str, optional): See :class:`Options`, as for all of these.
+        weighting (str, optional): How much each batch counts.
+        sync_dist (bool, optional): Whether the means are over all ranks.
+        strict (bool, optional): Whether an unknown mmengine is an error.
+
+    Returns:
+        Options: As they are now.
+
+    Raises:
+        ValueError: If a value is not known, contradicts another option, or
+            contradicts the environment variable ``VALLOSS_COMPAT``.
+    """
+    with _lock:
+        chosen = options.choose(
+            mode=mode, weighting=weighting, sync_dist=sync_dist, strict=strict
+        )
+        if _mode not in ("off", chosen.mode):
+            apply()
+        return chosen
+
+
 def status() -> Status:
     """Tell what is patched and what is not; imports nothing.
 
@@ -104,29 +134,9 @@ def status() -> Status:
             mode=_mode,
             plan=plan.name if plan else "none",
             reason=plan.reason if plan else "",
+            options=options.current(),
             mmengine=version_of("mmengine"),
             torch=version_of("torch"),
             patches=[PatchStatus(p.name, *p.look()) for p in patches],
             overriding=overriding,
         )
-
-
-def _choose(mode: Optional[str]) -> str:
-    """The mode that argument and environment agree on."""
-    if mode is not None and mode not in MODES:
-        raise ValueError(
-            f"mode is {mode!r}, but one of {', '.join(MODES)} is expected "
-            f"(to switch off, call revert() or set {VARIABLE}=off)"
-        )
-    wanted = os.environ.get(VARIABLE, "").strip().lower()
-    if wanted not in ("", "off", *MODES):
-        raise ValueError(
-            f"the environment variable {VARIABLE} is {wanted!r}, but one of off, "
-            f"{', '.join(MODES)} is expected: correct or unset it"
-        )
-    if mode is not None and wanted and wanted != mode:
-        raise ValueError(
-            f"mode is {mode!r}, but the environment says {VARIABLE}={wanted}: "
-            "unset the variable or leave the argument out"
-        )
-    return mode or wanted or "default"

@@ -30,14 +30,15 @@ class DeviceSum:
         self._lost = torch.zeros((), dtype=self._dtype, device=device)
         self._nan_at = torch.full((), -1, dtype=torch.int64, device=device)
 
-    def add(self, value: torch.Tensor, batch_idx: int) -> None:
+    def add(self, value: torch.Tensor, count: float, batch_idx: int) -> None:
         """Add the mean of a tensor.
 
         Args:
             value (Tensor): Of any shape, on this device, without a graph.
+            count (float): The weight of this mean.
             batch_idx (int): Index of the batch in its epoch.
         """
-        number = value.to(self._dtype).mean()
+        number = value.to(self._dtype).mean() * count
         total = self._total + number
         larger_total = self._total.abs() >= number.abs()
         lost = torch.where(

@@ -173,6 +173,7 @@ def plan(mode: str) -> Plan:
     if shape.native and mode == "parity":
         return Plan("native", "this mmengine has the convention itself")
     # Not at the top: these import mmengine, which may be missing.
+    from valloss_compat.native_recorder import NativeRecorder
     from valloss_compat.parity import ParityRecorder
     from valloss_compat.patches import evaluator as evaluators
     from valloss_compat.patches import log_processor as log_seam
@@ -180,7 +181,10 @@ def plan(mode: str) -> Plan:
     from valloss_compat.patches import native
     from valloss_compat.recorder import Recorder
 
-    recorder = ParityRecorder() if mode == "parity" else Recorder(shape.native)
+    if mode == "parity":
+        recorder: Recorder = ParityRecorder()
+    else:
+        recorder = NativeRecorder() if shape.native else Recorder()
     run_iter = partial(loop_seams.run_iter, recorder)
     process = partial(evaluators.process, recorder)
     evaluate = partial(evaluators.evaluate, recorder)
@@ -189,22 +193,25 @@ def plan(mode: str) -> Plan:
     def cover(instance: Any) -> None:
         evaluator_family.cover(type(instance))
 
-    run = partial(loop_seams.run, recorder, cover)
+    loop_patches = {
+        "run": partial(loop_seams.run, recorder, cover),
+        "run_iter": run_iter,
+    }
     # Native mmengine has no idea of loops with a run of their own.
     whole = mode == "default"
-    log_processor = importlib.import_module("mmengine.runner.log_processor")
-    get_log = partial(log_seam.get_log_after_epoch, recorder)
     parts: List[Union[Patch, Family]] = [
-        Family(loops.ValLoop, {"run": run, "run_iter": run_iter}, subclasses=whole),
-        Family(loops.TestLoop, {"run": run, "run_iter": run_iter}, subclasses=whole),
+        Family(loops.ValLoop, loop_patches, subclasses=whole),
+        Family(loops.TestLoop, loop_patches, subclasses=whole),
         evaluator_family,
     ]
     if whole:
+        parts.append(Family(loops.BaseLoop, loop_patches, only=loop_seams.validates))
         # A subclass that calls super() is served; others log what they like.
-        seams = {"get_log_after_epoch": get_log}
-        logs = Family(log_processor.LogProcessor, seams, subclasses=False)
-        parts.append(logs)
-    if not shape.native:
+        processor = importlib.import_module("mmengine.runner.log_processor")
+        get_log = partial(log_seam.get_log_after_epoch, recorder)
+        logs = {"get_log_after_epoch": get_log}
+        parts.append(Family(processor.LogProcessor, logs, subclasses=False))
+    if not isinstance(recorder, NativeRecorder):
         return Plan("add", "this mmengine lacks the convention", parts)
     parts += [
         Patch(loops, "_update_losses", partial(native.update_losses, recorder)),

@@ -1,73 +1,15 @@
-"""What is under way: a loop's run, one of its iterations, an evaluator's epoch."""
+"""The losses that one evaluator's current epoch has seen, and their report."""
 
 from __future__ import annotations
 
-import threading
-from typing import Any, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Mapping, MutableMapping, Optional, Set
 
-from valloss_compat.convention import Losses
+from valloss_compat import options
+from valloss_compat.batch_size import batch_size_of
 from valloss_compat.logs import warn_in_log
-from valloss_compat.meter import LossMeters, LossSum
-
-
-class Run:
-    """One call of a loop's ``run``.
-
-    Attributes:
-        loop: The loop.
-        stage (str): ``'val'`` or ``'test'``.
-        token (object): Stands for this run without keeping the loop alive.
-        reported (bool): Whether an evaluator reported the losses of this run.
-    """
-
-    __slots__ = ("loop", "reported", "stage", "token")
-
-    def __init__(self, loop: Any, stage: str) -> None:
-        self.loop = loop
-        self.stage = stage
-        self.token = object()
-        self.reported = False
-
-
-class Taken(NamedTuple):
-    """A step's result whose loss element was taken off.
-
-    Attributes:
-        raw: The result as the model returned it.
-        clean: The same without the loss element.
-        losses (Mapping): What the loss element held.
-    """
-
-    raw: Any
-    clean: Any
-    losses: Losses
-
-
-class Iteration:
-    """One call of a loop's ``run_iter``.
-
-    Attributes:
-        loop: The loop.
-        stage (str): ``'val'`` or ``'test'``.
-        taken (list[Taken]): The results that had a loss element.
-        used (bool): Whether an evaluator was given one of these.
-    """
-
-    __slots__ = ("loop", "stage", "taken", "used")
-
-    def __init__(self, loop: Any, stage: str) -> None:
-        self.loop = loop
-        self.stage = stage
-        self.taken: List[Taken] = []
-        self.used = False
-
-    def find(self, result: Any) -> Optional[Taken]:
-        """What was taken off this very result, raw or clean, the latest first."""
-        for taken in reversed(self.taken):
-            if any(result is known for known in (taken.clean, taken.raw)):
-                found: Taken = taken
-                return found
-        return None
+from valloss_compat.meter import LossMeters
+from valloss_compat.sums import LossSum, with_total
+from valloss_compat.under_way import Taken
 
 
 class Epoch:
@@ -80,6 +22,7 @@ class Epoch:
         run (object, optional): Token of the run to which the epoch belongs.
         ended (bool): Whether ``evaluate`` was called since the last batch.
         names (set[str]): What was reported, in this or an earlier epoch.
+        options (Options): As they were when the epoch began.
     """
 
     def __init__(self) -> None:
@@ -89,6 +32,7 @@ class Epoch:
         self.run: Optional[object] = None
         self.ended = True
         self.names: Set[str] = set()
+        self.options = options.current()
         self._warned: Set[str] = set()
 
     def open(self, run: Optional[object], stage: str) -> None:
@@ -98,6 +42,42 @@ class Epoch:
         self.batch_idx = 0
         self.run = run
         self.ended = False
+        self.options = options.current()
+
+    def record(self, taken: Taken, data_batch: Any) -> None:
+        """Add the losses of one batch.
+
+        Args:
+            taken (Taken): What was taken off the result of ``val_step``.
+            data_batch: What the dataloader gave; None where it is not known.
+        """
+        size: Optional[int] = None
+        if self.options.weighting == "sample":
+            size = batch_size_of(taken.raw[-1], data_batch, taken.clean)
+        self.meters.record(taken.losses, self.batch_idx, size)
+
+    def report(self, sums: Mapping[str, LossSum], metrics: Any, who: str) -> None:
+        """Add the losses to the metrics.
+
+        Args:
+            sums (Mapping): Loss name -> sum over the epoch.
+            metrics: What ``evaluate`` returned; a dict is changed in place,
+                as native mmengine does.
+            who (str): Whose ``evaluate`` that was, for messages.
+        """
+        if not isinstance(metrics, MutableMapping):
+            self.warn_once(
+                "metrics",
+                f"the losses are not reported: {who}.evaluate returned "
+                f"{type(metrics).__name__}, and a dict is needed to add "
+                f"{self.stage}_loss to",
+            )
+            return
+        losses = with_total(sums, self.stage)
+        self._warn_of_losses(sums, losses, metrics)
+        metrics.update(losses)
+        self.meters.reported = True
+        self.names.update(losses)
 
     def warn_once(self, topic: str, message: str) -> None:
         """Log a warning unless this topic had one for this evaluator."""
@@ -105,7 +85,7 @@ class Epoch:
             self._warned.add(topic)
             warn_in_log(message)
 
-    def warn_of_losses(
+    def _warn_of_losses(
         self,
         sums: Mapping[str, LossSum],
         losses: Mapping[str, float],
@@ -138,12 +118,3 @@ class Epoch:
                 f"there is no {total}: none of the loss names {sorted(sums)} "
                 "contains 'loss', as mmengine's total asks for",
             )
-
-
-class ThreadState(threading.local):
-    """What is under way in this thread, innermost last."""
-
-    def __init__(self) -> None:
-        self.runs: List[Run] = []
-        self.iterations: List[Iteration] = []
-        self.evaluators: List[Any] = []

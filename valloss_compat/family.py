@@ -8,7 +8,7 @@ found or when it is made.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Mapping
+from typing import Any, Callable, List, Mapping, Optional
 
 from valloss_compat.patching import Patch, Seam
 
@@ -20,15 +20,22 @@ class Family:
         root (type): The class.
         seams (dict): Attribute -> seam.
         subclasses (bool): Whether to patch subclasses too.
+        only (Callable, optional): Tells of a class whether to patch it.
+            Defaults to None: each one.
 
     Attributes:
         patches (list[Patch]): Those of the root first.
     """
 
     def __init__(
-        self, root: type, seams: Mapping[str, Seam], subclasses: bool = True
+        self,
+        root: type,
+        seams: Mapping[str, Seam],
+        subclasses: bool = True,
+        only: Optional[Callable[[Any], bool]] = None,
     ) -> None:
         self.root = root
+        self._only = only
         self._seams = seams
         self.patches: List[Patch] = []
         self._watch = Patch(root, "__init_subclass__", self._made)
@@ -55,6 +62,8 @@ class Family:
         return [patch.name for patch in self.patches if patch.target is not self.root]
 
     def _find(self, cls: type) -> List[Patch]:
+        if self._only is not None and not self._only(cls):
+            return []
         known = {(patch.target, patch.attribute) for patch in self.patches}
         found = [
             Patch(cls, attribute, seam)

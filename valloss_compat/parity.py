@@ -15,9 +15,9 @@ from mmengine.logging import HistoryBuffer
 from mmengine.utils import is_list_of
 
 from valloss_compat.convention import split_like_native
-from valloss_compat.epoch import Iteration, Run
 from valloss_compat.meter import LossMapping, LossMeters
 from valloss_compat.recorder import Recorder
+from valloss_compat.under_way import Iteration, Run
 
 
 class ParityRecorder(Recorder):
@@ -41,9 +41,13 @@ class ParityRecorder(Recorder):
     def _bind(self, iteration: Iteration) -> None:
         """Nothing: the losses go to the loop."""
 
-    def process(self, evaluator: Any, data_samples: Any) -> Any:
+    def clean(self, outputs: Any) -> Any:
+        """What hooks get: native mmengine cleans it in its own ``run_iter`` only."""
+        return super().clean(outputs) if self._state.iterations else outputs
+
+    def process(self, evaluator: Any, data_samples: Any, data_batch: Any) -> Any:
         """An evaluator is given a step's result: record the losses of this one."""
-        iteration = self._innermost_iteration()
+        iteration = self._state.iteration
         if iteration is None:
             return data_samples
         taken = self.take(iteration, data_samples)
@@ -56,7 +60,7 @@ class ParityRecorder(Recorder):
 
     def evaluate(self, evaluator: Any, metrics: Any) -> Any:
         """The evaluator of the loop that runs has its metrics: add the losses."""
-        run = self._state.runs[-1] if self._state.runs else None
+        run = self._state.run
         if run is None or run.reported or run.loop.evaluator is not evaluator:
             return metrics
         run.reported = True

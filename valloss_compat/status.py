@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from valloss_compat.options import Options
+
 
 class PatchStatus(NamedTuple):
     """The state of one patch.
@@ -30,6 +32,7 @@ class Status(NamedTuple):
         plan (str): ``'add'``, ``'correct'``, ``'native'``, ``'unknown'`` or
             ``'none'`` where nothing was applied yet.
         reason (str): Why this plan.
+        options (Options): As they are now.
         mmengine (str, optional): Version of the imported mmengine.
         torch (str, optional): Version of the imported torch.
         patches (list[PatchStatus]): One entry a patch.
@@ -40,6 +43,7 @@ class Status(NamedTuple):
     mode: str
     plan: str
     reason: str
+    options: Options
     mmengine: Optional[str]
     torch: Optional[str]
     patches: List[PatchStatus]
@@ -53,13 +57,16 @@ class Status(NamedTuple):
     def as_dict(self) -> Dict[str, Any]:
         """The same as plain dicts, lists and strings, for JSON."""
         known = self._asdict()
+        known["options"] = self.options.as_dict()
         known["patches"] = [dict(patch._asdict()) for patch in self.patches]
         return dict(known)
 
     def __repr__(self) -> str:
+        shown = [f"{k}={v}" for k, v in self.options.as_dict().items() if k != "mode"]
         lines = [
             f"valloss_compat: mode {self.mode}, plan {self.plan}"
             + (f" ({self.reason})" if self.reason else ""),
+            f"options {', '.join(shown)}",
             f"mmengine {self.mmengine or 'not imported'}, "
             f"torch {self.torch or 'not imported'}",
         ]

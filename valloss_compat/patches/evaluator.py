@@ -15,14 +15,20 @@ def process(
     **kwargs: Any,
 ) -> Any:
     """An evaluator gets a result: its losses are recorded, its metrics see the rest."""
-    with recorder.inside(evaluator) as outermost:
+    outermost = recorder.enter(evaluator)
+    try:
         if outermost:
+            batch = kwargs.get("data_batch")
             if args:
-                args = (recorder.process(evaluator, args[0]), *args[1:])
+                if len(args) > 1:
+                    batch = args[1]
+                args = (recorder.process(evaluator, args[0], batch), *args[1:])
             elif "data_samples" in kwargs:
-                samples = recorder.process(evaluator, kwargs["data_samples"])
+                samples = recorder.process(evaluator, kwargs["data_samples"], batch)
                 kwargs["data_samples"] = samples
         return original(evaluator, *args, **kwargs)
+    finally:
+        recorder.leave()
 
 
 def evaluate(
@@ -33,6 +39,9 @@ def evaluate(
     **kwargs: Any,
 ) -> Any:
     """An evaluator computes its metrics: the losses of the epoch come with them."""
-    with recorder.inside(evaluator) as outermost:
+    outermost = recorder.enter(evaluator)
+    try:
         metrics = original(evaluator, *args, **kwargs)
         return recorder.evaluate(evaluator, metrics) if outermost else metrics
+    finally:
+        recorder.leave()

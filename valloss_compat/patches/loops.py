@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Tuple
+import inspect
+from typing import Any, Callable, Optional, Set, Tuple
 
-from mmengine.runner import TestLoop
+from mmengine.runner import BaseLoop, TestLoop, ValLoop
 
 from valloss_compat.recorder import Recorder
+from valloss_compat.under_way import evaluators_of
 
 
 def stage_of(loop: Any) -> str:
-    """``'test'`` for a TestLoop, else ``'val'``, as in the name of the total."""
-    return "test" if isinstance(loop, TestLoop) else "val"
+    """``'test'`` for a TestLoop, else ``'val'``, as in the name of the total.
+
+    A loop of neither kind is of the stage in whose place the runner has it.
+    """
+    if isinstance(loop, TestLoop):
+        return "test"
+    if isinstance(loop, ValLoop):
+        return "val"
+    in_its_place = getattr(getattr(loop, "runner", None), "_test_loop", None) is loop
+    return "test" if in_its_place else "val"
+
+
+def validates(cls: Any) -> bool:
+    """Tell whether a loop that is neither a ValLoop nor a TestLoop validates.
+
+    Args:
+        cls (type): A subclass of ``BaseLoop``, as mmagic's ``MultiValLoop``.
+
+    Returns:
+        bool: True if its methods call ``val_step`` or ``test_step``, and none
+        of them ``train_step``.
+    """
+    if issubclass(cls, (ValLoop, TestLoop)):
+        return False
+    calls: Set[str] = set()
+    for base in cls.__mro__:
+        for method in vars(base).values() if base is not BaseLoop else ():
+            code = getattr(inspect.unwrap(method), "__code__", None)
+            calls.update(getattr(code, "co_names", ()))
+    return "train_step" not in calls and not calls.isdisjoint(("val_step", "test_step"))
 
 
 def run(
@@ -22,10 +52,16 @@ def run(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """A loop runs: its losses start afresh, its evaluator is seen to."""
-    cover(getattr(loop, "evaluator", None))
-    with recorder.run(loop, stage_of(loop)):
-        return original(loop, *args, **kwargs)
+    """A loop runs: its losses start afresh, its evaluators are seen to."""
+    for evaluator in evaluators_of(loop):
+        cover(evaluator)
+    shadow = shadow_call_hook(loop, recorder)
+    try:
+        with recorder.run(loop, stage_of(loop)):
+            return original(loop, *args, **kwargs)
+    finally:
+        if shadow is not None:
+            shadow.remove()
 
 
 def run_iter(
@@ -35,29 +71,41 @@ def run_iter(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """A loop iterates: hooks are to see the step's result without its losses.
+    """A loop iterates: who asks for the losses of a result, asks for this one.
 
-    For the length of the call ``call_hook`` is shadowed on the runner instance.
     The model is not touched: who calls ``val_step`` gets what it returns, so
     that a loop or hook which looks for the loss element itself finds it.
     """
-    runner = getattr(loop, "runner", None)
-    iteration = recorder.begin_iteration(loop, stage_of(loop))
+    batch = args[1] if len(args) > 1 else kwargs.get("data_batch")
+    iteration = recorder.begin_iteration(loop, stage_of(loop), batch)
     if iteration is None:
         return original(loop, *args, **kwargs)
-
-    def clean(outputs: Any) -> Any:
-        return recorder.clean(iteration, outputs)
-
-    shadow = CallHookShadow(runner, clean)
+    shadow = shadow_call_hook(loop, recorder)
     completed = False
     try:
         returned = original(loop, *args, **kwargs)
         completed = True
         return returned
     finally:
-        shadow.remove()
+        if shadow is not None:
+            shadow.remove()
         recorder.end_iteration(iteration, completed)
+
+
+def shadow_call_hook(loop: Any, recorder: Recorder) -> Optional[CallHookShadow]:
+    """See that hooks get the results of steps without their losses.
+
+    For the length of a ``run``, or of a ``run_iter`` outside of any,
+    ``call_hook`` is shadowed on the runner instance.
+
+    Returns:
+        CallHookShadow, optional: To be removed; None where one is on already.
+    """
+    runner = getattr(loop, "runner", None)
+    there = getattr(runner, "__dict__", {}).get("call_hook")
+    if type(there) is CallHookShadow and not there.removed:
+        return None
+    return CallHookShadow(runner, recorder.clean)
 
 
 class CallHookShadow:
@@ -84,11 +132,12 @@ class CallHookShadow:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the hooks; who keeps this past its time calls them as before."""
-        if self._clean is not None and "outputs" in kwargs:
+        if "outputs" in kwargs and self._clean is not None:
             kwargs["outputs"] = self._clean(kwargs["outputs"])
-        while isinstance(self._inner, CallHookShadow) and self._inner.removed:
-            self._inner = self._inner._inner  # no chain where threads overlap
-        return self._inner(*args, **kwargs)  # type: ignore[misc]
+        inner = self._inner
+        while type(inner) is CallHookShadow and inner.removed:
+            inner = self._inner = inner._inner  # no chain where threads overlap
+        return inner(*args, **kwargs)  # type: ignore[misc]
 
     @property
     def removed(self) -> bool:

@@ -6,11 +6,11 @@ from typing import Any, Callable
 
 from valloss_compat.convention import split
 from valloss_compat.meter import LossMeters
-from valloss_compat.recorder import Recorder
+from valloss_compat.native_recorder import NativeRecorder
 
 
 def update_losses(
-    recorder: Recorder, original: Callable[..., Any], outputs: Any, losses: Any
+    recorder: NativeRecorder, original: Callable[..., Any], outputs: Any, losses: Any
 ) -> Any:
     """Native ``run_iter`` takes the losses off: for meters of ours, we do.
 
@@ -26,7 +26,7 @@ def update_losses(
 
 
 def parse_losses(
-    recorder: Recorder, original: Callable[..., Any], losses: Any, stage: str
+    recorder: NativeRecorder, original: Callable[..., Any], losses: Any, stage: str
 ) -> Any:
     """Native ``run`` adds the losses to the metrics: ours are in them already."""
     if isinstance(losses, LossMeters):

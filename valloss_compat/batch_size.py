@@ -1,0 +1,114 @@
+"""How many samples a batch has, for ``weighting='sample'``.
+
+Asked in this order, and never guessed:
+
+1. the loss element: ``BaseDataElement(loss=..., metainfo=dict(batch_size=n))``;
+2. the batch that the dataloader gave, if all its fields that have a size agree
+   on it. The fields are what mmengine hands to ``forward``: the values of a
+   dict, the items of a list or tuple, or the tensor itself. A tensor or array
+   has the size of its first dimension, a list or tuple its length, a dict that
+   of its values. Nested lists (views of test-time augmentation), strings,
+   numbers and single data elements have none;
+3. the result of ``val_step`` without its loss element, if it is a list or
+   tuple of data elements: one a sample.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from typing import Any, Set
+
+from mmengine.structures import BaseDataElement
+
+KEY = "batch_size"
+
+
+def batch_size_of(element: Any, data_batch: Any, clean: Any) -> int:
+    """Number of samples in a batch.
+
+    Args:
+        element (BaseDataElement): The loss element.
+        data_batch: What the dataloader gave; None where it is not known.
+        clean: What ``val_step`` returned, without the loss element.
+
+    Returns:
+        int: At least 1.
+
+    Raises:
+        TypeError: If the loss element's ``batch_size`` is no positive int.
+        ValueError: If the number cannot be told.
+    """
+    told = element.metainfo.get(KEY)
+    if told is not None:
+        if not isinstance(told, numbers.Integral) or told < 1:
+            raise TypeError(
+                f"the loss element's metainfo {KEY!r} is {told!r}, but a positive "
+                "int is expected: the number of samples in this batch"
+            )
+        return int(told)
+    sizes = _sizes_of_fields(data_batch)
+    if len(sizes) != 1 and _is_a_list_of_elements(clean):
+        sizes = {len(clean)}
+    if len(sizes) == 1:
+        return sizes.pop()
+    raise ValueError(
+        "weighting='sample' needs the number of samples in each batch, and it "
+        f"cannot be told from the batch ({_outline(data_batch)}) or the result "
+        f"({_outline(clean)}): append BaseDataElement(loss=..., "
+        f"metainfo=dict({KEY}=n)), or go back to weighting='batch'"
+    )
+
+
+def _sizes_of_fields(batch: Any) -> Set[int]:
+    """The sizes that the fields of a batch have; one if they agree."""
+    if isinstance(batch, Mapping):
+        fields = list(batch.values())
+    elif isinstance(batch, (list, tuple)):
+        fields = list(batch)
+    else:
+        fields = [batch]
+    sizes: Set[int] = set()
+    for field in fields:
+        sizes |= _sizes(field)
+    return sizes - {0}
+
+
+def _sizes(field: Any) -> Set[int]:
+    if isinstance(field, Mapping):
+        return _sizes_of_fields(field)
+    if isinstance(field, (list, tuple)):
+        nested = any(isinstance(item, (list, tuple)) for item in field)
+        return set() if nested else {len(field)}
+    shape = getattr(field, "shape", ())  # of a tensor or a numpy array
+    return {int(shape[0])} if isinstance(shape, tuple) and shape else set()
+
+
+def _is_a_list_of_elements(clean: Any) -> bool:
+    return (
+        isinstance(clean, (list, tuple))
+        and len(clean) > 0
+        and all(isinstance(item, BaseDataElement) for item in clean)
+    )
+
+
+def _outline(thing: Any) -> str:
+    """What something looks like from outside, in a few words."""
+    if isinstance(thing, Mapping):
+        fields = [f"{key}: {_kind(value)}" for key, value in thing.items()]
+    elif isinstance(thing, (list, tuple)):
+        fields = [_kind(item) for item in thing]
+    else:
+        return _kind(thing)
+    shown = ", ".join(fields[:4]) + (", ..." if len(fields) > 4 else "")
+    return f"{type(thing).__name__} of {shown or 'nothing'}"
+
+
+def _kind(thing: Any) -> str:
+    name = type(thing).__name__
+    shape = getattr(thing, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{name} of shape {tuple(shape)}"
+    if isinstance(thing, (list, tuple, Mapping)):
+        return f"{name} of {len(thing)}"
+    return name

@@ -1,0 +1,115 @@
+"""What is under way in a thread: a loop's run, one of its iterations."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, List, NamedTuple, Optional
+
+from mmengine.evaluator import Evaluator
+
+from valloss_compat.convention import Losses
+
+_NOTHING = object()
+
+
+class Run:
+    """One call of a loop's ``run``.
+
+    Attributes:
+        loop: The loop.
+        stage (str): ``'val'`` or ``'test'``.
+        evaluators (list): Those of the loop.
+        token (object): Stands for this run without keeping the loop alive.
+        reported (bool): Whether an evaluator reported the losses of this run.
+    """
+
+    __slots__ = ("evaluators", "loop", "reported", "stage", "token")
+
+    def __init__(self, loop: Any, stage: str) -> None:
+        self.loop = loop
+        self.stage = stage
+        self.evaluators = evaluators_of(loop)
+        self.token = object()
+        self.reported = False
+
+
+class Taken(NamedTuple):
+    """A step's result whose loss element was taken off.
+
+    Attributes:
+        raw: The result as the model returned it.
+        clean: The same without the loss element.
+        losses (Mapping): What the loss element held.
+    """
+
+    raw: Any
+    clean: Any
+    losses: Losses
+
+
+class Iteration:
+    """One call of a loop's ``run_iter``.
+
+    Attributes:
+        loop: The loop.
+        stage (str): ``'val'`` or ``'test'``.
+        data_batch: What the dataloader gave.
+        plain: The latest result that had no loss element.
+        taken (list[Taken]): The results that had one.
+        used (bool): Whether an evaluator was given one of these.
+    """
+
+    __slots__ = ("data_batch", "loop", "plain", "stage", "taken", "used")
+
+    def __init__(self, loop: Any, stage: str, data_batch: Any = None) -> None:
+        self.loop = loop
+        self.stage = stage
+        self.data_batch = data_batch
+        self.plain: Any = _NOTHING
+        self.taken: List[Taken] = []
+        self.used = False
+
+    def find(self, result: Any) -> Optional[Taken]:
+        """What was taken off this very result, raw or clean, the latest first."""
+        for taken in reversed(self.taken):
+            if result is taken.clean or result is taken.raw:
+                found: Taken = taken
+                return found
+        return None
+
+
+class ThreadState(threading.local):
+    """What is under way in this thread, innermost last."""
+
+    def __init__(self) -> None:
+        self.runs: List[Run] = []
+        self.iterations: List[Iteration] = []
+        self.evaluators: List[Any] = []
+
+    @property
+    def run(self) -> Optional[Run]:
+        """The innermost run."""
+        return self.runs[-1] if self.runs else None
+
+    @property
+    def iteration(self) -> Optional[Iteration]:
+        """The innermost iteration."""
+        return self.iterations[-1] if self.iterations else None
+
+
+def evaluator_of(loop: Any) -> Optional[Any]:
+    """A loop's evaluator; None for what is none of mmengine's, a list of them, say."""
+    evaluator = getattr(loop, "evaluator", None)
+    return evaluator if isinstance(evaluator, Evaluator) else None
+
+
+def evaluators_of(loop: Any) -> List[Any]:
+    """All evaluators of a loop.
+
+    A loop over several datasets, as mmagic's ``MultiValLoop``, has a list
+    ``evaluators`` of one for each, and merges their metrics.
+    """
+    several = getattr(loop, "evaluators", None)
+    if not isinstance(several, (list, tuple)):
+        several = [getattr(loop, "evaluator", None)]
+    return [known for known in several if isinstance(known, Evaluator)]
