@@ -10,16 +10,14 @@ from fresh import Nursery
 _nursery = Nursery()  # first: it must never have seen the package
 
 import valloss_compat  # noqa: E402
+from valloss_compat import options  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def _default_mode() -> Iterator[None]:
     """Each test starts and ends with the default options and patches."""
     yield
-    if valloss_compat.configure() != valloss_compat.Options():
-        valloss_compat.configure(
-            mode="default", weighting="batch", sync_dist=True, strict=False
-        )
+    options._chosen = {}
     valloss_compat.apply()
 
 

@@ -1,29 +1,25 @@
-"""Several ranks: real processes that talk over gloo."""
+"""Several ranks: every one reports the same number."""
 
 from __future__ import annotations
 
 import pytest
-from fresh import Nursery
+from ranks import run_ranks
 
 # Each rank validates its shard of 16 samples; sample k has the loss k.
-SCRIPT = """
-import json, os, sys, tempfile
-WORLD, CASE = {world}, {case!r}
-FOLDER = tempfile.mkdtemp()
+BODY = """
+CASE = {case!r}
 
 def rank_main(rank):
-    import torch
-    import torch.distributed as dist
-    dist.init_process_group('gloo', init_method='file://' + FOLDER + '/store',
-                            rank=rank, world_size=WORLD)
     from mmengine.dataset import DefaultSampler
     from torch.utils.data import DataLoader
     import valloss_compat
     from valloss_compat import recorder
-    from tiny import Digits, element, make_runner, sample
+    from tiny import Digits, collate, element, make_runner, sample
     collectives = []
     gather = recorder.all_gather_object
     recorder.all_gather_object = lambda data: collectives.append(1) or gather(data)
+    if CASE == 'not in sync':
+        valloss_compat.configure(sync_dist=False)
 
     def respond(index, inputs):
         value = inputs[0].mean()
@@ -38,42 +34,19 @@ def rank_main(rank):
     runner = make_runner(
         FOLDER + '/rank%d' % rank, respond,
         val_dataloader=DataLoader(data, sampler=DefaultSampler(data, shuffle=False),
-                                  collate_fn=lambda items: {{
-                                      key: [item[key] for item in items]
-                                      for key in items[0]}}))
+                                  collate_fn=collate))
     epochs = [runner.val() for _ in range(2)]
     assert epochs[0] == epochs[1]
     held = {{name: meter.mean() for name, meter in
              getattr(runner.val_loop, 'val_loss', {{}}).items()}}
-    with open(FOLDER + '/%d.json' % rank, 'w') as file:
-        json.dump([epochs[0], held, len(collectives)], file)
-    dist.barrier()
-
-children = []
-for rank in range(WORLD):
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            rank_main(rank)
-            code = 0
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    children.append(child)
-assert not [1 for child in children if os.waitpid(child, 0)[1]]
-print(json.dumps([json.load(open(FOLDER + '/%d.json' % r)) for r in range(WORLD)]))
+    return epochs[0], held, len(collectives)
 """
 
 
-def ranks(nursery: Nursery, world: int, case: str, mode: str = "default"):
+def ranks(nursery, world: int, case: str, mode: str = "default"):
     """What each rank reported, held in loop.val_loss, and its collectives."""
-    script = SCRIPT.format(world=world, case=case)
-    return nursery.run(script, env={"VALLOSS_COMPAT": mode}).json()
+    env = {"VALLOSS_COMPAT": mode}
+    return run_ranks(nursery, world, BODY.format(case=case), env)
 
 
 @pytest.mark.parametrize("world", [2, 4])
@@ -108,3 +81,42 @@ def test_parity_is_rank_local(nursery):
     """As native mmengine has it: 7 on one rank and 8 on the other."""
     told = ranks(nursery, 2, "plain", mode="parity")
     assert [metrics["val_loss"] for metrics, _, _ in told] == [7.0, 8.0]
+
+
+def test_without_sync_each_rank_reports_its_own(nursery):
+    """And there is no collective for a rank to wait in."""
+    told = ranks(nursery, 2, "not in sync")
+    assert [metrics["val_loss"] for metrics, _, _ in told] == [7.0, 8.0]
+    assert [collectives for _, _, collectives in told] == [0, 0]
+
+
+WRAPPED = """
+def rank_main(rank):
+    import torch
+    from mmengine.model import MMDistributedDataParallel
+    import valloss_compat
+    from tiny import element, loader, make_runner, sample
+
+    def respond(index, inputs):
+        return [sample(), element(loss=torch.tensor(float(rank) + index))]
+
+    runner = make_runner(
+        FOLDER + '/rank%d' % rank, respond,
+        train_dataloader=loader(2), train_cfg={'by_epoch': True, 'max_epochs': 2},
+        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}})
+    inner = runner.model
+    runner.model = MMDistributedDataParallel(inner)
+    before = sorted(vars(runner.model)), sorted(vars(inner))
+    losses = [runner.val()['val_loss']]
+    runner.train()
+    losses.append(runner.val()['val_loss'])
+    assert (sorted(vars(runner.model)), sorted(vars(inner))) == before
+    return losses
+"""
+
+
+def test_a_wrapped_model_reports_the_loss(nursery):
+    """Real MMDistributedDataParallel, in validations and within a training."""
+    # Two batches a validation, four validations in all, on the ranks 0 and 1.
+    for losses in run_ranks(nursery, 2, WRAPPED):
+        assert losses == [1.0, 7.0]

@@ -106,12 +106,13 @@ class Spy(Hook):
         self.metrics.append(dict(metrics))
 
 
+def collate(items: Sequence[Dict[str, Any]]) -> Dict[str, List[Any]]:
+    """A batch as mmengine's ``pseudo_collate`` makes it: ``{'inputs': [...]}``."""
+    return {key: [item[key] for item in items] for key in items[0]}
+
+
 def loader(length: int, batch_size: int = 1) -> Any:
-    """A DataLoader whose batches are ``{'inputs': [...]}``."""
-
-    def collate(items: Sequence[Dict[str, Any]]) -> Dict[str, List[Any]]:
-        return {key: [item[key] for item in items] for key in items[0]}
-
+    """A DataLoader over the numbers 0, 1, 2 ..."""
     return DataLoader(Digits(length), batch_size=batch_size, collate_fn=collate)
 
 

@@ -1,0 +1,181 @@
+"""Options: one value each, wherever it is set."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+import torch
+from mmengine.runner import loops
+from tiny import element, make_runner, sample
+
+import valloss_compat
+from valloss_compat import Options, configure
+
+NATIVE = hasattr(loops, "_update_losses")
+
+
+def test_the_defaults_are_those_of_the_contract():
+    """configure() without arguments only tells."""
+    assert configure() == Options("default", "batch", True, False)
+
+
+def test_options_are_frozen():
+    """Who holds them holds what was, not what will be."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        configure().weighting = "sample"
+
+
+def test_what_is_left_out_stays_as_it_is():
+    """Each call changes what it names."""
+    assert configure(weighting="sample") == Options(weighting="sample")
+    assert configure(strict=True) == Options(weighting="sample", strict=True)
+    configure(weighting="batch")
+    assert configure(strict=False, sync_dist=False) == Options(sync_dist=False)
+
+
+def test_a_change_of_mode_exchanges_the_patches_at_once():
+    """Unless none are applied: then the next apply() has the mode."""
+    configure(mode="parity")
+    assert valloss_compat.status().mode == "parity"
+    assert valloss_compat.status().plan == ("native" if NATIVE else "add")
+    valloss_compat.revert()
+    configure(mode="default")
+    assert valloss_compat.status().mode == "off"
+    assert valloss_compat.apply().mode == "default"
+
+
+def test_apply_keeps_what_was_chosen():
+    """A second apply() without arguments changes nothing."""
+    assert valloss_compat.apply(mode="parity").mode == "parity"
+    assert valloss_compat.apply().mode == "parity"
+    valloss_compat.revert()
+    assert valloss_compat.apply().mode == "parity"
+
+
+def test_other_options_hold_from_the_next_validation_on(tmp_path):
+    """An epoch that has begun ends as it began."""
+
+    def respond(index, inputs):
+        configure(weighting="sample")
+        return [sample()] * len(inputs) + [element(loss=torch.stack(inputs))]
+
+    runner = make_runner(tmp_path, respond, length=3, batch_size=2)
+    assert runner.val()["val_loss"] == (0.5 + 2.0) / 2
+    assert runner.val()["val_loss"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("", Options()),
+        ("default", Options()),
+        (" Parity ", Options(mode="parity")),
+        ("weighting=sample", Options(weighting="sample")),
+        (
+            "default, weighting=sample,sync_dist=false,strict=TRUE",
+            Options(weighting="sample", sync_dist=False, strict=True),
+        ),
+        ("mode=parity,parity", Options(mode="parity")),
+        ("off", Options(mode="off")),
+        ("off,weighting=sample", Options(mode="off", weighting="sample")),
+    ],
+)
+def test_the_environment_says_the_same(monkeypatch, variable, expected):
+    """A mode, options, or both, separated by commas."""
+    valloss_compat.revert()
+    monkeypatch.setenv("VALLOSS_COMPAT", variable)
+    assert configure() == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("on", "mode is 'on', but one of off, default, parity is expected"),
+        ("weighting=size", "weighting is 'size', but one of batch, sample is expected"),
+        ("strict=1", "strict is '1', but one of True, False is expected"),
+        (
+            "wieghting=sample",
+            "there is no option 'wieghting', but mode, weighting, sync_dist, strict",
+        ),
+        ("parity,default", "mode is both 'parity' and 'default'"),
+        ("off,", "mode is '', but one of off, default, parity is expected"),
+    ],
+)
+def test_a_wrong_environment_is_refused(monkeypatch, variable, said):
+    """The message shows the variable, what is wrong with it and what to do."""
+    monkeypatch.setenv("VALLOSS_COMPAT", variable)
+    with pytest.raises(ValueError, match="correct or unset it") as error:
+        configure()
+    assert str(error.value) == (
+        f"the environment variable VALLOSS_COMPAT is {variable!r}: {said}: correct "
+        "or unset it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"weighting": "size"}, "weighting is 'size', but one of batch, sample is exp"),
+        ({"weighting": 1}, "weighting is 1, but one of batch, sample is expected"),
+        ({"sync_dist": 1}, "sync_dist is 1, but one of True, False is expected"),
+        ({"strict": "no"}, "strict is 'no', but one of True, False is expected"),
+        ({"mode": "off"}, "mode is 'off', but one of default, parity is expected (to"),
+        (
+            {"mode": "parity", "weighting": "sample"},
+            "mode='parity' and weighting='sample' contradict",
+        ),
+    ],
+)
+def test_a_wrong_option_is_refused_and_changes_nothing(options, said):
+    """The message says what was got and what is expected."""
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        configure(**options)
+    assert configure() == Options()
+    assert valloss_compat.status().mode == "default"
+
+
+def test_an_unknown_option_is_refused():
+    """By Python itself, with the name."""
+    with pytest.raises(TypeError, match="wieghting"):
+        configure(wieghting="sample")  # type: ignore[call-arg]
+
+
+def test_environment_and_configure_must_agree(monkeypatch):
+    """Whichever came first; agreeing is no conflict."""
+    monkeypatch.setenv("VALLOSS_COMPAT", "weighting=sample")
+    assert configure(weighting="sample").weighting == "sample"
+    said = (
+        "weighting is 'batch', but the environment says VALLOSS_COMPAT=weighting="
+        "sample: unset the variable or leave the argument out"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        configure(weighting="batch")
+    monkeypatch.setenv("VALLOSS_COMPAT", "weighting=batch")
+    with pytest.raises(ValueError, match=r"^weighting is 'sample', but"):
+        configure(strict=True)
+
+
+def test_status_shows_the_options():
+    """In its table and for JSON."""
+    configure(weighting="sample")
+    status = valloss_compat.status()
+    assert "weighting=sample, sync_dist=True, strict=False" in repr(status)
+    known = json.loads(json.dumps(status.as_dict()))
+    assert known["options"] == configure().as_dict()
+
+
+def test_an_unmodified_script_takes_options_from_the_environment(nursery):
+    """In a process of its own, with nothing but the import."""
+    script = """
+import tempfile, torch, valloss_compat
+from tiny import element, make_runner, sample
+respond = lambda index, inputs: [sample(), element(loss=torch.stack(inputs))]
+runner = make_runner(tempfile.mkdtemp(), respond, length=3, batch_size=2)
+print(runner.val()['val_loss'])
+"""
+    for variable, expected in (("", 1.25), ("weighting=sample", 1.0)):
+        told = nursery.run(script, env={"VALLOSS_COMPAT": variable})
+        assert told.json() == expected
