@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import logging
+from typing import Any, ClassVar, Dict, List
 
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.registry import LOG_PROCESSORS
+from mmengine.registry import LOG_PROCESSORS, VISBACKENDS
 from mmengine.runner import LogProcessor, Runner
+from mmengine.visualization import BaseVisBackend
 from tiny import element, loader, make_runner, sample
 
 import valloss_compat
@@ -94,6 +96,33 @@ def test_tensorboard_shows_the_same(tmp_path):
     assert values == [10.5, 20.5, 30.5, 40.5]
     assert len(events.Scalars("val/loss")) == 4
     assert len(events.Scalars("loss")) == 8
+
+
+class Recorded(BaseVisBackend):
+    """As the backends of wandb and others: gets each line of scalars."""
+
+    lines: ClassVar[List[Dict[str, Any]]] = []
+
+    def _init_env(self):
+        """Nothing to set up."""
+
+    @property
+    def experiment(self):
+        return self
+
+    def add_scalars(self, scalar_dict, step=0, file_path=None, **kwargs):
+        self.lines.append(dict(scalar_dict))
+
+
+def test_every_visualizer_backend_gets_the_same(tmp_path):
+    """What a backend is handed is what is true, whatever it does with it."""
+    VISBACKENDS.register_module(name="Recorded", module=Recorded, force=True)
+    Recorded.lines.clear()
+    train(tmp_path, backend="Recorded")
+    lines = [line for line in Recorded.lines if "val_loss" in line]
+    assert [line["val_loss"] for line in lines] == [10.5, 20.5, 30.5, 40.5]
+    assert [line["val/loss"] for line in lines] == [10.0, 20.0, 30.0, 40.0]
+    assert not [line for line in lines if "loss" in line]
 
 
 def test_with_hierarchy_the_tags_stay_as_they_are(tmp_path):

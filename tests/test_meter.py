@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from tiny import Seen, element, make_runner, sample
 
 from valloss_compat import device_sum
 from valloss_compat.meter import LossMeter, LossMeters
@@ -192,6 +193,23 @@ def test_on_a_device_the_sum_waits_for_the_end(on_a_device):
     assert names
     assert not {name for name in names if "_local_scalar_dense" in name}
     assert meter.mean() == pytest.approx(math.fsum(map(float, values)) / 100, abs=1e-12)
+
+
+def test_an_epoch_reads_the_device_once_a_loss(on_a_device, tmp_path):
+    """However many batches it has: the number of waits does not grow with it."""
+
+    def respond(index, inputs):
+        return [sample(), element(loss=torch.ones(()), loss_b=torch.ones(()))]
+
+    waits = []
+    for length in (2, 20):
+        runner = make_runner(tmp_path, respond, length=length, metric=Seen())
+        runner.val_loop  # noqa: B018  built before it is watched
+        with torch.autograd.profiler.profile() as profile:
+            assert runner.val()["val_loss"] == 2.0
+        names = [event.name for event in profile.function_events]
+        waits.append(names.count("aten::_local_scalar_dense"))
+    assert waits[0] == waits[1] > 0
 
 
 def test_on_a_device_the_first_nan_is_known(on_a_device):

@@ -91,9 +91,11 @@ def updates_of(value):
         return [float(np.mean(value.detach().double().numpy()))]
     if isinstance(value, (int, float, np.floating)):
         return [float(value)]
-    if isinstance(value, (list, tuple)):
-        if all(isinstance(item, torch.Tensor) for item in value):
-            return [number for item in value for number in updates_of(item)]
+    of_tensors = isinstance(value, (list, tuple)) and all(
+        isinstance(item, torch.Tensor) for item in value
+    )
+    if of_tensors:
+        return [number for item in value for number in updates_of(item)]
     raise TypeError(value)
 
 

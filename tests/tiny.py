@@ -138,9 +138,10 @@ def make_runner(
         length (int): Number of samples. Defaults to 2.
         batch_size (int): Defaults to 1.
         **options: Replace or add arguments of the Runner; ``metric`` is the
-            metric of both evaluators.
+            metric of both evaluators, ``runner_class`` its class.
     """
     metric = options.pop("metric", None)
+    runner_class = options.pop("runner_class", Runner)
     arguments: Dict[str, Any] = {
         "model": Model(respond),
         "work_dir": str(work_dir),
@@ -159,4 +160,4 @@ def make_runner(
     # These start compilers and git to ask for versions: slow, and of no use here.
     runner_module.collect_env = dict
     runtime_info_hook.get_git_hash = str
-    return Runner(**arguments)
+    return runner_class(**arguments)
