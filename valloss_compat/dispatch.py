@@ -211,6 +211,11 @@ def plan(mode: str) -> Plan:
         get_log = partial(log_seam.get_log_after_epoch, recorder)
         logs = {"get_log_after_epoch": get_log}
         parts.append(Family(processor.LogProcessor, logs, subclasses=False))
+    if not hasattr(importlib.import_module("mmengine.hooks"), "EarlyStoppingHook"):
+        from valloss_compat.patches import early_stopping
+
+        registry = importlib.import_module("mmengine.registry").Registry
+        parts.append(Patch(registry, "get", early_stopping.get))
     if not isinstance(recorder, NativeRecorder):
         return Plan("add", "this mmengine lacks the convention", parts)
     parts += [

@@ -45,6 +45,9 @@ class ParityRecorder(Recorder):
         """What hooks get: native mmengine cleans it in its own ``run_iter`` only."""
         return super().clean(outputs) if self._state.iterations else outputs
 
+    def look(self, runner: Any, metrics: Any) -> None:
+        """Nothing: native mmengine says what it says."""
+
     def process(self, evaluator: Any, data_samples: Any, data_batch: Any) -> Any:
         """An evaluator is given a step's result: record the losses of this one."""
         iteration = self._state.iteration

@@ -10,6 +10,7 @@ gets the losses of each pass.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import Any, Iterator, Optional, Set, Tuple
 
@@ -19,6 +20,7 @@ from valloss_compat.convention import Losses, split
 from valloss_compat.epoch import Epoch
 from valloss_compat.identity import IdentityMap
 from valloss_compat.meter import LossMapping
+from valloss_compat.monitors import warn_of_missing
 from valloss_compat.sums import merge
 from valloss_compat.under_way import (
     Iteration,
@@ -36,6 +38,7 @@ class Recorder:
     def __init__(self) -> None:
         self._state = ThreadState()
         self._epochs: IdentityMap[Epoch] = IdentityMap(Epoch)
+        self._said: IdentityMap[Set[str]] = IdentityMap(set)
 
     # What the loops report.
 
@@ -108,6 +111,11 @@ class Recorder:
         """What hooks get as the outputs of a step."""
         taken = self.take(self._state.iteration, outputs)
         return outputs if taken is None else taken.clean
+
+    def look(self, runner: Any, metrics: Any) -> None:
+        """Hooks get these metrics: say what they monitor and do not find."""
+        if isinstance(metrics, Mapping):
+            warn_of_missing(runner, metrics, self._said[runner])
 
     def end_iteration(self, iteration: Iteration, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""

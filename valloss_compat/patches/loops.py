@@ -105,35 +105,39 @@ def shadow_call_hook(loop: Any, recorder: Recorder) -> Optional[CallHookShadow]:
     there = getattr(runner, "__dict__", {}).get("call_hook")
     if type(there) is CallHookShadow and not there.removed:
         return None
-    return CallHookShadow(runner, recorder.clean)
+    return CallHookShadow(runner, recorder)
 
 
 class CallHookShadow:
-    """A runner's ``call_hook`` that cleans ``outputs``, until it is removed.
+    """A runner's ``call_hook`` whose arguments a recorder sees to, until removed.
 
     Args:
         runner (Runner): The runner. What has no instance namespace or no
             ``call_hook`` is left alone.
-        clean (Callable): Gets the outputs of a step, returns what hooks get.
+        recorder (Recorder): Cleans the outputs of steps, looks at metrics.
     """
 
-    __slots__ = ("_before", "_clean", "_inner", "_namespace")
+    __slots__ = ("_before", "_inner", "_namespace", "_recorder", "_runner")
 
-    def __init__(self, runner: Any, clean: Callable[[Any], Any]) -> None:
+    def __init__(self, runner: Any, recorder: Recorder) -> None:
         self._namespace = getattr(runner, "__dict__", {})
         # What stood on the instance, as a 0- or 1-tuple.
         self._before: Tuple[Any, ...] = ()
         if "call_hook" in self._namespace:
             self._before = (self._namespace["call_hook"],)
         self._inner = getattr(runner, "call_hook", None)
-        self._clean: Optional[Callable[[Any], Any]] = clean
+        self._runner = runner
+        self._recorder: Optional[Recorder] = recorder
         if self._inner is not None:
             self._namespace["call_hook"] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the hooks; who keeps this past its time calls them as before."""
-        if "outputs" in kwargs and self._clean is not None:
-            kwargs["outputs"] = self._clean(kwargs["outputs"])
+        if self._recorder is not None:
+            if "outputs" in kwargs:
+                kwargs["outputs"] = self._recorder.clean(kwargs["outputs"])
+            elif "metrics" in kwargs and "after_val_epoch" in args:
+                self._recorder.look(self._runner, kwargs["metrics"])
         inner = self._inner
         while type(inner) is CallHookShadow and inner.removed:
             inner = self._inner = inner._inner  # no chain where threads overlap
@@ -142,11 +146,11 @@ class CallHookShadow:
     @property
     def removed(self) -> bool:
         """Whether it calls hooks as before."""
-        return self._clean is None
+        return self._recorder is None
 
     def remove(self) -> None:
         """Put back what was there, unless somebody replaced the shadow since."""
-        self._clean = None
+        self._recorder = None
         if self._namespace.get("call_hook") is not self:
             return
         # Another loop's shadow (of another thread) may have been removed before.

@@ -1,0 +1,35 @@
+"""Every release stops where native mmengine 0.10.7 stops, with the same best."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conformance.recordings import differences
+
+import valloss_compat
+
+from .curves import CURVES
+from .record import PATH
+from .train import train
+
+with open(PATH, encoding="utf-8") as _file:
+    RECORDED = json.load(_file)
+
+
+def test_every_curve_is_recorded():
+    """And no recording is of a curve that is gone."""
+    assert set(RECORDED) == set(CURVES)
+
+
+@pytest.mark.parametrize("name", sorted(CURVES))
+def test_the_training_ends_as_on_native_mmengine(tmp_path, name):
+    """Epoch, iteration, hooks after the stop, best score and files."""
+    assert differences(RECORDED[name], train(CURVES[name], str(tmp_path))) == []
+
+
+@pytest.mark.parametrize("name", ["rising", "by iteration", "resumed"])
+def test_the_same_in_parity_mode(tmp_path, name):
+    """The hook is there in both modes."""
+    valloss_compat.apply(mode="parity")
+    assert differences(RECORDED[name], train(CURVES[name], str(tmp_path))) == []

@@ -1,0 +1,65 @@
+"""Whether what hooks monitor is there, and if not, why."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Iterator, Set, Tuple
+
+from mmengine.hooks import CheckpointHook
+
+from valloss_compat.logs import warn_in_log
+
+
+def missing(monitor: str, who: str, metrics: Iterable[str]) -> str:
+    """Say that a monitored metric is missing.
+
+    Args:
+        monitor (str): Its name.
+        who (str): Which hook monitors it.
+        metrics (Iterable[str]): Names of the metrics that there are.
+
+    Returns:
+        str: The names that there are and, where none of them is a loss, why
+        that can be and what to do.
+    """
+    names = sorted(metrics)
+    text = (
+        f"{who} monitors {monitor!r}, but the metrics of this validation are "
+        f"{', '.join(map(repr, names)) or 'none'}"
+    )
+    if any("loss" in name for name in names):
+        return f"{text}: monitor one of these"
+    return (
+        f"{text}. There is no loss among them: the model appended no loss element. "
+        "End what its forward returns in mode 'predict' with "
+        "BaseDataElement(loss={'loss_cls': tensor, ...})"
+    )
+
+
+def warn_of_missing(runner: Any, metrics: Iterable[str], said: Set[str]) -> None:
+    """Log a warning for each hook that monitors a loss which is not there.
+
+    mmengine itself raises a bare ``KeyError`` or warns without a reason.
+
+    Args:
+        runner (Runner): Whose hooks are asked.
+        metrics (Iterable[str]): Names of the metrics of a validation.
+        said (set[str]): The messages that were logged; those are not repeated.
+    """
+    names = set(metrics)
+    for who, monitor in _monitored(runner):
+        if "loss" in monitor and monitor not in names:
+            message = missing(monitor, who, names)
+            if message not in said:
+                said.add(message)
+                warn_in_log(message)
+
+
+def _monitored(runner: Any) -> Iterator[Tuple[str, str]]:
+    for hook in getattr(runner, "hooks", ()):
+        who = type(hook).__name__
+        monitor = getattr(hook, "monitor", None)
+        if isinstance(monitor, str) and not hasattr(hook, "says_what_is_missing"):
+            yield who, monitor
+        if isinstance(hook, CheckpointHook):
+            for key in getattr(hook, "key_indicators", None) or ():
+                yield who, key
