@@ -60,12 +60,17 @@ def test_what_stood_on_the_runner_is_put_back(tmp_path):
     assert [len(outputs) for outputs in spy.outputs] == [1, 1]
 
 
+def shadow_of(runner, clean):
+    """A shadow for a recorder that cleans outputs like this."""
+    return CallHookShadow(runner, types.SimpleNamespace(clean=clean))
+
+
 def test_what_replaces_the_shadow_meanwhile_stays():
     """And calls through to hooks as before; ours goes quiet."""
     calls = []
     runner = types.SimpleNamespace()
     runner.call_hook = lambda *args, **kwargs: calls.append((args, kwargs))
-    shadow = CallHookShadow(runner, lambda outputs: outputs[:-1])
+    shadow = shadow_of(runner, lambda outputs: outputs[:-1])
     runner.call_hook("after_val_iter", outputs=[1, 2])
     runner.call_hook("before_val_iter", batch_idx=0)
     ours = runner.call_hook
@@ -83,8 +88,8 @@ def test_what_replaces_the_shadow_meanwhile_stays():
 def test_shadows_removed_in_any_order_leave_nothing():
     """As when two threads validate with one runner."""
     runner = types.SimpleNamespace(call_hook=len)
-    first = CallHookShadow(runner, list)
-    second = CallHookShadow(runner, list)
+    first = shadow_of(runner, list)
+    second = shadow_of(runner, list)
     first.remove()
     second.remove()
     assert runner.call_hook is len
@@ -93,9 +98,9 @@ def test_shadows_removed_in_any_order_leave_nothing():
 def test_shadows_that_always_overlap_make_no_chain():
     """Two threads, thousands of iterations."""
     runner = types.SimpleNamespace(call_hook=lambda name, outputs: outputs)
-    last = CallHookShadow(runner, lambda outputs: outputs)
+    last = shadow_of(runner, lambda outputs: outputs)
     for _ in range(5000):
-        following = CallHookShadow(runner, lambda outputs: outputs + 1)
+        following = shadow_of(runner, lambda outputs: outputs + 1)
         last.remove()
         assert runner.call_hook("after_val_iter", outputs=1) == 2
         last = following
@@ -104,5 +109,5 @@ def test_shadows_that_always_overlap_make_no_chain():
 def test_what_has_no_call_hook_is_left_alone():
     """No namespace, or no such method."""
     for runner in (None, object(), types.SimpleNamespace()):
-        CallHookShadow(runner, lambda outputs: outputs).remove()
+        shadow_of(runner, lambda outputs: outputs).remove()
         assert not hasattr(runner, "call_hook")
