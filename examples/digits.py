@@ -216,7 +216,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
     watching = [h for h in runner.hooks if type(h).__name__ == "EarlyStoppingHook"]
     stopping = watching[0] if watching else None
-    stopped = bool(getattr(runner.train_loop, "stop_training", False))
+    stopped = len(recorder.epochs) < args.epochs
     (saving,) = [h for h in runner.hooks if isinstance(h, SaveBest)]
     print(explain_stop(recorder, args.epochs, stopping, stopped))
     if recorder.best is None:

@@ -96,7 +96,7 @@ def explain_stop(
         recorder (CurveRecorder): The curves of the run.
         max_epochs (int): The epochs it might have had.
         stopping (EarlyStoppingHook, optional): The hook that watched.
-        stopped (bool): Whether the train loop was told to stop.
+        stopped (bool): Whether the training ended before its last epoch.
 
     Returns:
         str: One sentence.

@@ -75,9 +75,14 @@ class Family:
 
     def _escapes(self, cls: Any, attribute: str) -> bool:
         """Whether calls on this class pass by all patches of its bases."""
-        owner = next(base for base in cls.__mro__ if attribute in vars(base))
+        owner = next((base for base in cls.__mro__ if attribute in vars(base)), None)
+        if owner is None or (owner is self.root and cls is not self.root):
+            return False
         # Its own method, or that of a mixin from outside the family.
-        return owner is cls or not issubclass(owner, self.root)
+        if owner is cls or not issubclass(owner, self.root):
+            return True
+        # That of a base which is left alone.
+        return self._only is not None and not self._only(owner)
 
     def _made(self, original: Callable[..., Any], cls: type, **kwargs: Any) -> None:
         """``__init_subclass__``: a subclass was made."""

@@ -18,6 +18,7 @@ from valloss_compat.sums import LossSum, first_of
 
 #: The device whose tensors are read at once.
 _HOST = torch.device("cpu")
+_Tensor = torch.Tensor
 
 
 class LossMeter:
@@ -25,15 +26,19 @@ class LossMeter:
 
     The counterpart of the ``HistoryBuffer`` that native mmengine keeps per
     name: ``update`` and ``mean`` are called the same, the history is not kept.
+
+    Attributes:
+        is_scalar (bool): Whether the latest tensor had no dimension.
     """
 
-    __slots__ = ("_count", "_devices", "_nan_at", "_total")
+    __slots__ = ("_count", "_devices", "_nan_at", "_total", "is_scalar")
 
     def __init__(self) -> None:
         self._total = 0.0
         self._count: float = 0
         self._nan_at: Optional[int] = None
         self._devices: Dict[torch.device, DeviceSum] = {}
+        self.is_scalar = False
 
     def update(self, value: float, count: float = 1, batch_idx: int = 0) -> None:
         """Add a number to the mean.
@@ -62,6 +67,7 @@ class LossMeter:
             batch_idx (int): Index of the batch in its epoch, for messages.
         """
         value = value.detach()
+        self.is_scalar = value.dim() == 0
         if value.device.type == _HOST.type:
             scalar = value if value.numel() == 1 else value.double().mean()
             self.update(float(scalar.item()), count, batch_idx)
@@ -131,16 +137,19 @@ class LossMeters(LossMapping):
         count = 1 if batch_size is None else batch_size
         for name, value in losses.items():
             meter = self.get(name)
-            # Most losses are this: no call more than it takes.
+            # Most losses are this, each time: no call more than it takes.
             if (
-                type(value) is torch.Tensor
+                type(value) is _Tensor
                 and type(meter) is LossMeter
+                and meter.is_scalar
                 and value.device == _HOST
-                and value.numel() == 1
             ):
-                number = value.item()
+                number = value.tolist()  # of a scalar its number, and the fastest
                 if type(number) is float:
-                    meter.update(number, count, batch_idx)
+                    meter._total += number * count
+                    meter._count += count
+                    if number != number and meter._nan_at is None:
+                        meter._nan_at = batch_idx
                     continue
             self._record(name, value, batch_idx, batch_size)
 

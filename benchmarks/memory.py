@@ -1,0 +1,65 @@
+"""How much memory recording takes, by the length of the epoch.
+
+The peak that ``tracemalloc`` sees while the losses of an epoch are recorded;
+numpy, of which native mmengine's histories are made, reports to it as well.
+Epochs are recorded whole here. The longest native one starts with histories
+that are filled but for their last iterations.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Callable, Dict, NamedTuple, Sequence
+
+from recording import histories_of, record_here, record_natively, result_with
+from switching import patch
+
+from valloss_compat.meter import LossMeters
+
+LENGTHS = (1000, 10**5, 10**6)
+QUICK_LENGTHS = (1000, 20000)
+_NATIVE_WHOLE = 20000
+_LAST = 10
+
+
+class Memory(NamedTuple):
+    """Epoch length -> peak in bytes, with one loss.
+
+    Attributes:
+        native (dict): Of native mmengine.
+        here (dict): Of this package.
+    """
+
+    native: Dict[int, int]
+    here: Dict[int, int]
+
+
+def measure(lengths: Sequence[int]) -> Memory:
+    """Measure all epochs.
+
+    Args:
+        lengths (Sequence[int]): Their lengths.
+    """
+    patch(False)
+    result = result_with(1)
+
+    def native(length: int) -> None:
+        done = 0 if length <= _NATIVE_WHOLE else length - _LAST
+        histories = histories_of(result, done) if done else {}
+        record_natively(result, length - done, histories)
+
+    def here(length: int) -> None:
+        record_here(result, length, LossMeters())
+
+    return Memory(_peaks(native, lengths), _peaks(here, lengths))
+
+
+def _peaks(record: Callable[[int], None], lengths: Sequence[int]) -> Dict[int, int]:
+    record(lengths[0])  # what only the first epoch of a process allocates
+    peaks = {}
+    for length in lengths:
+        tracemalloc.start()
+        record(length)
+        peaks[length] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peaks
