@@ -43,6 +43,24 @@ def test_metainfo_does_not_matter():
     assert split([last]) == ([], {})
 
 
+class Its(BaseDataElement):
+    """Says itself what its keys are."""
+
+    def keys(self):
+        return ["loss"] if hasattr(self, "pred") else ["pred"]
+
+
+def test_what_keys_says_counts():
+    """Of subclasses as well, also of one with keys() of its own."""
+    for kind in (BaseDataElement, Mine):
+        assert not is_loss_element(kind())
+        assert not is_loss_element(kind(pred=1.0))
+        assert not is_loss_element(kind(pred=1.0, loss={}))
+        assert is_loss_element(kind(loss={}))
+    assert is_loss_element(Its(pred=1.0))
+    assert not is_loss_element(Its(loss={}))
+
+
 def test_a_namedtuple_becomes_a_tuple_without_the_element():
     """As slicing has it, and so native mmengine."""
     pair = namedtuple("pair", "scores element")(1, element(loss=torch.ones(())))

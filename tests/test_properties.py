@@ -150,6 +150,8 @@ def validate(runner, results):
     metric = runner.val_loop.evaluator.metrics[0]
     metric.samples, metric.results = [], []
     runner.model.calls = 0
+    # mmengine smooths what it logs over past validations: inf - inf would warn.
+    runner.message_hub.log_scalars.clear()
     runner.model.respond = lambda index, inputs: results[index]
     found = outcome(runner.val)
     return found, metric.samples

@@ -85,7 +85,7 @@ def test_a_list_counts_as_one_batch():
 
 def test_vectors_numbers_and_devices_count_by_the_batch_too(monkeypatch):
     """Whatever way a value takes into the mean."""
-    monkeypatch.setattr("valloss_compat.meter._HOST", torch.device("meta"))
+    monkeypatch.setattr("valloss_compat.meter._HOST", torch.device("xla"))
     meters = LossMeters()
     meters.record({"loss": torch.tensor([1.0, 3.0])}, 0, 4)
     meters.record({"loss": 8.0}, 1, 2)

@@ -16,6 +16,7 @@ from mmengine.structures import BaseDataElement
 #: Loss name (str) -> value, as the model gave it.
 Losses = typing.Mapping[Any, Any]
 
+_NOT_TOLD = ("loss", "and more")
 _RIGHT_FORM = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 
 
@@ -29,18 +30,18 @@ def is_loss_element(item: Any) -> bool:
         bool: True if ``item`` is a ``BaseDataElement`` (or a subclass) whose
         only data field is ``loss``. Metainfo fields do not matter.
     """
-    # What keys() is made of, looked at first: keys() itself takes a microsecond.
     kind = type(item)
-    if kind is BaseDataElement:
-        fields = getattr(item, "_data_fields", None)
-        if fields is not None:  # and no property that keys() would leave out
-            return len(fields) == 1 and "loss" in fields
-    elif not isinstance(item, BaseDataElement):
-        return False
-    elif kind.keys is BaseDataElement.keys:
-        fields = getattr(item, "_data_fields", None)
-        if fields is not None and "loss" not in fields:
+    if kind is not BaseDataElement:
+        if not isinstance(item, BaseDataElement):
             return False
+        if kind.keys is not BaseDataElement.keys:
+            return bool(item.keys() == ["loss"])
+    # What keys() is made of, looked at first: keys() itself takes a microsecond.
+    fields = getattr(item, "_data_fields", _NOT_TOLD)
+    if "loss" not in fields:
+        return False
+    if kind is BaseDataElement and len(fields) == 1:
+        return True  # it has no property that keys() would leave out
     return bool(item.keys() == ["loss"])
 
 

@@ -20,10 +20,8 @@ class NativeRecorder(Recorder):
     def end_iteration(self, iteration: Iteration, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
         super().end_iteration(iteration, completed)
-        if not completed or iteration.used or not iteration.taken:
-            return
         evaluator = evaluator_of(iteration.loop)
-        if evaluator is None:
+        if not completed or iteration.used or evaluator is None:
             return
         # Native run_iter takes the losses off also where no process of ours
         # sees the result; its run reports them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mmengine.runner import BaseLoop
 from test_loops import counting, with_loop
-from tiny import make_runner
+from tiny import element, make_runner
 
 import valloss_compat
 from valloss_compat.patches.loops import validates
@@ -53,6 +53,18 @@ class Filled(Template):
         evaluator.process(self.runner.model.val_step(data_batch), data_batch)
 
 
+class WithAnother(Filled):
+    """Evaluates something else beside, and tells hooks of no metrics."""
+
+    def run(self):
+        other = self.runner.build_evaluator([])
+        other.process([element(loss=7.0)])
+        beside = other.evaluate(1)
+        self.runner.call_hook("after_val_epoch", metrics={})
+        self.runner.call_hook("after_val_epoch", metrics=None)
+        return {**super().run(), "beside": beside}
+
+
 class FilledAgain(Filled):
     """Inherits all of it."""
 
@@ -76,6 +88,16 @@ def test_a_loop_of_ones_own_reports_the_loss(tmp_path, loop_class, values):
         assert runner.val_loop.run()["val_loss"] == value
     valloss_compat.revert()
     assert mark_of(loop_class.run) is None
+
+
+def test_an_evaluator_that_is_none_of_the_loops_reports_its_own(tmp_path):
+    """Within a run that merges the others' losses."""
+    runner = make_runner(tmp_path, counting)
+    runner.hooks.clear()  # not all of mmengine's take None
+    with_loop(runner, WithAnother)
+    found = runner.val_loop.run()
+    assert found["val_loss"] == 2.5
+    assert found["beside"] == {"loss": 7.0, "val_loss": 7.0}
 
 
 def test_a_class_is_made_whatever_it_lacks():
