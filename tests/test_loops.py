@@ -240,6 +240,43 @@ def test_a_loop_with_a_list_of_evaluators_runs(tmp_path):
     assert runner.val()["val_loss"] == 1.0
 
 
+class Refills(ValLoop):
+    """Uses one list for all results, as nothing forbids."""
+
+    def run_iter(self, idx, data_batch):
+        outputs = []
+        for _ in range(2):
+            outputs[:] = [sample()]
+            self.runner.call_hook("after_val_iter", batch_idx=idx, outputs=outputs)
+            outputs[:] = self.runner.model.val_step(data_batch)
+            self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+
+
+def test_a_list_that_is_filled_again_has_its_new_losses(tmp_path):
+    """Nothing is remembered of a list but what is in it."""
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, Refills)
+    assert runner.val()["val_loss"] == 2.5
+
+
+def test_a_val_loop_that_holds_more_evaluators_reports_each(tmp_path):
+    """What it does with them is its own affair."""
+
+    class Prefixes(ValLoop):
+        def run(self):
+            found = {}
+            for name, evaluator in zip("ab", self.evaluators):
+                evaluator.process(self.runner.model.val_step({"inputs": []}))
+                for key, value in evaluator.evaluate(1).items():
+                    found[f"{name}/{key}"] = value
+            return found
+
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, Prefixes, evaluators=[Evaluator([]), Evaluator([])])
+    found = runner.val()
+    assert (found["a/val_loss"], found["b/val_loss"]) == (1.0, 2.0)
+
+
 class Mixin:
     """Methods from outside the family, without super()."""
 

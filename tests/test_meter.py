@@ -133,6 +133,23 @@ def test_an_empty_list_is_no_update():
     assert math.isnan(LossMeter().mean())
 
 
+def test_a_loss_that_was_refused_leaves_nothing():
+    """Where somebody catches the error and goes on."""
+    meters = LossMeters()
+    with pytest.raises(TypeError):
+        meters.record({"loss": ["0.5"]})
+    with pytest.raises(ValueError, match="abc"):
+        meters.record({"loss_b": Unreadable()})
+    assert meters.sums() == {}
+
+
+class Unreadable(float):
+    """A number that is none."""
+
+    def __float__(self):
+        raise ValueError("abc")
+
+
 def test_what_a_loop_adds_itself_is_reported():
     """As native mmengine reports any HistoryBuffer in loop.val_loss."""
     meters = LossMeters()

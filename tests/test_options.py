@@ -12,7 +12,7 @@ from mmengine.runner import loops
 from tiny import element, make_runner, sample
 
 import valloss_compat
-from valloss_compat import Options, configure
+from valloss_compat import Options, configure, control, dispatch
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -95,7 +95,7 @@ def test_the_environment_says_the_same(monkeypatch, variable, expected):
     [
         ("on", "mode is 'on', but one of off, default, parity is expected"),
         ("weighting=size", "weighting is 'size', but one of batch, sample is expected"),
-        ("strict=1", "strict is '1', but one of True, False is expected"),
+        ("strict=1", "strict is '1', but one of true, false is expected"),
         (
             "wieghting=sample",
             "there is no option 'wieghting', but mode, weighting, sync_dist, strict",
@@ -179,3 +179,33 @@ print(runner.val()['val_loss'])
     for variable, expected in (("", 1.25), ("weighting=sample", 1.0)):
         told = nursery.run(script, env={"VALLOSS_COMPAT": variable})
         assert told.json() == expected
+
+
+def test_what_could_not_be_done_is_not_chosen(monkeypatch):
+    """A failed apply() or configure() leaves options and patches as they were."""
+    monkeypatch.setattr(control, "_plans", {})
+    monkeypatch.setattr(dispatch, "shape_of", lambda *_: dispatch.Shape(True, "odd"))
+    before = configure()
+    with pytest.raises(valloss_compat.UnknownMMEngineError):
+        valloss_compat.apply(mode="parity", strict=True)
+    assert configure() == before
+    with pytest.raises(valloss_compat.UnknownMMEngineError):
+        configure(mode="parity", strict=True)
+    assert configure() == before
+
+
+def test_off_in_the_environment_reverts_at_the_next_call(monkeypatch):
+    """Options and patches never contradict each other."""
+    monkeypatch.setenv("VALLOSS_COMPAT", "off")
+    assert configure().mode == "off"
+    status = valloss_compat.status()
+    assert (status.mode, status.reason) == (
+        "off",
+        "VALLOSS_COMPAT=off in the environment",
+    )
+    assert not status.active
+
+
+def test_status_says_that_it_was_reverted():
+    """And how to go on."""
+    assert valloss_compat.revert().reason == "reverted; apply() patches again"

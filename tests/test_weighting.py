@@ -106,6 +106,10 @@ SAMPLES = [sample(), sample(), sample()]
         ([torch.zeros(3, 2), torch.zeros(3)], []),
         ((np.zeros((3, 2)), [1, 2, 3]), []),
         (torch.zeros(3), []),
+        # What a collate function that only lists gives: samples, or who knows.
+        ([{"img": torch.zeros(5, 2), "label": 1}] * 3, []),
+        ([torch.zeros(5, 2)] * 2, SAMPLES),
+        ([(torch.zeros(5, 2), 1), (torch.zeros(5, 2), 0)], SAMPLES),
         # One field or none that has a size, or two that contradict: the result tells.
         (None, SAMPLES),
         ({"inputs": [[1, 2], [3, 4]], "data_samples": [[1], [2]]}, tuple(SAMPLES)),

@@ -8,7 +8,8 @@ Asked in this order, and never guessed:
    dict, the items of a list or tuple, or the tensor itself. A tensor or array
    has the size of its first dimension, a list or tuple its length, a dict that
    of its values. Nested lists (views of test-time augmentation), strings,
-   numbers and single data elements have none;
+   numbers and single data elements have none. A list of dicts is one of
+   samples; a list whose items may be samples as well as fields tells nothing;
 3. the result of ``val_step`` without its loss element, if it is a list or
    tuple of data elements: one a sample.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
-from typing import Any, Set
+from typing import Any, Sequence, Set
 
 from mmengine.structures import BaseDataElement
 
@@ -64,14 +65,29 @@ def _sizes_of_fields(batch: Any) -> Set[int]:
     """The sizes that the fields of a batch have; one if they agree."""
     if isinstance(batch, Mapping):
         fields = list(batch.values())
-    elif isinstance(batch, (list, tuple)):
-        fields = list(batch)
-    else:
+    elif not isinstance(batch, (list, tuple)):
         fields = [batch]
+    elif batch and all(isinstance(item, Mapping) for item in batch):
+        return {len(batch)}  # samples, not fields
+    elif _may_be_samples(batch):
+        return set()
+    else:
+        fields = list(batch)
     sizes: Set[int] = set()
     for field in fields:
         sizes |= _sizes(field)
     return sizes - {0}
+
+
+def _may_be_samples(batch: Sequence[Any]) -> bool:
+    """Whether the items of a list can be samples as well as fields.
+
+    Tensors all of one shape may be single images, and tuples may be pairs of
+    an image and its label.
+    """
+    if all(isinstance(item, (list, tuple)) for item in batch):
+        return True
+    return len({getattr(item, "shape", id(item)) for item in batch}) == 1
 
 
 def _sizes(field: Any) -> Set[int]:

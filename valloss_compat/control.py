@@ -37,33 +37,43 @@ def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
         UnusableMMEngineError: If mmengine is missing or fails to import.
         UnknownMMEngineError: If ``strict`` and the shape is not known.
     """
-    global _mode
     with _lock:
+        known = options.snapshot()
         chosen = options.choose(mode=mode, strict=strict)
-        mode, strict = chosen.mode, chosen.strict
-        if mode == "off":
-            return status()
-        if _mode not in ("off", mode):
-            revert()
-        plan = _plans.get(mode)
-        if plan is None:
-            plan = _plans[mode] = dispatch.plan(mode)
-            if plan.name == "unknown" and not strict:
-                warnings.warn(
-                    f"nothing is patched, because mmengine {version_of('mmengine')} "
-                    f"is not as valloss_compat knows it: {plan.reason}",
-                    VallossCompatWarning,
-                    stacklevel=3,
-                )
-        if plan.name == "unknown" and strict:
-            raise UnknownMMEngineError(
-                f"mmengine {version_of('mmengine')} is not as valloss_compat knows "
-                f"it: {plan.reason}. Update valloss_compat, or leave strict out to "
-                "go on unpatched."
-            )
-        plan.apply()
-        _mode = mode
+        try:
+            return _apply(chosen)
+        except Exception:
+            options.restore(known)
+            raise
+
+
+def _apply(chosen: Options) -> Status:
+    global _mode
+    mode = chosen.mode
+    if mode == "off":
         return status()
+    plan = _plans.get(mode)
+    if plan is None:
+        plan = dispatch.plan(mode)
+        if plan.name == "unknown" and not chosen.strict:
+            warnings.warn(
+                f"nothing is patched, because mmengine {version_of('mmengine')} "
+                f"is not as valloss_compat knows it: {plan.reason}",
+                VallossCompatWarning,
+                stacklevel=4,
+            )
+    if plan.name == "unknown" and chosen.strict:
+        raise UnknownMMEngineError(
+            f"mmengine {version_of('mmengine')} is not as valloss_compat knows "
+            f"it: {plan.reason}. Update valloss_compat, or leave strict out to "
+            "go on unpatched."
+        )
+    _plans[mode] = plan
+    if _mode not in ("off", mode):
+        revert()
+    plan.apply()
+    _mode = mode
+    return status()
 
 
 def revert() -> Status:
@@ -109,11 +119,18 @@ def configure(
             contradicts the environment variable ``VALLOSS_COMPAT``.
     """
     with _lock:
+        known = options.snapshot()
         chosen = options.choose(
             mode=mode, weighting=weighting, sync_dist=sync_dist, strict=strict
         )
-        if _mode not in ("off", chosen.mode):
-            apply()
+        try:
+            if chosen.mode == "off":  # the environment says so by now
+                revert()
+            elif _mode not in ("off", chosen.mode):
+                _apply(chosen)
+        except Exception:
+            options.restore(known)
+            raise
         return chosen
 
 
@@ -133,10 +150,16 @@ def status() -> Status:
         return Status(
             mode=_mode,
             plan=plan.name if plan else "none",
-            reason=plan.reason if plan else "",
+            reason=plan.reason if plan else _why_off(),
             options=options.current(),
             mmengine=version_of("mmengine"),
             torch=version_of("torch"),
             patches=[PatchStatus(p.name, *p.look()) for p in patches],
             overriding=overriding,
         )
+
+
+def _why_off() -> str:
+    if options.current().mode == "off":
+        return f"{options.VARIABLE}=off in the environment"
+    return "reverted; apply() patches again" if _plans else "not applied yet"

@@ -53,7 +53,7 @@ class Epoch:
         """
         size: Optional[int] = None
         if self.options.weighting == "sample":
-            size = batch_size_of(taken.raw[-1], data_batch, taken.clean)
+            size = batch_size_of(taken.element, data_batch, taken.clean)
         self.meters.record(taken.losses, self.batch_idx, size)
 
     def report(self, sums: Mapping[str, LossSum], metrics: Any, who: str) -> None:

@@ -183,14 +183,15 @@ class LossMeters(LossMapping):
         return meter
 
     def sums(self) -> Dict[str, LossSum]:
-        """The sum of each loss, in order."""
-        return {
+        """The sum of each loss that had an update, in order."""
+        known = {
             # A loop may add its own, as HistoryBuffer of native mmengine.
             name: meter.sum()
             if isinstance(meter, LossMeter)
             else LossSum(float(meter.mean()), 1, None)
             for name, meter in self.items()
         }
+        return {name: added for name, added in known.items() if added.weight}
 
     def load(self, sums: Mapping[str, LossSum]) -> None:
         """Replace the meters by the given sums, those of all ranks."""

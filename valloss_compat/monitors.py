@@ -21,7 +21,7 @@ def missing(monitor: str, who: str, metrics: Iterable[str]) -> str:
         str: The names that there are and, where none of them is a loss, why
         that can be and what to do.
     """
-    names = sorted(metrics)
+    names = sorted(map(str, metrics))
     text = (
         f"{who} monitors {monitor!r}, but the metrics of this validation are "
         f"{', '.join(map(repr, names)) or 'none'}"
@@ -58,8 +58,10 @@ def _monitored(runner: Any) -> Iterator[Tuple[str, str]]:
     for hook in getattr(runner, "hooks", ()):
         who = type(hook).__name__
         monitor = getattr(hook, "monitor", None)
-        if isinstance(monitor, str) and not hasattr(hook, "says_what_is_missing"):
-            yield who, monitor
+        stops = any(base.__name__ == "EarlyStoppingHook" for base in type(hook).__mro__)
+        # Ours says itself what is missing.
+        if stops and not hasattr(hook, "says_what_is_missing"):
+            yield who, str(monitor)
         if isinstance(hook, CheckpointHook):
             for key in getattr(hook, "key_indicators", None) or ():
                 yield who, key

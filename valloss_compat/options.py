@@ -39,7 +39,8 @@ class Options:
             know nothing of the batch.
         sync_dist (bool): Whether the means are over all ranks. With False
             each rank reports its own, for a loop whose ``run`` evaluates on
-            one rank only. Defaults to True, because hooks decide on each rank
+            one rank only; mode ``'parity'`` is rank-local in any case, as native
+            mmengine is. Defaults to True, because hooks decide on each rank
             for themselves: by different numbers some ranks would stop and
             the others wait for them.
         strict (bool): Whether an mmengine of unknown shape is an error.
@@ -64,6 +65,17 @@ _current = Options()
 def current() -> Options:
     """The options as the last :func:`choose` found them."""
     return _current
+
+
+def snapshot() -> Tuple[Dict[str, Any], Options]:
+    """What was chosen, for :func:`restore`."""
+    return _chosen, _current
+
+
+def restore(known: Tuple[Dict[str, Any], Options]) -> None:
+    """Go back, where what was chosen could not be done."""
+    global _chosen, _current
+    _chosen, _current = known
 
 
 def choose(**given: Any) -> Options:
@@ -133,7 +145,9 @@ def _check(name: str, value: Any, off: str = "") -> None:
     if type(value) is type(allowed[0]) and value in allowed:
         return
     names, way_out = ", ".join(map(str, allowed)), ""
-    if name == "mode":
+    if off and name != "mode":
+        names = names.lower()  # as the variable has them
+    elif name == "mode":
         names = off + names
         if not off:
             way_out = f" (to switch off, call revert() or set {VARIABLE}=off)"

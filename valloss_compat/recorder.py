@@ -92,19 +92,15 @@ class Recorder:
         Returns:
             Taken, optional: None where there is no loss element.
         """
-        if iteration is None:
-            clean, losses = self._split(result)
-            return None if losses is None else Taken(result, clean, losses)
-        if result is iteration.plain:
-            return None
-        taken = iteration.find(result) if iteration.taken else None
+        taken = None
+        if iteration is not None and iteration.taken:
+            taken = iteration.find(result)
         if taken is None:
             clean, losses = self._split(result)
-            if losses is None:
-                iteration.plain = result
-                return None
-            taken = Taken(result, clean, losses)
-            iteration.taken.append(taken)
+            if losses is not None:
+                taken = Taken(result, result[-1], clean, losses)
+                if iteration is not None:
+                    iteration.taken.append(taken)
         return taken
 
     def clean(self, outputs: Any) -> Any:

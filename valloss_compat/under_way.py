@@ -6,10 +6,9 @@ import threading
 from typing import Any, List, NamedTuple, Optional
 
 from mmengine.evaluator import Evaluator
+from mmengine.runner import TestLoop, ValLoop
 
 from valloss_compat.convention import Losses
-
-_NOTHING = object()
 
 
 class Run:
@@ -38,11 +37,13 @@ class Taken(NamedTuple):
 
     Attributes:
         raw: The result as the model returned it.
-        clean: The same without the loss element.
+        element (BaseDataElement): Its last item, the loss element.
+        clean: The same without it.
         losses (Mapping): What the loss element held.
     """
 
     raw: Any
+    element: Any
     clean: Any
     losses: Losses
 
@@ -54,25 +55,26 @@ class Iteration:
         loop: The loop.
         stage (str): ``'val'`` or ``'test'``.
         data_batch: What the dataloader gave.
-        plain: The latest result that had no loss element.
-        taken (list[Taken]): The results that had one.
+        taken (list[Taken]): The results that had a loss element.
         used (bool): Whether an evaluator was given one of these.
     """
 
-    __slots__ = ("data_batch", "loop", "plain", "stage", "taken", "used")
+    __slots__ = ("data_batch", "loop", "stage", "taken", "used")
 
     def __init__(self, loop: Any, stage: str, data_batch: Any = None) -> None:
         self.loop = loop
         self.stage = stage
         self.data_batch = data_batch
-        self.plain: Any = _NOTHING
         self.taken: List[Taken] = []
         self.used = False
 
     def find(self, result: Any) -> Optional[Taken]:
         """What was taken off this very result, raw or clean, the latest first."""
         for taken in reversed(self.taken):
-            if result is taken.clean or result is taken.raw:
+            # A list may have been filled again since.
+            if result is taken.clean or (
+                result is taken.raw and result and result[-1] is taken.element
+            ):
                 found: Taken = taken
                 return found
         return None
@@ -107,9 +109,10 @@ def evaluators_of(loop: Any) -> List[Any]:
     """All evaluators of a loop.
 
     A loop over several datasets, as mmagic's ``MultiValLoop``, has a list
-    ``evaluators`` of one for each, and merges their metrics.
+    ``evaluators`` of one for each, and merges their metrics. A ``ValLoop`` has
+    one; what else it may hold, it evaluates for itself.
     """
     several = getattr(loop, "evaluators", None)
-    if not isinstance(several, (list, tuple)):
+    if isinstance(loop, (ValLoop, TestLoop)) or not isinstance(several, (list, tuple)):
         several = [getattr(loop, "evaluator", None)]
     return [known for known in several if isinstance(known, Evaluator)]

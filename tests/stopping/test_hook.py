@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 
 import mmengine.hooks
 import pytest
 import torch
 from mmengine.registry import HOOKS
-from mmengine.runner import BaseLoop
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 from tiny import Spy, element, loader, make_runner, sample
 
 import valloss_compat
@@ -316,3 +317,25 @@ class TestOurs:
         for _ in range(2):
             runner.train()
             assert (runner.epoch, runner.max_epochs) == (2, 4)
+
+    def test_another_loop_is_not_stopped_for_the_first(self):
+        class Loop(EpochBasedTrainLoop):
+            def __init__(self):
+                self._max_epochs, self._epoch = 9, 3
+
+        class Runner:
+            train_loop = _train_loop = Loop()
+            logger = logging.getLogger("quiet")
+
+        vars(Runner.train_loop).pop("stop_training", None)
+        hook, runner = Ours("val_loss", patience=1), Runner()
+        for value in (0.5, 0.9):
+            hook.after_val_epoch(runner, {"val_loss": value})
+        assert runner.train_loop.max_epochs == 3
+        hook.after_train(runner)
+        assert runner.train_loop.max_epochs == 9
+        hook.before_train(runner)
+        assert runner.train_loop.max_epochs == 3
+        runner.train_loop = Loop()
+        hook.before_train(runner)
+        assert runner.train_loop.max_epochs == 9

@@ -107,6 +107,21 @@ def test_a_class_is_made_whatever_it_lacks():
     assert not validates(type("Empty", (BaseLoop,), {}))
 
 
+class Chain:
+    """Answers every question with itself, as some proxies do."""
+
+    def __getattr__(self, name):
+        return self
+
+
+def test_what_is_no_function_is_not_asked():
+    """A class attribute may be anything."""
+    made = type("Tracks", (BaseLoop,), {"track": Chain()})
+    assert not validates(made)
+    still = staticmethod(lambda model: model.val_step())
+    assert validates(type("Static", (BaseLoop,), {"step": still}))
+
+
 def test_a_loop_that_trains_is_left_alone():
     """Whatever else it calls."""
     assert validates(Own)

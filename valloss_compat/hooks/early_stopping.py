@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Optional, Set
+from typing import Any, Dict, Optional, Set, Tuple
 
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
@@ -64,7 +64,7 @@ class EarlyStoppingHook(Hook):
         self.stopping_threshold = stopping_threshold
         self.wait_count = 0
         self.best_score = -math.inf if self.rule == "greater" else math.inf
-        self._stopped: Dict[str, int] = {}
+        self._stopped: Optional[Tuple[Any, str, int]] = None
         self._said: Set[str] = set()
 
     def before_train(self, runner: Any) -> None:
@@ -78,7 +78,7 @@ class EarlyStoppingHook(Hook):
                 "from EpochBasedTrainLoop or IterBasedTrainLoop, or have its run() "
                 "end when its attribute `stop_training` is True"
             )
-        if self._stopped:
+        if self._stopped is not None and self._stopped[0] is loop:
             self._stop(loop)
 
     def after_val_epoch(
@@ -104,7 +104,8 @@ class EarlyStoppingHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """The loop has ended: show its configured length again."""
-        vars(runner.train_loop).update(self._stopped)
+        if self._stopped is not None:
+            setattr(*self._stopped)
 
     def _reason_to_stop(self, score: float) -> str:
         """Why to stop, or an empty text."""
@@ -138,8 +139,8 @@ class EarlyStoppingHook(Hook):
             return
         by_iter = isinstance(loop, IterBasedTrainLoop)
         limit = "_max_iters" if by_iter else "_max_epochs"
-        self._stopped = {limit: vars(loop)[limit]}
-        vars(loop)[limit] = loop.iter if by_iter else loop.epoch
+        self._stopped = (loop, limit, getattr(loop, limit))
+        setattr(loop, limit, loop.iter if by_iter else loop.epoch)
 
 
 def _rule_for(monitor: str) -> str:

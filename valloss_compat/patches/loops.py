@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 from typing import Any, Callable, Optional, Set, Tuple
 
 from mmengine.runner import BaseLoop, TestLoop, ValLoop
@@ -39,8 +40,11 @@ def validates(cls: Any) -> bool:
     calls: Set[str] = set()
     for base in cls.__mro__:
         for method in vars(base).values() if base is not BaseLoop else ():
-            code = getattr(inspect.unwrap(method), "__code__", None)
-            calls.update(getattr(code, "co_names", ()))
+            method = getattr(method, "__func__", method)
+            # Nothing is asked of other attributes: they may answer anything.
+            if isinstance(method, types.FunctionType):
+                code = getattr(inspect.unwrap(method), "__code__", None)
+                calls.update(getattr(code, "co_names", ()))
     return "train_step" not in calls and not calls.isdisjoint(("val_step", "test_step"))
 
 
