@@ -19,7 +19,7 @@ with open(PATH, encoding="utf-8") as _file:
 
 @pytest.fixture(autouse=True)
 def _resumes(monkeypatch):
-    """torch 2.6 reads weights alone by default; checkpoints of mmengine hold more.
+    """Torch 2.6 reads weights alone by default; checkpoints of mmengine hold more.
 
     So mmengine before 0.10.7 cannot resume there without this variable
     (https://github.com/pytorch/pytorch/releases/tag/v2.6.0).
