@@ -6,7 +6,7 @@ import pytest
 from mmengine.hooks import Hook
 from tiny import Seen, element, loader, sample
 
-from wild import stand_ins
+from wild import stand_ins_multi
 from wild.models import Talker
 from wild.rows import each
 from wild.scenes import Scene, clean
@@ -74,7 +74,7 @@ def history(scene, name):
     return list(values)
 
 
-@each(stand_ins.EMAHook)
+@each(stand_ins_multi.EMAHook)
 def test_each_weight_has_its_own_loss_in_each_epoch(scene):
     """Neither leaks into the other, nor into the next epoch."""
     scene.runner.train()
@@ -85,7 +85,7 @@ def test_each_weight_has_its_own_loss_in_each_epoch(scene):
     assert history(scene, "val/n/seen_origin") == [2.0, 2.0]
 
 
-@each(stand_ins.EMAHook)
+@each(stand_ins_multi.EMAHook)
 def test_hooks_and_metrics_see_clean_results_in_both(scene, metric):
     """Also where the hook iterates the loop by itself."""
     before = scene.namespaces("val")
@@ -96,7 +96,7 @@ def test_hooks_and_metrics_see_clean_results_in_both(scene, metric):
     assert clean(metric)
 
 
-@each(stand_ins.EMAHook)
+@each(stand_ins_multi.EMAHook)
 def test_a_validation_after_the_training_is_as_any_other(scene):
     """Of the losses before nothing is left for it; mmengine averages anew by then."""
     scene.runner.train()
@@ -106,7 +106,7 @@ def test_a_validation_after_the_training_is_as_any_other(scene):
     assert history(scene, "val/val_loss_origin") == [*ORIGIN, 10.0]
 
 
-@each(stand_ins.EMAHook)
+@each(stand_ins_multi.EMAHook)
 def test_a_test_has_both_losses_as_well(scene):
     """Under the test's names."""
     scene.runner.train()
@@ -116,7 +116,7 @@ def test_a_test_has_both_losses_as_well(scene):
     assert history(scene, "test/test_loss_origin") == [10.0, 20.0]
 
 
-@each(stand_ins.EMAHook)
+@each(stand_ins_multi.EMAHook)
 def test_the_log_shows_both_losses_of_this_epoch(scene):
     """Not smoothed, for all that a suffix is put to the name."""
     scene.runner.train()
@@ -125,7 +125,7 @@ def test_the_log_shows_both_losses_of_this_epoch(scene):
         assert tag["val_loss_origin"] == ORIGIN[index]
 
 
-@each(stand_ins.EMAHook)
+@each(stand_ins_multi.EMAHook)
 def test_raising_while_the_hook_validates_leaves_nothing_behind(scene):
     """The third and fourth iteration of such a validation are the hook's."""
     scene.runner.train()
@@ -136,7 +136,7 @@ def test_raising_while_the_hook_validates_leaves_nothing_behind(scene):
     assert history(scene, "val/val_loss_origin") == [*ORIGIN, 10.0]
 
 
-@each(stand_ins.EMAHook)
+@each(stand_ins_multi.EMAHook)
 def test_without_losses_nothing_is_added(scene):
     """Neither by the loop nor by the hook."""
     scene.model.tell_all(silent=True)

@@ -9,7 +9,7 @@ import pytest
 from tiny import Seen
 
 import valloss_compat
-from wild import stand_ins
+from wild import stand_ins_multi
 from wild.models import Talker
 from wild.rows import each
 from wild.scenes import Scene, clean, labelled
@@ -77,7 +77,7 @@ def sorting(tmp_path, cls, metrics, **options):
     )
 
 
-@each(stand_ins.MultiDatasetsEvaluator)
+@each(stand_ins_multi.MultiDatasetsEvaluator)
 def test_an_evaluate_of_its_own_has_the_loss(tmp_path, cls, metrics):
     """Over all datasets, beside the metrics of each; no validation sees another's."""
     scene = slicing(tmp_path, cls, metrics)
@@ -90,7 +90,7 @@ def test_an_evaluate_of_its_own_has_the_loss(tmp_path, cls, metrics):
     assert scene.tag()["val_loss"] == 11.5
 
 
-@each(stand_ins.MultiDatasetEvaluator)
+@each(stand_ins_multi.MultiDatasetEvaluator)
 def test_a_process_of_its_own_has_the_loss(tmp_path, cls, metrics):
     """Samples go to the metric of their dataset, the losses into one mean."""
     scene = sorting(tmp_path, cls, metrics)
@@ -103,7 +103,7 @@ def test_a_process_of_its_own_has_the_loss(tmp_path, cls, metrics):
     assert scene.tag()["val_loss"] == mean
 
 
-@each(stand_ins.MultiDatasetEvaluator)
+@each(stand_ins_multi.MultiDatasetEvaluator)
 def test_weighting_by_sample_holds_for_sorted_samples(tmp_path, cls, metrics):
     """The smaller last batch counts by its one sample."""
     valloss_compat.configure(weighting="sample")
@@ -112,7 +112,7 @@ def test_weighting_by_sample_holds_for_sorted_samples(tmp_path, cls, metrics):
 
 
 MAKERS = {"MultiDatasetsEvaluator": slicing, "MultiDatasetEvaluator": sorting}
-BOTH = [getattr(stand_ins, name) for name in MAKERS]
+BOTH = [getattr(stand_ins_multi, name) for name in MAKERS]
 
 
 @each(*BOTH)

@@ -8,12 +8,12 @@ import pytest
 from tiny import Seen
 
 import valloss_compat
-from wild import stand_ins
+from wild import stand_ins_multi
 from wild.models import Talker
 from wild.rows import REALS, each
 from wild.scenes import Scene, clean, labelled
 
-BOTH = (stand_ins.MultiValLoop, stand_ins.MultiTestLoop)
+BOTH = (stand_ins_multi.MultiValLoop, stand_ins_multi.MultiTestLoop)
 
 
 class Sampled(Seen):
@@ -48,8 +48,8 @@ def stage(cls):
 @pytest.fixture
 def evaluator(cls):
     """The evaluator that goes with the loop under test."""
-    if cls.__module__ == stand_ins.__name__:
-        return stand_ins.SampledEvaluator
+    if cls.__module__ == stand_ins_multi.__name__:
+        return stand_ins_multi.SampledEvaluator
     return next(place for place in REALS if place.name == "Evaluator").load()
 
 
