@@ -77,6 +77,7 @@ class Recorder:
         """See that the losses of this iteration have an epoch to go to."""
         run = self._state.run
         if run is not None and run.loop is iteration.loop:
+            iteration.in_run = True
             return  # it was seen to as the run began
         evaluator = evaluator_of(iteration.loop)
         if evaluator is not None:
@@ -221,10 +222,13 @@ class Recorder:
         return not epoch.ended and epoch.run is (run and run.token)
 
     def _recording_epoch(self, evaluator: Any, iteration: Optional[Iteration]) -> Epoch:
-        evaluator = self._home_of(evaluator)
+        runs = self._state.runs
+        run = runs[-1] if runs else None
+        if run is not None and len(run.evaluators) > 1:
+            evaluator = self._home_of(evaluator)
         epoch = self._epochs[evaluator]
-        if not self._goes_on(epoch):
-            place = iteration or self._state.run
+        if epoch.ended or epoch.run is not (run and run.token):
+            place = iteration or run
             if place is None:
                 self._open(epoch, evaluator, None, "val")
             else:

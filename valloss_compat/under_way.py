@@ -55,16 +55,18 @@ class Iteration:
         loop: The loop.
         stage (str): ``'val'`` or ``'test'``.
         data_batch: What the dataloader gave.
+        in_run (bool): Whether it is one of a run of this loop.
         taken (list[Taken]): The results that had a loss element.
         used (bool): Whether an evaluator was given one of these.
     """
 
-    __slots__ = ("data_batch", "loop", "stage", "taken", "used")
+    __slots__ = ("data_batch", "in_run", "loop", "stage", "taken", "used")
 
     def __init__(self, loop: Any, stage: str, data_batch: Any = None) -> None:
         self.loop = loop
         self.stage = stage
         self.data_batch = data_batch
+        self.in_run = False
         self.taken: List[Taken] = []
         self.used = False
 

@@ -84,7 +84,7 @@ def run_iter(
     iteration = recorder.begin_iteration(loop, stage_of(loop), batch)
     if iteration is None:
         return original(loop, *args, **kwargs)
-    shadow = shadow_call_hook(loop, recorder)
+    shadow = None if iteration.in_run else shadow_call_hook(loop, recorder)
     completed = False
     try:
         returned = original(loop, *args, **kwargs)
