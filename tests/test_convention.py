@@ -43,6 +43,12 @@ def test_metainfo_does_not_matter():
     assert split([last]) == ([], {})
 
 
+def test_an_element_that_was_never_initialised_is_left_alone():
+    """Nobody looks for fields where there are none yet."""
+    given = [sample(), BaseDataElement.__new__(BaseDataElement)]
+    assert split(given) == (given, None)
+
+
 class Its(BaseDataElement):
     """Says itself what its keys are."""
 

@@ -89,6 +89,21 @@ def test_a_value_of_another_type_is_refused(value, said):
     )
 
 
+@pytest.mark.parametrize("value", [torch.tensor(1j), "0.5"])
+def test_a_value_of_another_type_is_refused_at_any_batch(value):
+    """Also where the same loss was a real scalar before."""
+    with pytest.raises(TypeError, match=r"^loss 'loss_cls' has a value of type"):
+        means_of({"loss_cls": torch.ones(())}, {"loss_cls": value})
+
+
+def test_integers_and_infinities_count_at_any_batch():
+    """Scalars of every real dtype are numbers."""
+    values = [torch.tensor(2.0), torch.tensor(3), torch.tensor(True)]
+    assert means_of(*({"loss": value} for value in values)) == {"loss": 2.0}
+    infinite = torch.tensor(float("-inf"))
+    assert means_of({"loss": values[0]}, {"loss": infinite}) == {"loss": -math.inf}
+
+
 def test_a_name_that_is_no_string_is_refused():
     """As for a total by name none can be made."""
     with pytest.raises(TypeError, match=r"named 3 of type int, but .* a str"):
