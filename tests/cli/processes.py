@@ -15,7 +15,7 @@ PLAIN, RUN = [], ["-m", "valloss_compat", "run"]
 AS_COMMAND = """
 import runpy, sys
 sys.argv[:] = ['-m', *{argv!r}]
-sys.path[0] = {cwd!r}
+sys.path.insert(0, {cwd!r})
 runpy._run_module_as_main('valloss_compat')
 """
 
