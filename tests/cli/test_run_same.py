@@ -37,6 +37,7 @@ print(json.dumps({
 }))
 '''
 
+KILL = "import os, signal\nos.kill(os.getpid(), signal.{})\nwhile 1: pass"
 #: How a script can end.
 ENDS = {
     "with an int": "import sys\nsys.exit(7)",
@@ -56,9 +57,9 @@ def outer():
         raise RuntimeError('y') from error
 outer()""",
     "by a missing module": "import nothing_of_this_name",
-    "by Ctrl-C": "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile 1: pass",
+    "by Ctrl-C": KILL.format("SIGINT"),
     "by KeyboardInterrupt": "raise KeyboardInterrupt",
-    "by SIGTERM": "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nwhile 1: pass",
+    "by SIGTERM": KILL.format("SIGTERM"),
     "after atexit": "import atexit\natexit.register(print, 'bye')\n1 / 0",
     "after its threads": """
 import threading
@@ -124,7 +125,9 @@ def test_a_script_sees_the_same(words, tmp_path):
         archive.writestr("__main__.py", PROBE)
     plain = assert_same(words, here)
     told = json.loads(plain.stdout)
-    assert told["is main"] and told["pickled"] and not told["ours"]
+    assert told["is main"]
+    assert told["pickled"]
+    assert not told["ours"]
 
 
 def test_flags_of_the_interpreter_are_kept(tmp_path):

@@ -43,11 +43,15 @@ def start() -> None:
     actions = {"mmengine.runner": _patch, _SPAWN: _tell_children}
     sys.meta_path.insert(0, _After(actions))
     sys.meta_path.append(_Fallback())
-    # The script finds sys.modules as without us; its own import of this package applies.
-    for name in [known for known in sys.modules if known.split(".")[0] == _PACKAGE]:
-        del sys.modules[name]
+    forget()
     for name in [known for known in actions if known in sys.modules]:
         actions.pop(name)()
+
+
+def forget() -> None:
+    """Leave ``sys.modules`` as it is without us: a script's own import applies."""
+    for name in [known for known in sys.modules if known.split(".")[0] == _PACKAGE]:
+        del sys.modules[name]
 
 
 def _patch() -> None:

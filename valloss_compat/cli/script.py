@@ -78,8 +78,8 @@ def _become_main() -> types.ModuleType:
     """A fresh ``__main__``, with what the interpreter puts into one."""
     main = types.ModuleType("__main__")
     if sys.version_info < (3, 14):
-        main.__dict__["__annotations__"] = {}
-    main.__dict__["__builtins__"] = builtins
+        main.__annotations__ = {}
+    vars(main)["__builtins__"] = builtins
     sys.modules["__main__"] = main
     return main
 
