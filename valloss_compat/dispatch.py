@@ -45,7 +45,7 @@ class Plan:
 
     Attributes:
         name (str): ``'add'`` (the convention is added), ``'correct'`` (native
-            mmengine is corrected), ``'native'`` (nothing is patched) or
+            mmengine is corrected), ``'native'`` (only hooks are found by name) or
             ``'unknown'`` (nothing is patched, for want of a known shape).
         reason (str): Why.
         parts (list): Patches and families of patches, in order.
@@ -170,9 +170,14 @@ def plan(mode: str) -> Plan:
     shape = shape_of(loops, evaluator)
     if shape.unknown:
         return Plan("unknown", shape.unknown)
-    if shape.native and mode == "parity":
-        return Plan("native", "this mmengine has the convention itself")
     # Not at the top: these import mmengine, which may be missing.
+    from valloss_compat.patches import hook_names
+
+    registry = importlib.import_module("mmengine.registry").Registry
+    names = Patch(registry, "get", hook_names.get)
+    if shape.native and mode == "parity":
+        # What works is not touched: only ValLossHook can be found.
+        return Plan("native", "this mmengine has the convention itself", [names])
     from valloss_compat.native_recorder import NativeRecorder
     from valloss_compat.parity import ParityRecorder
     from valloss_compat.patches import evaluator as evaluators
@@ -211,11 +216,7 @@ def plan(mode: str) -> Plan:
         get_log = partial(log_seam.get_log_after_epoch, recorder)
         logs = {"get_log_after_epoch": get_log}
         parts.append(Family(processor.LogProcessor, logs, subclasses=False))
-    if not hasattr(importlib.import_module("mmengine.hooks"), "EarlyStoppingHook"):
-        from valloss_compat.patches import early_stopping
-
-        registry = importlib.import_module("mmengine.registry").Registry
-        parts.append(Patch(registry, "get", early_stopping.get))
+    parts.append(names)
     if not isinstance(recorder, NativeRecorder):
         return Plan("add", "this mmengine lacks the convention", parts)
     parts += [
