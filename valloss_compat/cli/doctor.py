@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import os
 import sys
 import textwrap
 import warnings
-from typing import Any, Dict, Iterator, List, Optional
+from collections.abc import Mapping
+from typing import Any, Dict, List, Optional
 
-from valloss_compat import control, options
-from valloss_compat.cli.checks import patches, validation
+from valloss_compat import control
+from valloss_compat.cli.checks import config as config_checks
+from valloss_compat.cli.checks import config_file, patches, validation
 from valloss_compat.cli.checks.findings import PROBLEM, Finding, note
+from valloss_compat.cli.checks.streams import stdout_to_stderr
 from valloss_compat.cli.errors import CommandError
 
 #: Of the JSON document; goes up when a key changes its meaning or goes away.
@@ -64,7 +65,7 @@ def doctor(args: argparse.Namespace) -> int:
         CommandError: If mmengine or the config cannot be read, or
             ``VALLOSS_COMPAT`` is not understood.
     """
-    with _quiet():
+    with stdout_to_stderr():
         told = examine(args.config)
     told["exit_code"] = int(any(f.severity == PROBLEM for f in told["findings"]))
     if args.json:
@@ -86,12 +87,21 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
         dict: The document, without its exit code and with findings as such.
     """
     found = _apply()
-    evaluators = loaded_evaluators()
-    loops: List[type] = []
-    for cls in (None, *evaluators):
+    of_config: List[Finding] = []
+    loop = None
+    if config is not None:
+        known = config_file.load(config)
+        # Before anything is tried: they may patch, too, or bring a loop.
+        failed = config_file.import_customs(known)
+        of_config = config_checks.look(known, failed)
+        loop = registered("LOOPS", known.get("val_cfg"), known)
+        registered("EVALUATOR", known.get("val_evaluator"), known)
+    found += validation.try_out()
+    for cls in own_evaluators():
         found += validation.try_out(evaluator=cls)
-    for cls in loops:
-        found += validation.try_out(loop=cls)
+    if loop is not None:
+        found += validation.try_out(loop=loop)
+    found += of_config
     status = control.status()
     return {
         "schema": SCHEMA,
@@ -115,8 +125,8 @@ def _apply() -> List[Finding]:
     return [note("patches", str(w.message)) for w in ours]
 
 
-def loaded_evaluators() -> List[type]:
-    """Loaded subclasses of Evaluator with a ``process`` or ``evaluate`` of their own."""
+def own_evaluators() -> List[type]:
+    """Loaded evaluators with a ``process`` or ``evaluate`` of their own."""
     from mmengine.evaluator import Evaluator
 
     classes = [Evaluator]
@@ -127,12 +137,29 @@ def loaded_evaluators() -> List[type]:
     ]
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """What mmengine and torch print and warn of meanwhile is not for stdout."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional[type]:
+    """The class that a config entry names, loaded if it can be.
+
+    Args:
+        registry (str): Name of one of mmengine's registries.
+        entry: The entry, perhaps a dict with ``type``.
+        config (dict): The whole config, for its ``default_scope``.
+
+    Returns:
+        type, optional: None where the entry names none, or none is registered.
+    """
+    from mmengine import registry as registries
+
+    name = entry.get("type") if isinstance(entry, Mapping) else None
+    if not name:
+        return None
+    scope = str(config.get("default_scope") or "mmengine")
+    try:
+        with registries.DefaultScope.overwrite_default_scope(scope):
+            cls = getattr(registries, registry).get(str(name))
+    except Exception:  # the library is not here, or does not import
+        return None
+    return cls if isinstance(cls, type) else None
 
 
 def _report(told: Dict[str, Any]) -> str:
@@ -160,6 +187,6 @@ def _report(told: Dict[str, Any]) -> str:
 
 def _width() -> int:
     try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns
+        return os.get_terminal_size(sys.stdout.fileno()).columns
     except (AttributeError, OSError, ValueError):
         return 100

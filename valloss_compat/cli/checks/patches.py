@@ -91,5 +91,3 @@ def _of_plan(status: Status) -> Finding:
     if status.plan == "native":
         return ok("patches", f"nothing to patch: {status.reason}")
     return ok("patches", f"{applied} patches are applied: {status.reason}")
-
-

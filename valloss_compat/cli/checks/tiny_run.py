@@ -80,7 +80,7 @@ def run(work_dir: str, evaluator: Optional[type], loop: Optional[type]) -> Seen:
         train_cfg={"by_epoch": True, "max_epochs": 3, "val_interval": 1},
         val_cfg={"type": loop} if loop else {},
         val_evaluator=evaluator(metrics=[metric]) if evaluator else [metric],
-        optim_wrapper={"optimizer": torch.optim.SGD(model.parameters(), lr=0.1)},
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
         custom_hooks=[
             spy,
             {

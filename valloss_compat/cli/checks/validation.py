@@ -10,8 +10,9 @@ from typing import Any, Dict, List, Optional
 
 from valloss_compat import options
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
+from valloss_compat.cli.checks.streams import silent
 
-#: The text of a problem: what was tried, what is wrong, and what it means.
+#: Where to look.
 _FIX = (
     "See the findings on patches: somebody replaced, or overrides, a method of "
     "mmengine's loops or evaluators without calling the one that was there"
@@ -40,7 +41,7 @@ def try_out(
     what = f"a tiny training{who}"
     environment = dict(os.environ)
     try:
-        with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder:
+        with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder, silent():
             seen = tiny_run.run(folder, evaluator, loop)
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
@@ -60,8 +61,8 @@ def try_out(
     return [
         ok(
             check,
-            f"{what} reported val_loss = {wanted[0]:g} and {wanted[1]:g}, as it should; "
-            "EarlyStoppingHook and CheckpointHook used it",
+            f"{what} reported val_loss = {wanted[0]:g} and {wanted[1]:g}, as it "
+            "should; EarlyStoppingHook and CheckpointHook used it",
         )
     ]
 
@@ -80,8 +81,8 @@ def _differences(seen: Any, wanted: List[float], samples: int) -> List[str]:
             )
         elif not math.isclose(float(got), value, rel_tol=1e-5):
             wrong.append(
-                f"val_loss is {float(got):g} after epoch {epoch + 1}, but {value:g} was "
-                "expected"
+                f"val_loss is {float(got):g} after epoch {epoch + 1}, but {value:g} "
+                "was expected"
             )
     for who, count in (("the metric", seen.to_metrics), ("hooks", seen.to_hooks)):
         if count:
@@ -96,12 +97,12 @@ def _differences(seen: Any, wanted: List[float], samples: int) -> List[str]:
         )
     if seen.epochs != 2:
         wrong.append(
-            f"EarlyStoppingHook ended the training after epoch {seen.epochs}, but 2 was "
-            "expected"
+            f"EarlyStoppingHook ended the training after epoch {seen.epochs}, but 2 "
+            "was expected"
         )
     if not any("val_loss" in name and "_1." in name for name in seen.best):
         wrong.append(
-            f"CheckpointHook kept {seen.best or 'no best checkpoint'}, but one of epoch "
-            "1 was expected"
+            f"CheckpointHook kept {seen.best or 'no best checkpoint'}, but one of "
+            "epoch 1 was expected"
         )
     return wrong
