@@ -8,7 +8,7 @@ for bug like mmengine 0.10.7.
 """
 
 from valloss_compat._version import __version__
-from valloss_compat.control import apply, configure, revert, status
+from valloss_compat.control import apply, configure, revert, start, status
 from valloss_compat.errors import (
     UnknownMMEngineError,
     UnusableMMEngineError,
@@ -31,4 +31,4 @@ __all__ = [
     "status",
 ]
 
-apply()
+start()
