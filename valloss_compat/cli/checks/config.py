@@ -132,8 +132,8 @@ def _own_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
             yield note(
                 "config.validation",
                 f"{name} has a class of its own, {config[name]['type']}: "
-                "valloss_compat patches those too; whether that works is tried out above, where it "
-                "can be imported and needs no other arguments",
+                "valloss_compat patches those too. Whether that works is tried out "
+                "above, where it can be imported and needs no other arguments",
             )
 
 

@@ -34,7 +34,7 @@ def describe(status: Status) -> Dict[str, Any]:
             "version": None if version is None else str(version),
             "where": os.path.dirname(file) if file else None,
         }
-    told["mmengine"]["distribution"] = getattr(status, "distribution", None)
+    told["mmengine"]["distribution"] = status.distribution
     return told
 
 
@@ -71,7 +71,7 @@ def look(status: Status) -> List[Finding]:
                 f"patched themselves: {', '.join(sorted(status.overriding))}",
             )
         )
-    return found + [note("patches", text) for text in getattr(status, "notes", [])]
+    return found + [note("patches", text) for text in status.notes]
 
 
 def _of_plan(status: Status) -> Finding:
