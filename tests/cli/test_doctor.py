@@ -219,7 +219,8 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
             "def call_hook(self, name, **kwargs):\n"
             "    if 'outputs' in kwargs and name == 'after_val_iter':\n"
             "        from mmengine.structures import BaseDataElement\n"
-            "        kwargs['outputs'] = [*kwargs['outputs'], BaseDataElement(loss=1)]\n"
+            "        more = BaseDataElement(loss=1)\n"
+            "        kwargs['outputs'] = [*kwargs['outputs'], more]\n"
             "    return known(self, name, **kwargs)\n"
             "Runner.call_hook = call_hook",
             "loss elements reached hooks",
