@@ -245,15 +245,16 @@ def _still(call: _Call) -> bool:
 
 def _context() -> Tuple[Any, ...]:
     """What the same call depends on besides its arguments."""
-    names = (
+    modes: List[Any] = [torch.is_grad_enabled()]
+    if hasattr(torch, "get_autocast_dtype"):  # from torch 2.4 on
+        for kind in ("cpu", "cuda"):
+            modes += [torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)]
+        return tuple(modes)
+    for name in (
         "is_autocast_enabled",
         "is_autocast_cpu_enabled",
         "get_autocast_gpu_dtype",
         "get_autocast_cpu_dtype",
-        "is_grad_enabled",
-        "is_inference_mode_enabled",
-    )
-    ask: Iterable[Optional[Callable[[], Any]]] = (
-        getattr(torch, n, None) for n in names
-    )
-    return tuple(function() for function in ask if function is not None)
+    ):
+        modes.append(getattr(torch, name, bool)())
+    return tuple(modes)

@@ -147,7 +147,7 @@ class SecondForward:
             raise UnsupportedError(
                 Refusal(
                     self._name,
-                    f"mode 'loss' raised in eval mode ({type(error).__name__}: {error})",
+                    f"mode 'loss' raised {type(error).__name__} in eval mode: {error}",
                     "see the error above; where the model only computes losses in "
                     "training mode, it cannot have a validation loss",
                 )
