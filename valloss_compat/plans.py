@@ -33,16 +33,19 @@ class Plan:
         self.parts = list(parts)
         self.places = places or {}
 
+    @property
+    def applies(self) -> bool:
+        """Whether it has patches to put on; else they only tell why not."""
+        return self.name in ("add", "correct")
+
     def apply(self) -> None:
-        """Put all patches on, if this plan has any to put on."""
-        if self.name in ("native", "unknown"):
-            return
-        for part in self.parts:
+        """Put all patches on."""
+        for part in self.parts if self.applies else ():
             part.apply()
 
     def revert(self) -> None:
         """Take all patches off, in reverse order."""
-        for part in reversed(self.parts):
+        for part in reversed(self.parts if self.applies else []):
             part.revert()
 
     @property
