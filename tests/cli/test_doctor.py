@@ -9,9 +9,12 @@ from importlib import util
 import mmengine
 import pytest
 import torch
+from mmengine.runner import loops
 
 from cli.processes import as_command, python
 from valloss_compat import __version__
+
+NATIVE = hasattr(loops, "_update_losses")
 
 # What somebody does after our import, and what doctor has to name.
 REPLACED = {
@@ -124,7 +127,7 @@ def test_a_patch_that_was_replaced(nursery, tmp_path, target):
     told = examine(nursery, tmp_path, before=BEFORE + REPLACED[target])
     problems = texts(told, "problem")
     assert any(text.startswith("patches: ") and target in text for text in problems)
-    if target == "Evaluator.process":
+    if target == "Evaluator.process" and not NATIVE:
         assert any("loss elements reached the metric" in text for text in problems)
 
 
@@ -181,9 +184,10 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
         of.setdefault(finding["check"], []).append(finding)
     assert of["validation.Sound"][0]["severity"] == "ok"
     assert of["validation.Broken"][0]["severity"] == "problem"
-    hidden = [finding["text"] for finding in of["validation.Hidden"]]
-    assert any("loss elements reached the metric" in text for text in hidden)
-    assert any("there is no val_loss" in text for text in hidden)
+    if not NATIVE:  # its own helper takes the element off before
+        hidden = [finding["text"] for finding in of["validation.Hidden"]]
+        assert any("loss elements reached the metric" in text for text in hidden)
+        assert any("there is no val_loss" in text for text in hidden)
     assert of["validation.Choosy"][0]["severity"] == "note"
     assert "for want of arguments" in of["validation.Choosy"][0]["text"]
     overriding = [text for text in texts(told, "note") if "override" in text]

@@ -31,9 +31,17 @@ def config(**changed):
     return {key: value for key, value in known.items() if value is not None}
 
 
+def resolve(model):
+    """The class of a model, where its library is installed: here mmdet is."""
+    if not model["type"].endswith("Net") or model["type"] == "Net":
+        return None
+    module = "mmdet.models.detectors" if "Retina" in model["type"] else "projects.mine"
+    return type(model["type"], (), {"__module__": module})
+
+
 def found(known, severity, failed=()):
     """The findings of one severity, as ``check: text``."""
-    findings = checks.look(known, list(failed))
+    findings = checks.look(known, failed, resolve)
     assert {f.severity for f in findings} <= {"ok", "note", "problem"}
     return [f"{f.check}: {f.text}" for f in findings if f.severity == severity]
 
@@ -94,8 +102,9 @@ NOTES = {
         "no hook monitors val_loss",
     ),
     "min_delta by default": (
-        config(custom_hooks=[{"type": "mmengine.EarlyStoppingHook", **STOPPING}][:0])
-        and config(custom_hooks=[{"type": "EarlyStoppingHook", "monitor": "val_loss"}]),
+        config(
+            custom_hooks=[{"type": "mmengine.EarlyStoppingHook", "monitor": "loss"}]
+        ),
         "min_delta=0.1 (the default)",
     ),
     "min_delta as given": (hook(min_delta=1), "has min_delta=1:"),
@@ -121,6 +130,10 @@ NOTES = {
     "a library's model": (
         of_library("mmdet", "RetinaNet", []),
         "the model is mmdet.RetinaNet, of a library whose models append no loss",
+    ),
+    "a model of mine in a library's scope": (
+        of_library("mmdet", "MyNet", []),
+        "the model is mmdet.MyNet: its forward",
     ),
     "a wrapped model": (
         config(model={"type": "Wrap", "detector": {"type": "mmdet.RetinaNet"}}),

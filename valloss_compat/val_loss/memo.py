@@ -16,7 +16,6 @@ from typing import (
     Iterator,
     List,
     NamedTuple,
-    Optional,
     Tuple,
 )
 
