@@ -49,7 +49,7 @@ def look(status: Status) -> List[Finding]:
     """
     found = [_of_plan(status)]
     for patch in status.patches:
-        if status.mode == "off" or patch.state == "applied":
+        if status.plan not in ("add", "correct") or patch.state == "applied":
             continue
         text = f"{patch.target} is {patch.state}: {patch.reason}"
         if patch.state == "not applied":
