@@ -269,9 +269,10 @@ runpy._run_module_as_main('valloss_compat')
 """
 
 
-def test_without_mmengine(tmp_path):
+@pytest.mark.parametrize("variable", ["default", "off"])
+def test_without_mmengine(tmp_path, variable):
     """In words, with the remedy, and exit status 2."""
-    done = python(["-c", MISSING], tmp_path)
+    done = python(["-c", MISSING], tmp_path, env={"VALLOSS_COMPAT": variable})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("python -m valloss_compat doctor: error: valloss_com")
     assert "pip install 'mmengine==" in done.stderr

@@ -84,7 +84,17 @@ def test_a_loop_and_an_import_that_are_not_there(nursery, tmp_path):
     write(tmp_path, base__py=BASE, my__py=CHILD)
     told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
     assert texts(told, "problem") == []
+    assert not [f for f in told["findings"] if "Loop" in f["check"]]
     assert any("their_loops cannot be imported" in t for t in texts(told, "note"))
+
+
+def test_a_loop_of_mmengine_is_not_tried_twice(nursery, tmp_path):
+    """Nor is its evaluator."""
+    plain = BASE.replace("val_cfg = dict()", "val_cfg = dict(type='ValLoop')")
+    write(tmp_path, my__py=plain)
+    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    tried = [f for f in told["findings"] if f["check"].startswith("validation")]
+    assert len(tried) == 1
 
 
 def test_problems_of_a_config_for_people(nursery, tmp_path):

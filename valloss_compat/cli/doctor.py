@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Dict, List, Optional
 
-from valloss_compat import control
+from valloss_compat import control, dispatch
 from valloss_compat.cli.checks import config as config_checks
 from valloss_compat.cli.checks import config_file, patches, validation
 from valloss_compat.cli.checks.findings import PROBLEM, Finding, note
@@ -101,7 +101,7 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
     found += validation.try_out()
     for cls in own_evaluators():
         found += validation.try_out(evaluator=cls)
-    if loop is not None:
+    if loop is not None and not loop.__module__.startswith("mmengine."):
         found += validation.try_out(loop=loop)
     found += of_config
     status = control.status()
@@ -119,6 +119,7 @@ def _apply() -> List[Finding]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
+            dispatch.load()  # also where all is switched off
             if control.status().mode == "off":
                 control.apply()
         except (ImportError, RuntimeError, ValueError) as error:

@@ -170,10 +170,11 @@ def _loss(
             )
         return
     if all(_is_of_library(part, scope, resolve(part)) for part in models):
+        by_hook = "" if refusals else f"add custom_hooks=[dict(type='{HOOK}')], or "
         text = (
             f"the model is {shown}, of a library whose models append no loss element: "
-            f"add custom_hooks=[dict(type='{HOOK}')], or derive a model whose forward "
-            f"in mode 'predict' ends its result with {_ELEMENT}"
+            f"{by_hook}derive a model whose forward in mode 'predict' ends its result "
+            f"with {_ELEMENT}"
         )
         yield problem(check, text) if monitor.watched(config) else note(check, text)
     else:
