@@ -296,6 +296,13 @@ def test_with_nonsense_in_the_environment(nursery, tmp_path):
     assert "VALLOSS_COMPAT is 'nonsense'" in done.stderr
 
 
+def test_main_is_safe_to_import():
+    """As tools that walk a package do."""
+    import valloss_compat.__main__ as main
+
+    assert main.__name__ == "valloss_compat.__main__"
+
+
 def test_help_needs_no_mmengine(tmp_path):
     """Nor does it import torch."""
     shown = "import runpy, sys\nsys.argv[:] = ['-m', '--help']\n"

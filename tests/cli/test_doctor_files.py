@@ -114,6 +114,13 @@ def test_other_formats(tmp_path, suffix):
     assert config_file.load(str(path)) == {"model": {"type": "Net"}}
 
 
+def test_a_class_in_a_config(tmp_path):
+    """Is named as well."""
+    write(tmp_path, my__py="model = dict(type=dict, parts=[dict(type='Net')])")
+    known = config_file.load(str(tmp_path / "my.py"))
+    assert known["model"] == {"type": "builtins.dict", "parts": [{"type": "Net"}]}
+
+
 @pytest.mark.skipif(
     not hasattr(Config, "_parse_lazy_import"),
     reason="configs that import what they name came with mmengine 0.8.0",

@@ -74,6 +74,14 @@ def mine(kind, error, trace):
     print(kind, frames)
 sys.excepthook = mine
 1 / 0""",
+    "by a missing part of mmengine": """
+import os, shutil
+os.mkdir('mmengine')
+open(os.path.join('mmengine', '__init__.py'), 'w').close()
+try:
+    import mmengine.runner
+finally:
+    shutil.rmtree('mmengine')""",
     "by an error in mmengine": """
 import os
 os.mkdir('mmengine')
@@ -176,6 +184,21 @@ def test_a_script_that_is_not_there(tmp_path):
     assert ours.returncode == plain.returncode == 2
     said = plain.stderr[plain.stderr.index("can't open file") :]
     assert ours.stderr == f"python -m valloss_compat run: error: {said}"
+
+
+HIDING = """
+import os, sys
+sys.path[:] = [p for p in sys.path if not os.path.isdir(p + '/valloss_compat')]
+sys.modules['mmengine'] = None
+import valloss_compat
+"""
+
+
+def test_the_package_is_found_whatever_the_script_does_to_its_path(tmp_path):
+    """As where it is in the folder of the command line, which is not the script's."""
+    write(tmp_path, HIDING)
+    done = python([*RUN, "probe.py"], tmp_path)
+    assert "UnusableMMEngineError: valloss_compat patches mmengine" in done.stderr
 
 
 MULTIPROCESSING = """

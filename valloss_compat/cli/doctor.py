@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
+import shutil
 import textwrap
 import warnings
 from collections.abc import Mapping
@@ -178,7 +177,7 @@ def _report(told: Dict[str, Any]) -> str:
         head = f"[{finding.severity}] {finding.check}: "
         lines += textwrap.wrap(
             head + finding.text,
-            width=max(60, min(100, _width())),
+            width=max(60, min(100, shutil.get_terminal_size((100, 24)).columns)),
             subsequent_indent="    ",
             break_long_words=False,
             break_on_hyphens=False,
@@ -186,10 +185,3 @@ def _report(told: Dict[str, Any]) -> str:
     problems = sum(finding.severity == PROBLEM for finding in told["findings"])
     verdict = f"{problems} problem{'s' * (problems != 1)} found"
     return "\n".join([*lines, "", verdict if problems else "no problems found"])
-
-
-def _width() -> int:
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except (AttributeError, OSError, ValueError):
-        return 100

@@ -77,8 +77,7 @@ def _execute(code: Any, shown: str, main: types.ModuleType) -> None:
 def _become_main() -> types.ModuleType:
     """A fresh ``__main__``, with what the interpreter puts into one."""
     main = types.ModuleType("__main__")
-    if sys.version_info < (3, 14):
-        main.__annotations__ = {}
+    vars(main).update({"__annotations__": {}} if sys.version_info < (3, 14) else {})
     vars(main)["__builtins__"] = builtins
     sys.modules["__main__"] = main
     return main
@@ -93,9 +92,7 @@ def _set_first_path(folder: str) -> None:
 
 def _absolute(path: str) -> str:
     """A path as the interpreter has it: since Python 3.9 absolute, not normalised."""
-    if sys.version_info < (3, 9):
-        return path
-    return os.path.join(os.getcwd(), path)
+    return path if sys.version_info < (3, 9) else os.path.join(os.getcwd(), path)
 
 
 def _call(function: Any, *args: Any) -> None:

@@ -51,14 +51,10 @@ def look(status: Status) -> List[Finding]:
     for patch in status.patches:
         if status.plan not in ("add", "correct") or patch.state == "applied":
             continue
-        text = f"{patch.target} is {patch.state}: {patch.reason}"
-        if patch.state == "not applied":
-            found.append(note("patches", text))
-            continue
         found.append(
             problem(
                 "patches",
-                f"{text}. Expected: our patch, or a wrapper around it. Import "
+                f"{patch.target} is {patch.state}: {patch.reason}. Expected: our patch, or a wrapper around it. Import "
                 "valloss_compat after whatever replaces the method, or have that "
                 "call the method which it found there",
             )
