@@ -54,9 +54,9 @@ def look(status: Status) -> List[Finding]:
         found.append(
             problem(
                 "patches",
-                f"{patch.target} is {patch.state}: {patch.reason}. Expected: our patch, or a wrapper around it. Import "
-                "valloss_compat after whatever replaces the method, or have that "
-                "call the method which it found there",
+                f"{patch.target} is {patch.state}: {patch.reason}. Expected: our "
+                "patch, or a wrapper around it. Import valloss_compat after whatever "
+                "replaces the method, or have that call the method it found there",
             )
         )
     if status.overriding:
