@@ -12,7 +12,7 @@ import threading
 import types
 from typing import Any, NamedTuple, Optional, Tuple
 
-from valloss_compat.reach import name_of, reached, reaches
+from valloss_compat.reach import name_of, reached
 from valloss_compat.wrapper import MISSING, Seam, mark_of, wrap
 
 #: Held by whoever puts patches on or takes them off, in whatever thread.
@@ -48,7 +48,7 @@ class Patch:
         self.state = "not applied"
         self.reason = "not applied yet"
         self._seam = seam
-        self._wrapper: Optional[Any] = None
+        self._mark: Any = None  # that of the wrapper that was put on or taken over
 
     @property
     def name(self) -> str:
@@ -57,26 +57,27 @@ class Patch:
 
     def apply(self) -> None:
         """Put the wrapper on, or wake the one that sleeps below another's."""
-        found = self._ours(self._current())
-        if self._wrapper is not None and self._wrapper is not found:
-            self._mark().seam = None  # should it run below all the same
+        current = self._current()
+        found = self._find(current)
+        if self._mark is not None and self._mark is not found:
+            self._mark.seam = None  # should it run below all the same
         if found is None:
-            found = wrap(self._current(), self._seam, self.target, self.attribute)
-            setattr(self.target, self.attribute, found)
-        self._wrapper = found
-        self._mark().seam = self._seam
+            wrapper = wrap(current, self._seam, self.target, self.attribute)
+            setattr(self.target, self.attribute, wrapper)
+            found = mark_of(wrapper)
+        self._mark = found
+        found.seam = self._seam
         self.state, self.reason = "applied", ""
 
     def revert(self) -> None:
         """Put the original back, or switch off where ours is not outermost."""
         current = self._current()
-        if mark_of(current) is not None:
-            self._wrapper = current  # also if somebody else put it back there
-        if self._wrapper is None:
+        there = mark_of(current)
+        mark = self._mark = there or self._mark  # also if somebody put it back there
+        if mark is None:
             return
-        mark = self._mark()
         mark.seam = None
-        if current is self._wrapper:
+        if there is not None:
             if mark.inherited:
                 delattr(self.target, self.attribute)
             else:
@@ -88,14 +89,14 @@ class Patch:
                 "the original now"
             )
             return
-        self._wrapper = None
+        self._mark = None
         self.state, self.reason = "not applied", "reverted"
 
     def look(self) -> Look:
         """State, reason, owner and original, as what stands there now has it."""
         current = self._current()
         there = mark_of(current)
-        mark = there or self._mark()
+        mark = there or self._mark
         owner = f"{there.owner} {there.version}" if there else self._name_of(current)
         original = current
         if mark is not None:
@@ -105,38 +106,38 @@ class Patch:
 
     def _state(self, current: Any, there: Any) -> Tuple[str, str]:
         """State and reason; ``there`` is the mark on what is there, if it is ours."""
-        if self.state == "applied" and not reaches(current, self._wrapper):
+        if self.state == "applied" and self._find(current) is not self._mark:
             who = self._name_of(current)
             return "not seen", f"{who} is there and does not show ours"
         if self.state == "not applied" and there is not None:
             if there.seam is not None:
                 return "applied", "by another copy or mode of this package"
             return "quiet", "somebody put ours back; it only calls the original"
-        if self.state == "quiet" and current is self._wrapper:
+        if self.state == "quiet" and there is self._mark:
             return "quiet", "it only calls the original; revert() takes it off"
-        gone = self.state == "quiet" and not reaches(current, self._wrapper)
-        if gone and self._mark().is_original(current, current is MISSING):
+        gone = self.state == "quiet" and self._find(current) is not self._mark
+        if gone and self._mark.is_original(current, current is MISSING):
             return "not applied", "reverted; what was put over ours is gone"
         return self.state, self.reason
 
     def _current(self) -> Any:
         return vars(self.target).get(self.attribute, MISSING)
 
-    def _mark(self) -> Any:
-        return mark_of(self._wrapper)
-
-    def _ours(self, current: Any) -> Optional[Any]:
-        """Our wrapper of this place (of any copy of this package) if it is there."""
-        if mark_of(current) is not None:
-            return current
+    def _find(self, current: Any) -> Optional[Any]:
+        """The mark of our wrapper of this place, of any copy of this package."""
+        there = mark_of(current)
+        if there is not None or current is MISSING:
+            return there
 
         def is_of_this_place(item: Any) -> bool:
             mark = mark_of(item)
+            if mark is None or mark is self._mark:
+                return mark is not None
             # A subclass's own method may hold the wrapper of its base's.
             place = getattr(mark, "target", None), getattr(mark, "attribute", None)
-            return item is self._wrapper or place == (self.target, self.attribute)
+            return place == (self.target, self.attribute)
 
-        return None if current is MISSING else reached(current, is_of_this_place)
+        return mark_of(reached(current, is_of_this_place))
 
     def _name_of(self, thing: Any) -> str:
         """Who stands in this place; of an inherited one, whom it is from."""
