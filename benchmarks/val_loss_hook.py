@@ -48,8 +48,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
     sys.path.insert(0, str(TESTS))
     warnings.simplefilter("ignore")
-    import valloss_compat  # noqa: F401
     from downstream.rows import measure
+
+    import valloss_compat  # noqa: F401
 
     logging.disable(logging.ERROR)
     wrong = 0

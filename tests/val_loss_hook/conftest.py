@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from val_loss_hook.models import Known
 
+from val_loss_hook.models import Known
 from valloss_compat import adapters
 
 

@@ -43,7 +43,11 @@ class Backbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fc, self.bn, self.drop = nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5)
+        self.fc, self.bn, self.drop = (
+            nn.Linear(4, 4),
+            nn.BatchNorm1d(4),
+            nn.Dropout(0.5),
+        )
 
     def forward(self, inputs: torch.Tensor) -> Any:
         return (self.drop(self.bn(self.fc(inputs))),)
@@ -57,7 +61,9 @@ class Classifier(BaseModel):
         torch.manual_seed(7)
         self.backbone, self.head = Backbone(), Head()
 
-    def forward(self, inputs: Any, data_samples: Any = None, mode: str = "tensor") -> Any:
+    def forward(
+        self, inputs: Any, data_samples: Any = None, mode: str = "tensor"
+    ) -> Any:
         scores = self.head(self.backbone(torch.stack(list(inputs))))
         if mode == "predict":
             return self.predict(scores, data_samples)
@@ -111,7 +117,10 @@ class Points(Dataset):
         if self.noise:
             drawn = random.random() + float(np.random.rand())
             point = point + drawn * torch.rand(4) / 10
-        return {"inputs": point, "data_samples": BaseDataElement(gt=self.classes[index])}
+        return {
+            "inputs": point,
+            "data_samples": BaseDataElement(gt=self.classes[index]),
+        }
 
 
 def collate(items: Any) -> Dict[str, List[Any]]:
@@ -196,9 +205,13 @@ def expected(model: Any, dataset: Any = None, batch_size: int = 4) -> Dict[str, 
     found: Dict[str, List[float]] = {"loss_cls": [], "loss_reg": [], "acc": []}
     with torch.no_grad():
         for start in range(0, len(dataset), batch_size):
-            items = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
+            items = [
+                dataset[i] for i in range(start, min(start + batch_size, len(dataset)))
+            ]
             target = torch.stack([item["data_samples"].gt for item in items])
-            scores = model.head(model.backbone(torch.stack([i["inputs"] for i in items])))
+            scores = model.head(
+                model.backbone(torch.stack([i["inputs"] for i in items]))
+            )
             found["loss_cls"].append(float(F.cross_entropy(scores, target)))
             found["loss_reg"].append(float(scores.pow(2).mean(dim=0).sum()))
             found["acc"].append(float((scores.argmax(dim=1) == target).float().mean()))

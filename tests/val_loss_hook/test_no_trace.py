@@ -7,7 +7,15 @@ import random
 import numpy as np
 import pytest
 import torch
-from val_loss_hook.models import Classifier, Predicted, Watch, expected, hook, make_runner
+
+from val_loss_hook.models import (
+    Classifier,
+    Predicted,
+    Watch,
+    expected,
+    hook,
+    make_runner,
+)
 
 LOSSES = {"loss_cls", "loss_reg", "acc", "val_loss"}
 
@@ -39,7 +47,9 @@ def trained(work_dir, *hooks):
         "drawn": (random.random(), float(np.random.rand()), float(torch.rand(()))),
         "flags": [module.training for module in runner.model.modules()],
         "namespaces": [sorted(vars(module)) for module in runner.model.modules()],
-        "gradients": [parameter.grad is None for parameter in runner.model.parameters()],
+        "gradients": [
+            parameter.grad is None for parameter in runner.model.parameters()
+        ],
     }, watch.metrics
 
 

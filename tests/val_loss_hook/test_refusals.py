@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
+
 from val_loss_hook.models import (
     Classifier,
     Head,
@@ -15,7 +16,6 @@ from val_loss_hook.models import (
     hook,
     make_runner,
 )
-
 from valloss_compat import adapters
 from valloss_compat.adapters import UnsupportedError
 
@@ -85,7 +85,9 @@ def test_on_unsupported_warn_trains_without_a_loss(tmp_path, capsys):
     )
     runner.train()
     assert [set(metrics) for metrics in watch.metrics] == [{"mean/score"}] * 2
-    assert capsys.readouterr().out.count("ValLossHook has no validation loss: Other") == 1
+    assert (
+        capsys.readouterr().out.count("ValLossHook has no validation loss: Other") == 1
+    )
 
 
 class Changing(Head):
@@ -271,7 +273,11 @@ def test_losses_that_no_training_could_reduce_are_refused(
 
 def test_odd_values_are_reduced_as_they_can(tmp_path, monkeypatch):
     """Integers as numbers; an empty list counts for nothing."""
-    losses = {"loss": torch.tensor([1, 2]), "loss_none": [], "loss_two": [torch.ones(2)] * 2}
+    losses = {
+        "loss": torch.tensor([1, 2]),
+        "loss_none": [],
+        "loss_two": [torch.ones(2)] * 2,
+    }
     monkeypatch.setattr(Classifier, "loss", lambda *_: losses)
     metrics = make_runner(tmp_path, hook()).val()
     assert {k: metrics[k] for k in metrics if "loss" in k} == {
