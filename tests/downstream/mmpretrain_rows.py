@@ -117,6 +117,9 @@ def oracle(config: Any, model: Any) -> Dict[str, float]:
     for batch in loader:
         with torch.no_grad():
             data = model.data_preprocessor(batch, False)
+            for sample in data["data_samples"]:
+                if "gt_score" in sample:  # float, as Mixup makes it in training
+                    sample.set_gt_score(sample.gt_score.float())
             total, parsed = model.parse_losses(model(**data, mode="loss"))
         for name, value in {**parsed, "val_loss": total}.items():
             sums[name] = sums.get(name, 0.0) + float(value)

@@ -74,9 +74,19 @@ class Memo:
             vars(forward.module).pop("forward", None)
         self._forwards = []
 
-    def replay(self) -> None:
-        """The predictions are there; from now on it is the loss that asks."""
+    @property
+    def modules(self) -> List[Any]:
+        """The modules that remember."""
+        return [forward.module for forward in self._forwards]
+
+    def replay(self, about_to_run: Callable[[Any], None] = lambda module: None) -> None:
+        """The predictions are there; from now on it is the loss that asks.
+
+        Args:
+            about_to_run (Callable): Called with a module that has no answer.
+        """
         self._replaying = True
+        self.about_to_run = about_to_run
 
 
 class _Remembering:
@@ -95,6 +105,7 @@ class _Remembering:
                     self._memo.hits += 1
                     # A copy: what the loss writes must not reach the predictions.
                     return copy(call.result, _clone)
+            self._memo.about_to_run(self.module)
             return self._forward(*args, **kwargs)
         before = RandomState(self._memo.devices)
         result = self._forward(*args, **kwargs)
