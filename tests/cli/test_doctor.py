@@ -167,6 +167,13 @@ class Hidden(Evaluator):
         for metric in self.metrics:
             metric.process(data_batch, samples)
 
+class Refusing(Evaluator):
+    def __init__(self, metrics):
+        raise ValueError('not today')
+
+    def process(self, data_samples, data_batch=None):
+        super().process(data_samples, data_batch)
+
 class Choosy(Evaluator):
     def __init__(self, metrics, names):
         super().__init__(metrics)
@@ -188,6 +195,9 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
         hidden = [finding["text"] for finding in of["validation.Hidden"]]
         assert any("loss elements reached the metric" in text for text in hidden)
         assert any("there is no val_loss" in text for text in hidden)
+    (refusing,) = of["validation.Refusing"]
+    assert refusing["severity"] == "problem"
+    assert "ended with ValueError: not today" in refusing["text"]
     assert of["validation.Choosy"][0]["severity"] == "note"
     assert "for want of arguments" in of["validation.Choosy"][0]["text"]
     overriding = [text for text in texts(told, "note") if "override" in text]

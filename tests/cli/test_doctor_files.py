@@ -8,10 +8,12 @@ import textwrap
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import LOOPS
 
 from cli.processes import as_command
 from cli.test_doctor import examine, texts
 from valloss_compat.cli.checks import config_file
+from valloss_compat.cli.doctor import registered
 from valloss_compat.cli.errors import CommandError
 
 BASE = """
@@ -29,7 +31,7 @@ custom_imports = dict(imports=['valloss_compat', 'their_loops'])
 custom_hooks = [dict(type='EarlyStoppingHook', monitor='val_loss', min_delta=0.0)]
 val_cfg = dict(type='LoopOfTheirs')
 """
-LOOPS = """
+THEIRS = """
 from mmengine.registry import LOOPS
 from mmengine.runner import ValLoop
 print('printed by an import')
@@ -70,7 +72,7 @@ def write(folder, **files):
 def test_a_config_with_a_base_and_a_loop(nursery, tmp_path, body, severity):
     """The loop is imported and tried out; what a config prints is not on stdout."""
     write(
-        tmp_path, base__py=BASE, my__py=CHILD, their_loops__py=LOOPS.format(body=body)
+        tmp_path, base__py=BASE, my__py=CHILD, their_loops__py=THEIRS.format(body=body)
     )
     told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
     assert told["config"] == str(tmp_path / "my.py")
@@ -170,6 +172,16 @@ def test_exit_status_of_what_cannot_be_read(nursery, tmp_path):
     done = as_command(nursery, ["doctor", "--json", "none.py"], tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "doctor: error: there is no config file 'none.py'" in done.stderr
+
+
+def test_a_registry_that_raises(monkeypatch):
+    """As where the library of a scope does not import: there is no class to see."""
+
+    def get(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(LOOPS, "get", get)
+    assert registered("LOOPS", {"type": "Theirs"}, {"default_scope": "mmdet"}) is None
 
 
 def test_imports_in_all_forms():

@@ -76,6 +76,15 @@ def test_off_runs_it_unpatched(nursery, tmp_path):
     assert not ours
 
 
+def test_where_the_patches_are_on_already(nursery, tmp_path):
+    """Called from a process that has imported the package: they stay."""
+    script = write(tmp_path, TRAIN + MAIN)
+    argv = ["run", script, str(tmp_path / "work")]
+    code = "import valloss_compat\nfrom valloss_compat.cli import main\n"
+    done = nursery.run(f"{code}main({argv!r})")
+    assert done.json()[0] == 1.5
+
+
 def test_a_script_that_imports_the_package_itself(nursery, tmp_path):
     """Its import applies at once, as without us, and before it uses mmengine."""
     text = "import valloss_compat\nassert valloss_compat.status().active\n"

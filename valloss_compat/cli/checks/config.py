@@ -156,18 +156,15 @@ def _loss(
             check, "this config has no model with a type: nothing can be told"
         )
         return
-    scope = str(config.get("default_scope") or "mmengine")
     models = list(_wrapped(model))
-    names = [_with_scope(part, scope) for part in models]
-    shown = ", which wraps ".join(names)
     refusals = list(_refusals(config))
+    scope = str(config.get("default_scope") or "mmengine")
+    shown = ", which wraps ".join(_with_scope(part, scope) for part in models)
     if any(kind(hook) == HOOK for hook in monitor.hooks(config)):
-        if refusals:
-            yield from (problem("config.val_loss_hook", text) for text in refusals)
-        else:
-            yield ok(
-                "config.val_loss_hook", f"{HOOK} will compute the losses of {shown}"
-            )
+        yield from (problem("config.val_loss_hook", text) for text in refusals)
+        if not refusals:
+            text = f"{HOOK} will compute the losses of {shown}"
+            yield ok("config.val_loss_hook", text)
         return
     if all(_is_of_library(part, scope, resolve(part)) for part in models):
         by_hook = "" if refusals else f"add custom_hooks=[dict(type='{HOOK}')], or "
@@ -177,6 +174,8 @@ def _loss(
             f"with {_ELEMENT}"
         )
         yield problem(check, text) if monitor.watched(config) else note(check, text)
+        why = f"{HOOK} is no way out: "
+        yield from (note("config.val_loss_hook", why + text) for text in refusals)
     else:
         yield note(
             check,
@@ -184,7 +183,6 @@ def _loss(
             f"result with {_ELEMENT}",
         )
     yield from pipelines.look(config)
-    yield from (note("config.val_loss_hook", f"{HOOK}: {text}") for text in refusals)
 
 
 def _wrapped(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
