@@ -80,7 +80,8 @@ def test_where_the_patches_are_on_already(nursery, tmp_path):
     """Called from a process that has imported the package: they stay."""
     script = write(tmp_path, TRAIN + MAIN)
     argv = ["run", script, str(tmp_path / "work")]
-    code = "import valloss_compat\nfrom valloss_compat.cli import main\n"
+    code = "import sys, valloss_compat\nfrom valloss_compat.cli import main\n"
+    code += "sys.path.insert(0, '')\n"  # what the script's folder takes the place of
     done = nursery.run(f"{code}main({argv!r})")
     assert done.json()[0] == 1.5
 
