@@ -9,21 +9,29 @@ import threading
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.runner import ValLoop, loops
-from tiny import element, make_runner, sample
+from mmengine.registry import Registry
+from mmengine.runner import LogProcessor, ValLoop, loops
+from tiny import Seen, element, make_runner, sample
 
 import valloss_compat
 from valloss_compat import control, dispatch
-from valloss_compat.patching import mark_of
+from valloss_compat.patching import full_name
+from valloss_compat.shape import Shape
+from valloss_compat.wrapper import mark_of
 
 NATIVE = hasattr(loops, "_update_losses")
 
 
 def targets():
-    """What stands in the namespaces that are patched."""
-    owners = (loops.ValLoop, loops.TestLoop, Evaluator)
-    found = {(owner, key): vars(owner)[key] for owner in owners for key in vars(owner)}
-    found.update({(loops, key): value for key, value in vars(loops).items()})
+    """What stands in the namespaces that are patched, subclasses included."""
+    status = valloss_compat.status()
+    owners = {LogProcessor, Registry, loops.BaseLoop, loops}
+    for root in (loops.ValLoop, loops.TestLoop, Evaluator):
+        owners.update((root, *root.__subclasses__()))
+    found = {(id(o), key): value for o in owners for key, value in vars(o).items()}
+    names = {patch.target.rpartition(".")[0] for patch in status.patches}
+    known = {full_name(owner) for owner in owners}
+    assert {name for name in names if name.startswith("mmengine")} <= known
     return found
 
 
@@ -42,15 +50,33 @@ def test_apply_twice_changes_nothing():
     assert {patch.state for patch in status.patches} == {"applied"}
 
 
-def test_revert_puts_the_very_objects_back_after_a_thousand_cycles():
-    """Reversible, and again and again."""
+@pytest.mark.parametrize("mode", ["default", "parity"])
+def test_a_thousand_cycles_put_the_very_objects_back(mode):
+    """In every namespace that is patched, of subclasses made before and between."""
+
+    class Before(Evaluator):
+        def evaluate(self, size):
+            """Nothing."""
+
+    made = [Before]
     valloss_compat.revert()
     before = targets()
     assert not any(mark_of(thing) for thing in before.values())
-    for _ in range(1000):
-        valloss_compat.apply()
+    own = vars(Before)["evaluate"]
+    for cycle in range(1000):
+        valloss_compat.apply(mode=mode)
+        if cycle == 500:
+
+            class Between(Evaluator):
+                process = Evaluator.process
+
+            made.append(Between)
         valloss_compat.revert()
-    assert same(targets(), before)
+    after = targets()
+    assert same(before, {key: after[key] for key in before})
+    assert vars(Before)["evaluate"] is own
+    assert vars(made[1])["process"] is vars(Evaluator)["process"]
+    assert not any(mark_of(thing) for thing in after.values())
     status = valloss_compat.status()
     assert (status.mode, status.plan, status.active) == ("off", "none", False)
     valloss_compat.revert()
@@ -83,16 +109,38 @@ def test_status_is_a_table_and_json():
     status = valloss_compat.status()
     known = json.loads(json.dumps(status.as_dict()))
     assert known["torch"] == torch.__version__
-    assert known["patches"][0] == {
-        "target": "mmengine.runner.loops.ValLoop.__init_subclass__",
+    assert known["patches"][1] == {
+        "target": "mmengine.runner.loops.ValLoop.run",
         "state": "applied",
         "reason": "",
+        "owner": f"valloss_compat {valloss_compat.__version__}",
+        "original": "mmengine.runner.loops.ValLoop.run",
     }
     lines = repr(status).splitlines()
     assert lines[0].startswith("valloss_compat: mode default, plan ")
     assert lines[1] == "options weighting=batch, sync_dist=True, strict=False"
-    assert lines[2] == f"mmengine {status.mmengine}, torch {status.torch}"
-    assert len(lines) == 3 + len(status.patches)
+    assert lines[2].startswith(f"mmengine {status.mmengine}")
+    assert lines[2].endswith(f", torch {status.torch}")
+    assert lines[3].split() == ["target", "state", "owner", "original", "reason"]
+    start = len("mmengine.runner.loops.ValLoop.run")
+    assert " ".join(lines[5].split()) == (
+        "mmengine.runner.loops.ValLoop.run applied valloss_compat "
+        f"{valloss_compat.__version__} its own"
+    )
+    assert lines[5][start] == " "
+
+
+def test_status_lists_the_targets_after_a_revert():
+    """Each with the reason, and who stands there now."""
+    applied = [patch.target for patch in valloss_compat.status().patches]
+    patches = valloss_compat.revert().patches
+    assert [patch.target for patch in patches] == applied
+    assert {(patch.state, patch.reason) for patch in patches} == {
+        ("not applied", "reverted")
+    }
+    assert patches[1].owner == patches[1].original == patches[1].target
+    # Which a loop inherits from nobody of mmengine's.
+    assert patches[0].owner == "builtins.object.__init_subclass__"
 
 
 def test_who_wraps_ours_stays_and_ours_goes_quiet(monkeypatch, tmp_path):
@@ -107,31 +155,78 @@ def test_who_wraps_ours_stays_and_ours_goes_quiet(monkeypatch, tmp_path):
     monkeypatch.setattr(Evaluator, "evaluate", theirs)
     status = valloss_compat.revert()
     assert Evaluator.evaluate is theirs
-    (quiet,) = status.patches
-    assert quiet.state == "quiet"
-    assert "test_control" in quiet.reason
-    assert repr(status).splitlines()[-1].endswith(quiet.reason)
+    (quiet,) = [patch for patch in status.patches if patch.state == "quiet"]
+    theirs_name = f"{__name__}.{theirs.__qualname__}"
+    assert quiet.owner == theirs_name
+    assert quiet.reason == (
+        f"{theirs_name} was put over ours and stays; ours only calls the original now"
+    )
+    assert quiet.original == "mmengine.evaluator.evaluator.Evaluator.evaluate"
+    assert quiet.reason in repr(status)
     assert runner.val()["theirs"] == 1.0
     valloss_compat.apply()
     assert runner.val()["val_loss"] == 1.0
     assert Evaluator.evaluate is theirs
 
 
-def test_threads_that_apply_and_revert_end_in_a_whole_state():
-    """All applied or all reverted, never a mixture."""
+def toggle(times):
+    for _ in range(times):
+        valloss_compat.apply()
+        valloss_compat.revert()
 
-    def toggle():
-        for _ in range(50):
-            valloss_compat.apply()
-            valloss_compat.revert()
 
-    threads = [threading.Thread(target=toggle) for _ in range(4)]
+def in_threads(count, work, *args):
+    """Run it in threads at once, and raise what one of them raised."""
+    raised = []
+
+    def run():
+        try:
+            work(*args)
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
     for thread in threads:
         thread.start()
+    return threads, raised
+
+
+def test_threads_that_apply_and_revert_end_in_a_whole_state():
+    """All applied or all reverted, never a mixture."""
+    valloss_compat.revert()
+    before = targets()
+    threads, raised = in_threads(4, toggle, 50)
     for thread in threads:
         thread.join()
-    assert not any(mark_of(thing) for thing in targets().values())
+    assert not raised
+    assert same(targets(), before)
     assert {patch.state for patch in valloss_compat.apply().patches} == {"applied"}
+
+
+def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
+    """No validation fails, and none leaves a patch behind; the next is right."""
+
+    class Mine(Evaluator):
+        def evaluate(self, size):
+            return {**super().evaluate(size), "mine": 1.0}
+
+    runner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
+    runner.val_loop.evaluator = Mine([Seen()])
+    valloss_compat.revert()
+    before = targets()
+    threads, raised = in_threads(2, toggle, 100)
+    seen = set()
+    while any(thread.is_alive() for thread in threads):
+        metrics = runner.val()
+        assert metrics["mine"] == 1.0
+        seen.add(metrics.get("val_loss"))
+    for thread in threads:
+        thread.join()
+    assert not raised
+    assert same(targets(), before)
+    assert seen <= {1.0, None}
+    valloss_compat.apply()
+    assert runner.val()["val_loss"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -169,7 +264,7 @@ def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
     valloss_compat.revert()
     before = targets()
     monkeypatch.setattr(control, "_plans", {})
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: dispatch.Shape(True, "odd"))
+    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
     with pytest.warns(valloss_compat.VallossCompatWarning, match="is not as valloss"):
         status = valloss_compat.apply()
     assert status.plan == "unknown"
