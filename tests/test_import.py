@@ -57,7 +57,9 @@ def test_the_unpatched_control_is_unpatched(nursery: Nursery) -> None:
     assert control["val_loss"] == (1.5 if control["native"] else None)
 
 
-def test_off_leaves_every_target_as_it_is(nursery: Nursery) -> None:
+def test_off_by_environment_variable_leaves_every_target_as_it_is(
+    nursery: Nursery,
+) -> None:
     """VALLOSS_COMPAT=off: the very same objects, and status says off."""
     nursery.run(
         script(
@@ -261,7 +263,7 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("order", sorted(ORDERS))
-def test_import_order(order: str, nursery: Nursery) -> None:
+def test_independent_of_import_order(order: str, nursery: Nursery) -> None:
     """The same val_loss whenever the package is imported."""
     assert nursery.run(script(ORDERS[order]) + REPORT).json()["val_loss"] == 1.5
 

@@ -95,6 +95,7 @@ def wrap(original: Any, seam: Seam, target: Any, attribute: str) -> Any:
             return call(*args, **kwargs)
         return seam(call, *args, **kwargs)
 
+    wrapper.__annotations__ = {}  # of a face that has none, not ours
     face = getattr(target, attribute) if original is MISSING else original
     functools.update_wrapper(wrapper, getattr(face, "__func__", face))
     mark = Mark(wrapper, original, seam, target, attribute)
