@@ -173,17 +173,13 @@ def test_signature_parity_each_wrapper_has_the_face_of_its_original():
     for place, original in zip(places, originals):
         wrapper = getattr(*place)
         assert wrapper is not original
-        for name in ("__doc__", "__module__", "__name__", "__qualname__"):
-            if place[1] != "__init_subclass__" or name != "__qualname__":
-                assert getattr(wrapper, name) == getattr(original, name)
-        assert signature_of(wrapper) == signature_of(original)
+        assert wrapper.__doc__ == original.__doc__
+        assert wrapper.__module__ == original.__module__
+        assert wrapper.__name__ == original.__name__
         annotations = getattr(original, "__annotations__", {})
         assert wrapper.__annotations__ == annotations
-
-
-def signature_of(function):
-    """Its signature; None of a builtin that tells none."""
-    try:
-        return inspect.signature(function)
-    except ValueError:
-        return None
+        if inspect.isbuiltin(original):  # object's __init_subclass__ takes anything
+            assert list(inspect.signature(wrapper).parameters) == ["args", "kwargs"]
+        else:
+            assert wrapper.__qualname__ == original.__qualname__
+            assert inspect.signature(wrapper) == inspect.signature(original)
