@@ -67,6 +67,9 @@ def test_off_by_environment_variable_leaves_every_target_as_it_is(
             import valloss_compat
             assert untouched()
             assert valloss_compat.status().mode == 'off'
+            first = repr(valloss_compat.status()).splitlines()[0]
+            assert first.endswith('plan none (VALLOSS_COMPAT=off in the environment)')
+            assert valloss_compat.status().patches == []
             assert valloss_compat.apply().mode == 'off'
             print('{}')
             """
