@@ -100,7 +100,7 @@ def exclaim(original, *args):
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("after", KINDS)
 @pytest.mark.parametrize("before", KINDS)
-def test_foreign_wrappers_before_and_after_ours_are_never_lost(place, before, after):
+def test_reversal_is_safe_when_others_patched_before_or_after_us(place, before, after):
     """All combinations: theirs run, ours is switched off and on below, once."""
     target, call = place()
 

@@ -59,7 +59,7 @@ def future(tmp_path, nursery):
 
 
 @pytest.mark.parametrize("version", ["0.11.0rc0", "0.10.4+cu118", "1.0.0.dev0"])
-def test_another_version_of_a_known_shape_is_served(future, version):
+def test_dispatch_is_by_feature_whatever_the_version(future, version):
     """By feature: the number is only shown."""
     with (future.package / "version.py").open("a", encoding="utf-8") as file:
         file.write(f"\n__version__ = {version!r}\n")
@@ -122,7 +122,7 @@ if NATIVE:
 
 
 @pytest.mark.parametrize("change", sorted(CHANGES))
-def test_an_unknown_shape_gets_one_warning_and_stays_native(future, change):
+def test_an_unknown_newer_mmengine_stays_native_with_one_warning(future, change):
     """It validates as it does without us, and the status tells why of each target."""
     changes, reason = CHANGES[change]
     status, said, metrics = future(*changes).json()

@@ -57,7 +57,9 @@ def test_the_unpatched_control_is_unpatched(nursery: Nursery) -> None:
     assert control["val_loss"] == (1.5 if control["native"] else None)
 
 
-def test_off_leaves_every_target_as_it_is(nursery: Nursery) -> None:
+def test_off_by_environment_variable_leaves_every_target_as_it_is(
+    nursery: Nursery,
+) -> None:
     """VALLOSS_COMPAT=off: the very same objects, and status says off."""
     nursery.run(
         script(
@@ -65,6 +67,9 @@ def test_off_leaves_every_target_as_it_is(nursery: Nursery) -> None:
             import valloss_compat
             assert untouched()
             assert valloss_compat.status().mode == 'off'
+            first = repr(valloss_compat.status()).splitlines()[0]
+            assert first.endswith('plan none (VALLOSS_COMPAT=off in the environment)')
+            assert valloss_compat.status().patches == []
             assert valloss_compat.apply().mode == 'off'
             print('{}')
             """
@@ -261,7 +266,7 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("order", sorted(ORDERS))
-def test_import_order(order: str, nursery: Nursery) -> None:
+def test_independent_of_import_order(order: str, nursery: Nursery) -> None:
     """The same val_loss whenever the package is imported."""
     assert nursery.run(script(ORDERS[order]) + REPORT).json()["val_loss"] == 1.5
 

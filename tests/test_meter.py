@@ -175,6 +175,13 @@ def test_what_a_loop_adds_itself_is_reported():
     assert with_total(meters.sums(), "val") == {"aux_loss": 3.0, "val_loss": 3.0}
 
 
+def test_what_native_recorded_while_we_were_reverted_counts():
+    """Each of its batches, where ours goes on in the same epoch."""
+    meters = LossMeters({"loss": HistoryBuffer([1.0, 2.0], [1, 1])})
+    meters.record({"loss": torch.tensor(6.0)})
+    assert meters["loss"].mean() == 3.0
+
+
 def test_clear_forgets_the_losses_and_that_they_were_reported():
     """At the start of an epoch."""
     meters = LossMeters()

@@ -268,3 +268,14 @@ def test_reaches_looks_where_wrappers_keep_their_original():
     later = pytest
 
     assert not reaches(unfilled, goal)
+
+
+def test_what_is_covered_after_a_revert_stays_as_it_is():
+    """As when another thread reverts while a loop asks for its evaluator's class."""
+    base = make_base()
+    family = Family(base, {"greet": shout})
+    family.apply()
+    family.revert()
+    child = type("Child", (base,), {"greet": lambda self: "hi"})
+    family.cover(child)
+    assert child().greet() == "hi"

@@ -180,9 +180,14 @@ class LossMeters(LossMapping):
             raise _wrong_type(name, value)
 
     def _of(self, name: str) -> LossMeter:
-        meter = self.get(name)
-        if meter is None:
-            meter = self[name] = LossMeter()
+        known = self.get(name)
+        if isinstance(known, LossMeter):
+            return known
+        meter = self[name] = LossMeter()
+        if known is not None:
+            # Native mmengine's HistoryBuffer, of batches while we were reverted.
+            values, counts = known.data
+            meter.load(LossSum(float(values.sum()), float(counts.sum()), None))
         return meter
 
     def sums(self) -> Dict[str, LossSum]:

@@ -61,12 +61,12 @@ class Patch:
         found = self._find(current)
         if self._mark is not None and self._mark is not found:
             self._mark.seam = None  # should it run below all the same
+        self._mark = found
         if found is None:
             wrapper = wrap(current, self._seam, self.target, self.attribute)
             setattr(self.target, self.attribute, wrapper)
-            found = mark_of(wrapper)
-        self._mark = found
-        found.seam = self._seam
+            self._mark = mark_of(wrapper)
+        self._mark.seam = self._seam
         self.state, self.reason = "applied", ""
 
     def revert(self) -> None:

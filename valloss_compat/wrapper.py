@@ -95,8 +95,11 @@ def wrap(original: Any, seam: Seam, target: Any, attribute: str) -> Any:
             return call(*args, **kwargs)
         return seam(call, *args, **kwargs)
 
+    wrapper.__annotations__ = {}  # of a face that has none, not ours
     face = getattr(target, attribute) if original is MISSING else original
     functools.update_wrapper(wrapper, getattr(face, "__func__", face))
+    if inspect.isbuiltin(face):  # is bound already, which __wrapped__ must not be
+        del wrapper.__wrapped__  # type: ignore[attr-defined]
     mark = Mark(wrapper, original, seam, target, attribute)
     setattr(wrapper, MARK, mark)
     if isinstance(inspect.getattr_static(target, attribute), classmethod) or (
