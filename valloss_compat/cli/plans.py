@@ -1,0 +1,91 @@
+"""How long a training was to be: ``train_cfg`` of the config in its work dir.
+
+The dumped config is parsed and never executed: neither mmengine nor what the
+config imports needs to be there.
+"""
+
+from __future__ import annotations
+
+import ast
+import glob
+import os
+from typing import Any, Dict, List, NamedTuple, Optional
+
+
+class Plan(NamedTuple):
+    """What a ``train_cfg`` says; None where it does not.
+
+    Attributes:
+        max_epochs (int, optional): Epochs, of an epoch-based training.
+        max_iters (int, optional): Iterations, of an iteration-based one.
+    """
+
+    max_epochs: Optional[int] = None
+    max_iters: Optional[int] = None
+
+
+def find_plan(scalars: str) -> Plan:
+    """The plan of the training that wrote a file.
+
+    Args:
+        scalars (str): Its ``scalars.json``.
+
+    Returns:
+        Plan: Of the first config that tells: ``config.py`` beside the file, or
+        what ``Runner.dump_config`` wrote into the work dir.
+    """
+    for path in _configs(scalars):
+        try:
+            with open(path, encoding="utf-8") as file:
+                train_cfg = _train_cfg(ast.parse(file.read()))
+        except (OSError, SyntaxError, ValueError):
+            continue
+        plan = Plan(*(_number(train_cfg.get(name)) for name in Plan._fields))
+        if plan != Plan():
+            return plan
+    return Plan()
+
+
+def _configs(scalars: str) -> List[str]:
+    vis_data = os.path.dirname(os.path.abspath(scalars))
+    start = os.path.dirname(vis_data)
+    work_dir, timestamp = os.path.split(start)
+    dumped = glob.glob(os.path.join(glob.escape(work_dir), "*.py"))
+    named = os.path.join(work_dir, f"{timestamp}.py")
+    # Of several, each may be of another training in the same work dir.
+    others = dumped if len(dumped) == 1 else []
+    return [os.path.join(vis_data, "config.py"), named, *others]
+
+
+def _train_cfg(module: ast.Module) -> Dict[str, Any]:
+    """The plain values of ``train_cfg = dict(...)`` at the top of a config."""
+    for statement in reversed(module.body):
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "train_cfg"
+            for target in statement.targets
+        ):
+            return _plain(statement.value)
+    return {}
+
+
+def _plain(value: ast.AST) -> Dict[str, Any]:
+    if isinstance(value, ast.Call):
+        pairs = [(keyword.arg, keyword.value) for keyword in value.keywords]
+    elif isinstance(value, ast.Dict):
+        pairs = [
+            (getattr(key, "value", getattr(key, "s", None)), item)
+            for key, item in zip(value.keys, value.values)
+        ]
+    else:
+        pairs = []
+    known = {}
+    for name, item in pairs:
+        try:
+            known[str(name)] = ast.literal_eval(item)
+        except ValueError:  # no literal: none of those that are asked for
+            continue
+    return known
+
+
+def _number(value: Any) -> Optional[int]:
+    return value if type(value) is int and value > 0 else None
