@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 from valloss_compat.start import CHILD
 
 _PACKAGE = "valloss_compat"
+_SPAWN = "multiprocessing.spawn"
 #: The folder with the package: a script's sys.path need not have it.
 _FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -39,11 +40,16 @@ def start() -> None:
     Child processes that :mod:`multiprocessing` spawns do the same, before they
     import the main module of their parent.
     """
-    sys.meta_path.insert(0, _After({"mmengine.runner": _patch, _SPAWN: _tell_children}))
+    actions = {"mmengine.runner": _patch, _SPAWN: _tell_children}
+    sys.meta_path.insert(0, _After(actions))
     sys.meta_path.append(_Fallback())
-    if _SPAWN in sys.modules:
-        _tell_children()
-    # The script finds sys.modules as without us; its own import of this package applies.
+    forget()
+    for name in [known for known in actions if known in sys.modules]:
+        actions.pop(name)()
+
+
+def forget() -> None:
+    """Leave ``sys.modules`` as it is without us: a script's own import applies."""
     for name in [known for known in sys.modules if known.split(".")[0] == _PACKAGE]:
         del sys.modules[name]
 
@@ -51,9 +57,6 @@ def start() -> None:
 def _patch() -> None:
     """Import the package, which applies; nothing to do where the script did it."""
     importlib.import_module(_PACKAGE)
-
-
-_SPAWN = "multiprocessing.spawn"
 
 
 def _tell_children() -> None:

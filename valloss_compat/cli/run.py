@@ -10,9 +10,10 @@ from valloss_compat.cli import late, script
 from valloss_compat.cli.errors import CommandError
 
 _DESCRIPTION = """\
-Run a script or module as python does, with a validation loss: mmengine is patched when the
-script imports it. Arguments after SCRIPT are the script's own, and so are its exit status
-and its traceback. With VALLOSS_COMPAT=off nothing is patched."""
+Run a script or module as python does, with a validation loss: mmengine is
+patched when the script imports it. Arguments after SCRIPT are the script's own,
+and so are its exit status and its traceback. With VALLOSS_COMPAT=off nothing is
+patched."""
 
 
 def register(subparsers: Any) -> None:
@@ -22,7 +23,7 @@ def register(subparsers: Any) -> None:
         help="run a train script with a validation loss",
         description=_DESCRIPTION,
         usage="python -m valloss_compat run [-h] [-m] SCRIPT [ARGS ...]",
-        epilog="torchrun --nproc_per_node 2 -m valloss_compat run tools/train.py CONFIG",
+        epilog="Under torchrun: torchrun ... -m valloss_compat run tools/train.py ...",
     )
     parser.add_argument(
         "-m",
@@ -52,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
         mode = options.choose().mode
     except ValueError as error:
         raise CommandError(str(error)) from None
-    if mode != "off" and control.status().mode == "off":  # nothing is applied yet
-        late.start()
+    if control.status().mode == "off":  # nothing is applied yet
+        late.forget() if mode == "off" else late.start()
     if args.is_module:
         script.run_module(args.script, args.rest)
     else:

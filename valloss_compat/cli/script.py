@@ -44,7 +44,7 @@ def run_script(path: str, args: Sequence[str]) -> None:
     """
     if pkgutil.get_importer(path) is not None:
         sys.argv[:] = [path, *args]
-        _set_first_path(path)
+        _set_first_path(_absolute(path))
         _become_main()
         _call(runpy._run_module_as_main, "__main__", False)  # type: ignore[attr-defined]
         return
@@ -78,8 +78,8 @@ def _become_main() -> types.ModuleType:
     """A fresh ``__main__``, with what the interpreter puts into one."""
     main = types.ModuleType("__main__")
     if sys.version_info < (3, 14):
-        main.__dict__["__annotations__"] = {}
-    main.__dict__["__builtins__"] = builtins
+        main.__annotations__ = {}
+    vars(main)["__builtins__"] = builtins
     sys.modules["__main__"] = main
     return main
 
@@ -92,7 +92,7 @@ def _set_first_path(folder: str) -> None:
 
 
 def _absolute(path: str) -> str:
-    """A script's ``__file__``: since Python 3.9 absolute, as the interpreter joins it."""
+    """A path as the interpreter has it: since Python 3.9 absolute, not normalised."""
     if sys.version_info < (3, 9):
         return path
     return os.path.join(os.getcwd(), path)
