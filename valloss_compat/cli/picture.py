@@ -112,6 +112,8 @@ def draw(
 def _draw_run(axes: Any, run: Drawn, index: int, alone: bool) -> None:
     color = COLORS[index % len(COLORS)]
     axes.plot(*run.train, color=color, **_TRAIN)
+    if alone:
+        color = COLORS[1]
     many = len(run.val[0]) > 60
     axes.plot(
         *run.val,
@@ -167,6 +169,7 @@ def _legend(
     color = COLORS[0] if alone else _GREY
     if any(run.train[0] for run in runs):
         add(f"training: {train_name}", color=color, **_TRAIN)
+    color = COLORS[1] if alone else _GREY
     if any(run.val[0] for run in runs):
         add(f"validation: {metric}", color=color, linewidth=1.8)
     if any(run.best for run in runs):

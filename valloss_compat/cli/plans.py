@@ -69,22 +69,20 @@ def _train_cfg(module: ast.Module) -> Dict[str, Any]:
 
 
 def _plain(value: ast.AST) -> Dict[str, Any]:
+    """Of ``dict(a=1)`` or ``{'a': 1}``; what is no literal is None."""
     if isinstance(value, ast.Call):
-        pairs = [(keyword.arg, keyword.value) for keyword in value.keywords]
-    elif isinstance(value, ast.Dict):
-        pairs = [
-            (getattr(key, "value", getattr(key, "s", None)), item)
-            for key, item in zip(value.keys, value.values)
-        ]
-    else:
-        pairs = []
-    known = {}
-    for name, item in pairs:
-        try:
-            known[str(name)] = ast.literal_eval(item)
-        except ValueError:  # no literal: none of those that are asked for
-            continue
-    return known
+        return {str(word.arg): _literal(word.value) for word in value.keywords}
+    if isinstance(value, ast.Dict):
+        pairs = zip(value.keys, value.values)
+        return {str(_literal(key)): _literal(item) for key, item in pairs}
+    return {}
+
+
+def _literal(node: Optional[ast.AST]) -> Any:
+    try:
+        return ast.literal_eval(node)  # type: ignore[arg-type]
+    except ValueError:
+        return None
 
 
 def _number(value: Any) -> Optional[int]:
