@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from cli.work_dirs import epochs, iterations, train, write
 
+from cli.work_dirs import epochs, iterations, train, write
 from valloss_compat.cli import curves, plans, scalars
 from valloss_compat.cli.plans import Plan
 
@@ -157,7 +157,7 @@ def test_a_validation_alone_is_no_restart(tmp_path):
 
 
 def test_validations_without_any_line_of_training(tmp_path):
-    """Old releases log none in an epoch shorter than the interval: epochs all the same."""
+    """Old releases log none where an epoch is shorter than the interval."""
     lines = [line for line in epochs([4.0, 3.0]) if "val_loss" in line]
     write(tmp_path / "20260101_000000", lines)
     later = [line for line in epochs([2.0], begin=2) if "val_loss" in line]
@@ -168,7 +168,7 @@ def test_validations_without_any_line_of_training(tmp_path):
 
 
 def test_native_tags_of_losses_are_not_taken_for_training(tmp_path):
-    """mmengine 0.10.5 and later logs a named loss by its bare name."""
+    """From 0.10.5 on mmengine logs a named loss by its bare name."""
     lines = epochs([4.0])
     lines[-1]["loss"] = 4.0
     assert values(join(write(tmp_path / "a", lines)), "loss") == [4.0]
@@ -210,8 +210,14 @@ def test_whether_a_run_got_to_its_end(tmp_path, lines, plan, went):
     ("config", "plan"),
     [
         ("train_cfg = dict(by_epoch=True, max_epochs=40, val_interval=1)", (40, None)),
-        ("train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 80000}", (None, 80000)),
-        ("a = 1\ntrain_cfg = dict(max_epochs=2)\ntrain_cfg = dict(max_epochs=3)", (3, None)),
+        (
+            "train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 80000}",
+            (None, 80000),
+        ),
+        (
+            "a = 1\ntrain_cfg = dict(max_epochs=2)\ntrain_cfg = dict(max_epochs=3)",
+            (3, None),
+        ),
         ("train_cfg = dict(max_epochs=n, max_iters=-1)", (None, None)),
         ("train_cfg = {**base, 'max_iters': [1]}", (None, None)),
         ("train_cfg = None", (None, None)),

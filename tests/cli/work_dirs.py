@@ -83,7 +83,10 @@ def train(work_dir: Path, losses: List[float], **options: Any) -> None:
         work_dir,
         respond,
         length=1,
-        visualizer={"type": "Visualizer", "vis_backends": [{"type": "LocalVisBackend"}]},
+        visualizer={
+            "type": "Visualizer",
+            "vis_backends": [{"type": "LocalVisBackend"}],
+        },
         train_dataloader=loader(options.pop("samples", 2)),
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
         default_hooks={"logger": logger, "checkpoint": checkpoint},
