@@ -7,11 +7,11 @@ import math
 import pytest
 
 from cli.work_dirs import epochs, iterations, train, write
-from valloss_compat.cli import curves, plans, scalars
-from valloss_compat.cli.plans import Plan
+from valloss_compat.cli import curves, scalars, train_cfg
+from valloss_compat.cli.train_cfg import Planned
 
 
-def join(work_dir, plan=Plan()):  # noqa: B008
+def join(work_dir, plan=Planned()):  # noqa: B008
     """The run of a work dir."""
     starts = [start for file in scalars.find(str(work_dir)) for start in read(file)]
     return curves.join(starts, plan)
@@ -186,19 +186,19 @@ def test_the_plan_decides_what_is_counted(tmp_path):
     lines = epochs([3.0], length=10)[:-1]
     work_dir = write(tmp_path / "a", lines)
     assert join(work_dir).unit == "epoch"
-    assert join(work_dir, Plan(max_iters=100)).unit == "iter"
+    assert join(work_dir, Planned(max_iters=100)).unit == "iter"
 
 
 @pytest.mark.parametrize(
     ("lines", "plan", "went"),
     [
-        (epochs([3.0, 2.0]), Plan(), None),
-        (epochs([3.0, 2.0]), Plan(max_epochs=2), True),
-        (epochs([3.0, 2.0]), Plan(max_epochs=3), False),
-        (iterations([3.0, 2.0]), Plan(max_iters=20), True),
-        (iterations([3.0, 2.0]), Plan(max_iters=29), True),  # 21 to 29 are not logged
-        (iterations([3.0, 2.0]), Plan(max_iters=30), False),
-        (iterations([3.0]), Plan(max_iters=20), False),
+        (epochs([3.0, 2.0]), Planned(), None),
+        (epochs([3.0, 2.0]), Planned(max_epochs=2), True),
+        (epochs([3.0, 2.0]), Planned(max_epochs=3), False),
+        (iterations([3.0, 2.0]), Planned(max_iters=20), True),
+        (iterations([3.0, 2.0]), Planned(max_iters=29), True),  # 21 to 29 are not logged
+        (iterations([3.0, 2.0]), Planned(max_iters=30), False),
+        (iterations([3.0]), Planned(max_iters=20), False),
     ],
 )
 def test_whether_a_run_got_to_its_end(tmp_path, lines, plan, went):
@@ -229,7 +229,7 @@ def test_the_plan_is_parsed_and_never_run(tmp_path, config, plan):
     """What is no literal, or no Python, is as good as not there."""
     write(tmp_path / "20260101_000000", [], config=config)
     (file,) = scalars.find(str(tmp_path))
-    assert plans.find_plan(file) == plan
+    assert train_cfg.find_planned(file) == plan
 
 
 def test_the_plan_of_a_config_in_the_work_dir(tmp_path):
@@ -237,11 +237,11 @@ def test_the_plan_of_a_config_in_the_work_dir(tmp_path):
     write(tmp_path / "20260101_000000", [])
     (file,) = scalars.find(str(tmp_path))
     (tmp_path / "any.py").write_text("train_cfg = dict(max_epochs=7)")
-    assert plans.find_plan(file).max_epochs == 7
+    assert train_cfg.find_planned(file).max_epochs == 7
     (tmp_path / "20260101_000000.py").write_text("train_cfg = dict(max_epochs=8)")
-    assert plans.find_plan(file).max_epochs == 8
+    assert train_cfg.find_planned(file).max_epochs == 8
     (tmp_path / "20260101_000000.py").write_text("")
-    assert plans.find_plan(file) == Plan()
+    assert train_cfg.find_planned(file) == Planned()
 
 
 def test_lines_that_are_not_whole(tmp_path):

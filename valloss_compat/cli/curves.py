@@ -14,7 +14,7 @@ import statistics
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
 from valloss_compat.cli.errors import CommandError
-from valloss_compat.cli.plans import Plan
+from valloss_compat.cli.train_cfg import Planned
 from valloss_compat.cli.scalars import Scalars, Start, is_train
 
 
@@ -80,13 +80,13 @@ class Run(NamedTuple):
         return [p for p in self.points if p.train is train and tag in p.scalars]
 
 
-def join(starts: Sequence[Start], plan: Plan) -> Run:
+def join(starts: Sequence[Start], planned: Planned) -> Run:
     """Join the starts of one run.
 
     Args:
         starts (Sequence[Start]): In the order in which they were begun. Where
             two overlap, the later one holds.
-        plan (Plan): How long the training was to be, where that is known.
+        planned (Planned): How long the training was to be, where that is known.
 
     Returns:
         Run: Without starts that only validated, unless there are no others.
@@ -103,8 +103,8 @@ def join(starts: Sequence[Start], plan: Plan) -> Run:
         notes.append("left out what only validated, without a training")
     starts = training or starts
     by_epoch = _counts_epochs(starts)
-    if plan.max_epochs or plan.max_iters:
-        by_epoch = bool(plan.max_epochs)
+    if planned.max_epochs or planned.max_iters:
+        by_epoch = bool(planned.max_epochs)
     points: List[Point] = []
     for start in starts:
         fresh = _place(start.lines, by_epoch, notes)
@@ -115,7 +115,7 @@ def join(starts: Sequence[Start], plan: Plan) -> Run:
                 "the earlier lines on that are left out"
             )
         points = kept + fresh
-    return Run(points, by_epoch, plan.max_epochs or plan.max_iters, notes)
+    return Run(points, by_epoch, planned.max_epochs or planned.max_iters, notes)
 
 
 def train_tag(metric: str) -> str:

@@ -13,7 +13,7 @@ import sys
 from types import ModuleType
 from typing import Any, List, NamedTuple, Sequence, Tuple
 
-from valloss_compat.cli import curves, plans, scalars
+from valloss_compat.cli import curves, scalars, train_cfg
 from valloss_compat.cli.errors import CommandError
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -196,7 +196,7 @@ def _read_one(path: str, metric: str) -> curves.Run:
         notes += [f"{file}: {note}" for note in said]
     if not starts:
         raise CommandError(f"{path}: {files[-1]} is empty, nothing was logged yet")
-    run = curves.join(starts, plans.find_plan(starts[-1].path))
+    run = curves.join(starts, train_cfg.find_planned(starts[-1].path))
     validations = [point for point in run.points if not point.train]
     train = run.curve(curves.train_tag(metric), train=True)
     if not run.curve(metric, train=False):

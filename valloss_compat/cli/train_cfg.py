@@ -12,7 +12,7 @@ import os
 from typing import Any, Dict, List, NamedTuple, Optional
 
 
-class Plan(NamedTuple):
+class Planned(NamedTuple):
     """What a ``train_cfg`` says; None where it does not.
 
     Attributes:
@@ -24,26 +24,26 @@ class Plan(NamedTuple):
     max_iters: Optional[int] = None
 
 
-def find_plan(scalars: str) -> Plan:
+def find_planned(scalars: str) -> Planned:
     """The plan of the training that wrote a file.
 
     Args:
         scalars (str): Its ``scalars.json``.
 
     Returns:
-        Plan: Of the first config that tells: ``config.py`` beside the file, or
+        Planned: Of the first config that tells: ``config.py`` beside the file, or
         what ``Runner.dump_config`` wrote into the work dir.
     """
     for path in _configs(scalars):
         try:
             with open(path, encoding="utf-8") as file:
-                train_cfg = _train_cfg(ast.parse(file.read()))
+                values = _find(ast.parse(file.read()))
         except (OSError, SyntaxError, ValueError):
             continue
-        plan = Plan(*(_number(train_cfg.get(name)) for name in Plan._fields))
-        if plan != Plan():
-            return plan
-    return Plan()
+        planned = Planned(*(_number(values.get(name)) for name in Planned._fields))
+        if planned != Planned():
+            return planned
+    return Planned()
 
 
 def _configs(scalars: str) -> List[str]:
@@ -57,7 +57,7 @@ def _configs(scalars: str) -> List[str]:
     return [os.path.join(vis_data, "config.py"), named, *others]
 
 
-def _train_cfg(module: ast.Module) -> Dict[str, Any]:
+def _find(module: ast.Module) -> Dict[str, Any]:
     """The plain values of ``train_cfg = dict(...)`` at the top of a config."""
     for statement in reversed(module.body):
         if isinstance(statement, ast.Assign) and any(
