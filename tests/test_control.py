@@ -14,7 +14,8 @@ from tiny import element, make_runner, sample
 
 import valloss_compat
 from valloss_compat import control, dispatch
-from valloss_compat.patching import mark_of
+from valloss_compat.shape import Shape
+from valloss_compat.wrapper import mark_of
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -83,16 +84,38 @@ def test_status_is_a_table_and_json():
     status = valloss_compat.status()
     known = json.loads(json.dumps(status.as_dict()))
     assert known["torch"] == torch.__version__
-    assert known["patches"][0] == {
-        "target": "mmengine.runner.loops.ValLoop.__init_subclass__",
+    assert known["patches"][1] == {
+        "target": "mmengine.runner.loops.ValLoop.run",
         "state": "applied",
         "reason": "",
+        "owner": f"valloss_compat {valloss_compat.__version__}",
+        "original": "mmengine.runner.loops.ValLoop.run",
     }
     lines = repr(status).splitlines()
     assert lines[0].startswith("valloss_compat: mode default, plan ")
     assert lines[1] == "options weighting=batch, sync_dist=True, strict=False"
-    assert lines[2] == f"mmengine {status.mmengine}, torch {status.torch}"
-    assert len(lines) == 3 + len(status.patches)
+    assert lines[2].startswith(f"mmengine {status.mmengine}")
+    assert lines[2].endswith(f", torch {status.torch}")
+    assert lines[3].split() == ["target", "state", "owner", "original", "reason"]
+    start = len("mmengine.runner.loops.ValLoop.run")
+    assert " ".join(lines[5].split()) == (
+        "mmengine.runner.loops.ValLoop.run applied valloss_compat "
+        f"{valloss_compat.__version__} its own"
+    )
+    assert lines[5][start] == " "
+
+
+def test_status_lists_the_targets_after_a_revert():
+    """Each with the reason, and who stands there now."""
+    applied = [patch.target for patch in valloss_compat.status().patches]
+    patches = valloss_compat.revert().patches
+    assert [patch.target for patch in patches] == applied
+    assert {(patch.state, patch.reason) for patch in patches} == {
+        ("not applied", "reverted")
+    }
+    assert patches[1].owner == patches[1].original == patches[1].target
+    # Which a loop inherits from nobody of mmengine's.
+    assert patches[0].owner == "builtins.object.__init_subclass__"
 
 
 def test_who_wraps_ours_stays_and_ours_goes_quiet(monkeypatch, tmp_path):
@@ -107,10 +130,14 @@ def test_who_wraps_ours_stays_and_ours_goes_quiet(monkeypatch, tmp_path):
     monkeypatch.setattr(Evaluator, "evaluate", theirs)
     status = valloss_compat.revert()
     assert Evaluator.evaluate is theirs
-    (quiet,) = status.patches
-    assert quiet.state == "quiet"
-    assert "test_control" in quiet.reason
-    assert repr(status).splitlines()[-1].endswith(quiet.reason)
+    (quiet,) = [patch for patch in status.patches if patch.state == "quiet"]
+    theirs_name = f"{__name__}.{theirs.__qualname__}"
+    assert quiet.owner == theirs_name
+    assert quiet.reason == (
+        f"{theirs_name} was put over ours and stays; ours only calls the original now"
+    )
+    assert quiet.original == "mmengine.evaluator.evaluator.Evaluator.evaluate"
+    assert quiet.reason in repr(status)
     assert runner.val()["theirs"] == 1.0
     valloss_compat.apply()
     assert runner.val()["val_loss"] == 1.0
@@ -169,7 +196,7 @@ def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
     valloss_compat.revert()
     before = targets()
     monkeypatch.setattr(control, "_plans", {})
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: dispatch.Shape(True, "odd"))
+    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
     with pytest.warns(valloss_compat.VallossCompatWarning, match="is not as valloss"):
         status = valloss_compat.apply()
     assert status.plan == "unknown"

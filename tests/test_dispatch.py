@@ -6,9 +6,10 @@ import types
 
 import pytest
 from mmengine.evaluator import Evaluator
-from mmengine.runner import loops
+from mmengine.runner import LogProcessor, loops
 
 from valloss_compat import dispatch
+from valloss_compat.shape import Shape, shape_of
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -17,7 +18,7 @@ NATIVE = hasattr(loops, "_update_losses")
 def shape():
     """Look at a copy of mmengine's loops, changed as told."""
 
-    def look(evaluator=Evaluator, **changes):
+    def look(evaluator=Evaluator, log_processor=LogProcessor, **changes):
         copy = types.ModuleType(loops.__name__)
         vars(copy).update(vars(loops))
         for name, value in changes.items():
@@ -25,7 +26,7 @@ def shape():
                 vars(copy).pop(name, None)
             else:
                 setattr(copy, name, value)
-        return dispatch.shape_of(copy, evaluator)
+        return shape_of(copy, evaluator, log_processor)
 
     return look
 
@@ -90,7 +91,7 @@ def test_a_foreign_wrapper_is_no_unknown_shape(shape):
 )
 def test_plans(monkeypatch, mode, native, name):
     """One plan for each mode and shape; parity patches nothing native."""
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: dispatch.Shape(native, ""))
+    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(native, ""))
     plan = dispatch.plan(mode)
     assert plan.name == name
     assert plan.reason
@@ -99,6 +100,6 @@ def test_plans(monkeypatch, mode, native, name):
 
 def test_an_unknown_shape_is_left_alone(monkeypatch):
     """Nothing is planned, and the reason is told."""
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: dispatch.Shape(True, "odd"))
+    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
     plan = dispatch.plan("default")
     assert (plan.name, plan.reason, plan.parts) == ("unknown", "odd", [])

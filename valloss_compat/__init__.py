@@ -8,14 +8,14 @@ for bug like mmengine 0.10.7. ``python -m valloss_compat`` is the command line.
 """
 
 from valloss_compat._version import __version__
-from valloss_compat.control import apply, configure, revert, status
+from valloss_compat.control import apply, configure, revert, start, status
 from valloss_compat.errors import (
     UnknownMMEngineError,
     UnusableMMEngineError,
     VallossCompatWarning,
 )
+from valloss_compat.importer import by_command
 from valloss_compat.options import Options
-from valloss_compat.start import by_command
 from valloss_compat.status import PatchStatus, Status
 
 __all__ = [
@@ -33,4 +33,4 @@ __all__ = [
 ]
 
 if not by_command():
-    apply()
+    start()

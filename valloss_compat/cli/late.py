@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from valloss_compat.start import CHILD
+from valloss_compat.importer import CHILD
 
 _PACKAGE = "valloss_compat"
 _SPAWN = "multiprocessing.spawn"

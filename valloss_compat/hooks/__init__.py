@@ -1,8 +1,21 @@
 """What a config can name: hooks."""
 
+from __future__ import annotations
+
+from typing import Any
+
 try:
     from mmengine.hooks import EarlyStoppingHook
 except ImportError:  # it came with mmengine 0.7.0
     from valloss_compat.hooks.early_stopping import EarlyStoppingHook
 
-__all__ = ["EarlyStoppingHook"]
+__all__ = ["EarlyStoppingHook", "ValLossHook"]
+
+
+def __getattr__(name: str) -> Any:
+    """ValLossHook is imported when it is asked for: most trainings have none."""
+    if name == "ValLossHook":
+        from valloss_compat.hooks.val_loss import ValLossHook
+
+        return ValLossHook
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,204 @@
+"""What an adapter judges by: a model or a transform, built or in a config.
+
+The hook has a built model, ``doctor`` only a config. Both are shown to an
+adapter as the same thing, a :class:`Part`, so that there is one judgement.
+No library is imported: classes are told by their names.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Iterator, List, Mapping, Tuple
+
+#: Modules of these are the bricks of all libraries, and are no part of their own.
+BRICKS = ("torch", "torchvision", "mmcv", "mmengine")
+
+
+class Part:
+    """A model, one of its modules, or a transform.
+
+    Args:
+        path (str): Where it is: ``'head.loss_module'``; ``''`` for a model.
+        names (tuple[str]): ``'LIBRARY.Class'`` for its class and, of a built
+            one, for each of its bases, the class first: what a config names
+            ``mmdet.RetinaNet`` is called so here, wherever its module is.
+        where (str): Full name of its class; of a config, its ``type``.
+        source: The object or the config dict.
+        parts (list[Part]): Its parts and theirs, in order.
+    """
+
+    def __init__(
+        self, path: str, names: Tuple[str, ...], where: str, source: Any
+    ) -> None:
+        self.path = path
+        self.names = names
+        self.where = where
+        self.source = source
+        self.parts: List[Part] = []
+
+    @property
+    def built(self) -> bool:
+        """Whether it is an object, and no config."""
+        return not isinstance(self.source, Mapping)
+
+    @property
+    def library(self) -> str:
+        """Top-level package of its class: ``'mmdet'``."""
+        return self.names[0].rpartition(".")[0]
+
+    @property
+    def kind(self) -> str:
+        """Name of its class: ``'RetinaNet'``."""
+        return self.names[0].rpartition(".")[2]
+
+    def isa(self, *names: str) -> bool:
+        """Whether its class, or a base of it, is one of ``'LIBRARY.Class'``.
+
+        A config has no bases: name the subclasses too.
+        """
+        return any(name in self.names for name in names)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A setting: an attribute of the object, or an entry of the config.
+
+        Many classes keep their arguments as attributes of the same name, but
+        a config has no defaults: give the library's.
+        """
+        if isinstance(self.source, Mapping):
+            return self.source.get(name, default)
+        return getattr(self.source, name, default)
+
+    def walk(self) -> Iterator[Part]:
+        """Itself and all its parts."""
+        yield self
+        yield from self.parts
+
+    def at(self, *paths: str) -> Iterator[Part]:
+        """Its parts at or below one of these paths."""
+        for part in self.parts:
+            if any(_below(part.path, path) for path in paths):
+                yield part
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.path})" if self.path else self.kind
+
+
+#: The transforms of one dataset, in order.
+Pipeline = Tuple[Part, ...]
+
+
+def of_model(model: Any) -> Part:
+    """The model as built.
+
+    Args:
+        model (nn.Module): Without its wrappers.
+    """
+    whole = _of_object(model, "")
+    for path, module in model.named_modules():
+        if module is not model and _library(type(module)) not in BRICKS:
+            whole.parts.append(_of_object(module, path))
+    return whole
+
+
+def of_config(config: Mapping[str, Any], scope: str) -> Part:
+    """The model as configured.
+
+    Args:
+        config (dict): The ``model`` of a config.
+        scope (str): The ``default_scope`` of the config.
+    """
+    whole = _of_dict(config, scope, "")
+    whole.parts.extend(_within(config, scope, ""))
+    return whole
+
+
+def pipelines_of(dataset: Any, scope: str = "") -> List[Pipeline]:
+    """The pipelines of a dataset, those of datasets that it wraps included.
+
+    Args:
+        dataset: A dataset as built, or the config of one.
+        scope (str): The ``default_scope`` of that config.
+
+    Returns:
+        list[Pipeline]: Empty where there is none to be seen. A pipeline in a
+        pipeline (of a transform that has ``transforms``) is walked as well.
+    """
+    found: List[Pipeline] = []
+    waiting = [dataset]
+    for item in waiting:  # grows while it is walked
+        inner = _get(item, "datasets")
+        waiting.extend(inner if isinstance(inner, (list, tuple)) else [])
+        waiting.extend([_get(item, "dataset")] if _get(item, "dataset") else [])
+        pipeline = _get(item, "pipeline")
+        pipeline = _get(pipeline, "transforms") or pipeline
+        if isinstance(pipeline, (list, tuple)):
+            found.append(tuple(_transforms(pipeline, scope)))
+    return found
+
+
+def _get(item: Any, name: str) -> Any:
+    if isinstance(item, Mapping):
+        return item.get(name)
+    return getattr(item, name, None)
+
+
+def _transforms(pipeline: Iterable[Any], scope: str) -> Iterator[Part]:
+    for index, item in enumerate(pipeline):
+        path = f"pipeline[{index}]"
+        if isinstance(item, Mapping):
+            yield _of_dict(item, scope, path)
+        else:
+            yield _of_object(item, path)
+        inner = _get(item, "transforms")
+        if isinstance(inner, (list, tuple)):
+            # Of several branches, each is a list of its own.
+            for one in inner:
+                yield from _transforms(
+                    one if isinstance(one, (list, tuple)) else [one], scope
+                )
+
+
+def _of_object(thing: Any, path: str) -> Part:
+    return _of_class(type(thing), path, thing)
+
+
+def _of_class(cls: Any, path: str, source: Any) -> Part:
+    if not isinstance(cls, type):  # a function, as a transform may be
+        name = getattr(cls, "__name__", str(cls))
+        return Part(path, (f"{_library(cls)}.{name}",), name, source)
+    names = tuple(
+        f"{_library(base)}.{base.__name__}"
+        for base in cls.__mro__
+        if base is not object
+    )
+    return Part(path, names, f"{cls.__module__}.{cls.__qualname__}", source)
+
+
+def _of_dict(config: Mapping[str, Any], scope: str, path: str) -> Part:
+    kind = config.get("type", "?")
+    if not isinstance(kind, str):  # mmengine's new style of config has the class
+        return _of_class(kind, path, config)
+    scope = config.get("_scope_", scope)
+    library = kind.partition(".")[0] if "." in kind else scope
+    return Part(path, (f"{library}.{kind.rpartition('.')[2]}",), kind, config)
+
+
+def _within(config: Any, scope: str, path: str) -> Iterator[Part]:
+    items: Iterable[Tuple[Any, Any]] = ()
+    if isinstance(config, Mapping):
+        scope = config.get("_scope_", scope)
+        items = config.items()
+    elif isinstance(config, (list, tuple)):
+        items = enumerate(config)
+    for key, value in items:
+        inner = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping) and "type" in value:
+            yield _of_dict(value, scope, inner)
+        yield from _within(value, scope, inner)
+
+
+def _library(cls: Any) -> str:
+    return str(getattr(cls, "__module__", "?")).partition(".")[0]
+
+
+def _below(path: str, root: str) -> bool:
+    return path == root or path.startswith(f"{root}.")

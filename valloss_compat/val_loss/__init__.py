@@ -1,0 +1,1 @@
+"""How ValLossHook gets a loss without leaving a trace: one room a job."""

@@ -1,0 +1,260 @@
+"""Backbones and heads that run once for predictions and loss.
+
+Each shared module remembers what its ``forward`` returned for the predictions,
+and hands a copy of that to the loss, if the arguments are bit for bit the same
+and nobody wrote into them or the result since. Where any of this cannot be
+told, the module runs again: the number is that of a plain second forward.
+"""
+
+from __future__ import annotations
+
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
+
+import torch
+from torch.nn.modules import module as torch_module
+
+from valloss_compat.val_loss.rng import RandomState
+
+#: An integer type of the same size, to compare bits: NaN is equal to itself then.
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_PLAIN = (type(None), bool, int, float, str, torch.device, torch.dtype)
+
+
+class Unknown(Exception):
+    """Something of a kind that cannot be compared or copied for sure."""
+
+
+class _Call(NamedTuple):
+    arguments: Any
+    result: Any
+    context: Tuple[Any, ...]
+    versions: List[Tuple[torch.Tensor, int]]
+
+
+class Memo:
+    """Shares modules for the length of one step.
+
+    Args:
+        model (nn.Module): The model, without wrappers.
+        modules (Iterable[nn.Module]): What may be shared.
+        devices (Iterable[torch.device]): Accelerators in use.
+
+    Attributes:
+        hits (int): How many calls were answered from memory.
+    """
+
+    def __init__(
+        self, model: Any, modules: Iterable[Any], devices: Iterable[torch.device] = ()
+    ) -> None:
+        self.hits = 0
+        self.devices = tuple(devices)
+        self._replaying = False
+        self._forwards: List[_Remembering] = []
+        if shareable(model):
+            self._forwards = [_Remembering(self, module) for module in modules]
+
+    def __enter__(self) -> Memo:
+        for forward in self._forwards:
+            vars(forward.module)["forward"] = forward
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        for forward in self._forwards:
+            del vars(forward.module)["forward"]
+        self._forwards = []
+
+    def replay(self) -> None:
+        """The predictions are there; from now on it is the loss that asks."""
+        self._replaying = True
+
+
+class _Remembering:
+    """The ``forward`` of a module, with a memory."""
+
+    def __init__(self, memo: Memo, module: Any) -> None:
+        self.module = module
+        self._memo = memo
+        self._forward: Callable[..., Any] = module.forward
+        self._calls: List[_Call] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._memo._replaying:
+            for call in self._calls:
+                if _still(call) and same((args, kwargs), call.arguments):
+                    self._memo.hits += 1
+                    # A copy: what the loss writes must not reach the predictions.
+                    return copy(call.result, _clone)
+            return self._forward(*args, **kwargs)
+        before = RandomState(self._memo.devices)
+        result = self._forward(*args, **kwargs)
+        if before.same():
+            self._remember((args, kwargs), result)
+        return result
+
+    def _remember(self, arguments: Any, result: Any) -> None:
+        try:
+            call = _Call(
+                copy(arguments), copy(result), _context(), [*_versions(arguments)]
+            )
+            call.versions.extend(_versions(result))
+            if any(_overlaps(tensor) for tensor in _tensors(result)):
+                return
+        except Unknown:
+            return
+        self._calls.append(call)
+
+
+def shareable(model: Any) -> bool:
+    """Whether modules of a model may be answered for without running them.
+
+    Not where somebody sees a module run (hooks), has replaced its ``forward``
+    (``torch.compile``, tracing), or where two runs differ (training mode).
+    """
+    if any(
+        getattr(torch_module, name, None)
+        for name in ("_global_forward_hooks", "_global_forward_pre_hooks")
+    ):
+        return False
+    for module in model.modules():
+        own = vars(module)
+        if own.get("_forward_hooks") or own.get("_forward_pre_hooks"):
+            return False
+        if own.get("training", True) or "forward" in own:
+            return False
+        if isinstance(module, torch.jit.ScriptModule):
+            return False
+    return True
+
+
+def hooked(model: Any) -> bool:
+    """Whether a module of a model has forward hooks, which see the loss run too."""
+    return any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def copy(
+    thing: Any, leaf: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor
+) -> Any:
+    """Copy the containers of a value, and its tensors with ``leaf``.
+
+    Raises:
+        Unknown: If there is anything in it that is no plain tensor, container
+            or constant.
+    """
+    done: Dict[int, torch.Tensor] = {}
+
+    def walk(item: Any) -> Any:
+        kind = type(item)
+        if kind is torch.Tensor:
+            if id(item) not in done:  # one tensor in two places stays one
+                done[id(item)] = leaf(item)
+            return done[id(item)]
+        if kind in (list, tuple):
+            return kind(walk(inner) for inner in item)
+        if kind is dict:
+            return {key: walk(value) for key, value in item.items()}
+        if kind in _PLAIN:
+            return item
+        raise Unknown(kind)
+
+    return walk(thing)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are bit for bit the same, down to their layout."""
+    if type(one) is not type(other):
+        return False
+    if type(one) is torch.Tensor:
+        return one is other or _same_tensors(one, other)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[k], other[k]) for k in one)
+    return type(one) in _PLAIN and bool(one == other)
+
+
+def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
+    for read in (_look, torch.Tensor.stride):
+        if read(one) != read(other):
+            return False
+    if one.layout is not torch.strided or one.is_complex() or one.is_quantized:
+        return False
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    bits = _BITS[one.element_size()]
+    return torch.equal(one.view(bits), other.view(bits))
+
+
+def _overlaps(tensor: torch.Tensor) -> bool:
+    """Whether elements share memory, so that no copy has the same layout."""
+    return any(step == 0 and n > 1 for n, step in zip(tensor.shape, tensor.stride()))
+
+
+def _clone(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy with the same strides, which kernels may choose their way by."""
+    clone = torch.empty_strided(
+        tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
+    )
+    return clone.copy_(tensor)
+
+
+def _look(tensor: torch.Tensor) -> Tuple[Any, ...]:
+    return (
+        tensor.shape,
+        tensor.dtype,
+        tensor.device,
+        tensor.requires_grad,
+        tensor.layout,
+    )
+
+
+def _versions(thing: Any) -> Iterator[Tuple[torch.Tensor, int]]:
+    """The tensors in a value and how often they were written into."""
+    for tensor in _tensors(thing):
+        if tensor.layout is not torch.strided or tensor.requires_grad:
+            raise Unknown(tensor.layout)
+        try:
+            yield tensor, tensor._version
+        except RuntimeError as error:  # made in inference mode: nobody counts
+            raise Unknown("inference") from error
+
+
+def _tensors(thing: Any) -> Iterator[torch.Tensor]:
+    if isinstance(thing, torch.Tensor):
+        yield thing
+    elif isinstance(thing, (list, tuple)):
+        for item in thing:
+            yield from _tensors(item)
+    elif isinstance(thing, dict):
+        yield from _tensors(list(thing.values()))
+
+
+def _still(call: _Call) -> bool:
+    """Whether a remembered call would give the same again, and nothing was written."""
+    unwritten = all(tensor._version == version for tensor, version in call.versions)
+    return unwritten and call.context == _context()
+
+
+def _context() -> Tuple[Any, ...]:
+    """What the same call depends on besides its arguments."""
+    names = (
+        "is_autocast_enabled",
+        "is_autocast_cpu_enabled",
+        "get_autocast_gpu_dtype",
+        "get_autocast_cpu_dtype",
+        "is_grad_enabled",
+        "is_inference_mode_enabled",
+    )
+    ask: Iterable[Optional[Callable[[], Any]]] = (
+        getattr(torch, n, None) for n in names
+    )
+    return tuple(function() for function in ask if function is not None)

@@ -1,0 +1,63 @@
+"""Random states, put back: a validation loss must not change later training."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Iterable, List, Tuple
+
+import numpy as np
+import torch
+
+
+class RandomState:
+    """The random states of Python, numpy, torch and its devices, as they are now.
+
+    Args:
+        devices (Iterable[torch.device]): Accelerators in use. The CPU's is
+            always kept.
+    """
+
+    def __init__(self, devices: Iterable[torch.device] = ()) -> None:
+        self._python = random.getstate()
+        self._numpy = np.random.get_state()
+        self._cpu = torch.get_rng_state()
+        self._devices: List[Tuple[Any, torch.device, torch.Tensor]] = []
+        for device in devices:
+            # torch.cuda, torch.mps, torch.npu ...: what knows the device's state.
+            backend = getattr(torch, device.type, None)
+            if hasattr(backend, "get_rng_state"):
+                state = _call(backend.get_rng_state, device)
+                self._devices.append((backend, device, state))
+
+    def restore(self) -> None:
+        """Go back to it."""
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+        torch.set_rng_state(self._cpu)
+        for backend, device, state in self._devices:
+            _call(backend.set_rng_state, state, device)
+
+    def same(self) -> bool:
+        """Whether nothing was drawn since."""
+        now = np.random.get_state()
+        return (
+            random.getstate() == self._python
+            and torch.equal(torch.get_rng_state(), self._cpu)
+            and all(np.array_equal(a, b) for a, b in zip(now, self._numpy))
+            and all(
+                torch.equal(_call(backend.get_rng_state, device), state)
+                for backend, device, state in self._devices
+            )
+        )
+
+
+def accelerators_of(module: Any) -> List[torch.device]:
+    """The devices of a module's parameters and buffers, without the CPU."""
+    found = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
+    return [device for device in found if device.type not in ("cpu", "meta")]
+
+
+def _call(function: Any, *args: Any) -> Any:
+    """One for all devices of a kind (torch.mps) takes no device."""
+    *others, device = args
+    return function(*others) if device.type == "mps" else function(*args)

@@ -1,0 +1,172 @@
+"""Mode ``'loss'`` of a model in a validation, without a trace.
+
+The random state, the model's state and the message hub are afterwards what
+they were before, and no gradient is recorded. What cannot be put back, or
+shows that the number is not to be relied on, is refused by name.
+"""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Optional, Set
+
+import torch
+
+from valloss_compat.adapters import Adapter, Refusal, UnsupportedError
+from valloss_compat.adapters.facts import Pipeline
+from valloss_compat.logs import warn_in_log
+from valloss_compat.val_loss.guard import Changes, ModelState
+from valloss_compat.val_loss.hub import HubState
+from valloss_compat.val_loss.reduce import reduce_losses
+from valloss_compat.val_loss.rng import RandomState, accelerators_of
+
+Losses = Dict[str, torch.Tensor]
+
+
+class SecondForward:
+    """Runs a model for its losses.
+
+    Args:
+        model (nn.Module): The model, without wrappers.
+        adapter (Adapter): What is known of its library.
+        pipelines (list[Pipeline]): Those of the validation dataset.
+        trusted (bool): Whether the user answers for the model as it is.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        adapter: Adapter,
+        pipelines: List[Pipeline],
+        trusted: bool = False,
+    ) -> None:
+        self.model = model
+        self._adapter = adapter
+        self._pipelines = pipelines
+        self._trusted = trusted
+        self._first = True
+        self._said: Set[str] = set()
+        self._name = type(model).__name__
+
+    def copy_of(self, batch: Any) -> Any:
+        """A deep copy of a batch: predictions and losses write into data samples.
+
+        Raises:
+            UnsupportedError: If the batch holds what cannot be copied.
+        """
+        try:
+            return copy.deepcopy(batch)
+        except Exception as error:
+            raise UnsupportedError(
+                Refusal(
+                    f"a batch for {self._name}",
+                    f"it cannot be copied ({type(error).__name__}: {error})",
+                    "have the pipeline pack plain tensors, arrays and numbers",
+                )
+            ) from error
+
+    def losses_of(self, batch: Any, from_loader: bool = False) -> Losses:
+        """The named losses of one batch.
+
+        Args:
+            batch: A batch that nobody else needs: it is written into.
+            from_loader (bool): Whether it comes from the loss dataloader.
+
+        Returns:
+            dict: Loss name -> tensor without shape.
+
+        Raises:
+            UnsupportedError: If there is no right number.
+        """
+        return reduce_losses(self._guarded(batch, from_loader), self._name)
+
+    def _guarded(self, batch: Any, from_loader: bool) -> Any:
+        random = RandomState(accelerators_of(self.model))
+        hub = HubState()
+        with torch.no_grad(), _in_eval(self.model):
+            state = ModelState(self.model, whole=self._first)
+            self._first = False
+            error: Optional[BaseException] = None
+            losses = None
+            try:
+                losses = self._run(batch, from_loader)
+            except Exception as raised:
+                error = raised
+            finally:
+                drawn = not random.same()
+                random.restore()
+                hub.restore()
+                changes = state.restore()
+        self._judge(changes, drawn)
+        if isinstance(error, UnsupportedError):
+            raise error
+        if error is not None:
+            raise UnsupportedError(
+                Refusal(
+                    self._name,
+                    f"mode 'loss' raised in eval mode ({type(error).__name__}: {error})",
+                    "see the error above; where the model only computes losses in "
+                    "training mode, it cannot have a validation loss",
+                )
+            ) from error
+        return losses
+
+    def _run(self, batch: Any, from_loader: bool) -> Any:
+        if not from_loader:
+            batch = self._adapter.prepare(batch, self._pipelines)
+        data = self._adapter.preprocess(self.model, batch, from_loader)
+        return self.model._run_forward(data, mode="loss")
+
+    def _judge(self, changes: Changes, drawn: bool) -> None:
+        if changes.lost:
+            # Not to be switched off: the training after this would be another.
+            raise RuntimeError(
+                f"mode 'loss' of {self._name} changed the parameters "
+                f"{', '.join(changes.lost)} in a validation, and there is no copy of "
+                "them: remove ValLossHook from the config and resume from the last "
+                "checkpoint"
+            )
+        known = self._adapter.may_change
+        attributes = [n for n in changes.attributes if n.split(".")[-1] not in known]
+        if attributes:
+            raise self._refused(
+                f"mode 'loss' changed {', '.join(attributes)}, on which the loss or "
+                "the training may depend; all were put back",
+                attributes[0],
+            )
+        if drawn and not self._adapter.may_draw:
+            raise self._refused(
+                "mode 'loss' drew random numbers in eval mode, so that its value "
+                "depends on the seed; the random state was put back"
+            )
+        if changes.tensors:
+            names = ", ".join(changes.tensors)
+            if names not in self._said:
+                self._said.add(names)
+                warn_in_log(
+                    f"ValLossHook: mode 'loss' of {self._name} changed {names} in "
+                    "eval mode; they were put back, as after each batch from now on"
+                )
+
+    def _refused(self, reason: str, part: str = "") -> UnsupportedError:
+        return UnsupportedError(
+            Refusal(
+                f"{self._name}.{part}" if part else self._name,
+                reason,
+                "a part whose loss in eval mode is a function of the batch alone",
+            )
+        )
+
+
+@contextmanager
+def _in_eval(model: Any) -> Iterator[None]:
+    """Eval mode for all modules; afterwards each has the flag that it had."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        vars(module)["training"] = False
+    try:
+        yield
+    finally:
+        for module in training:
+            vars(module)["training"] = True
