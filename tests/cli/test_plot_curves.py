@@ -196,7 +196,7 @@ def test_the_plan_decides_what_is_counted(tmp_path):
         (epochs([3.0, 2.0]), Planned(max_epochs=2), True),
         (epochs([3.0, 2.0]), Planned(max_epochs=3), False),
         (iterations([3.0, 2.0]), Planned(max_iters=20), True),
-        (iterations([3.0, 2.0]), Planned(max_iters=29), True),  # 21 to 29 are not logged
+        (iterations([3.0, 2.0]), Planned(max_iters=29), True),  # not logged
         (iterations([3.0, 2.0]), Planned(max_iters=30), False),
         (iterations([3.0]), Planned(max_iters=20), False),
     ],

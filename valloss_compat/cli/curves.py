@@ -14,8 +14,8 @@ import statistics
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
 from valloss_compat.cli.errors import CommandError
-from valloss_compat.cli.train_cfg import Planned
 from valloss_compat.cli.scalars import Scalars, Start, is_train
+from valloss_compat.cli.train_cfg import Planned
 
 
 class Point(NamedTuple):
