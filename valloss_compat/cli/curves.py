@@ -13,7 +13,6 @@ import re
 import statistics
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
-from valloss_compat.cli.errors import CommandError
 from valloss_compat.cli.scalars import Scalars, Start, is_train
 from valloss_compat.cli.train_cfg import Planned
 
@@ -84,20 +83,14 @@ def join(starts: Sequence[Start], planned: Planned) -> Run:
     """Join the starts of one run.
 
     Args:
-        starts (Sequence[Start]): In the order in which they were begun. Where
-            two overlap, the later one holds.
+        starts (Sequence[Start]): At least one, each with a line, in the order in
+            which they were begun. Where two overlap, the later one holds.
         planned (Planned): How long the training was to be, where that is known.
 
     Returns:
         Run: Without starts that only validated, unless there are no others.
-
-    Raises:
-        CommandError: If there is no line at all.
     """
     notes: List[str] = []
-    starts = [start for start in starts if start.lines]
-    if not starts:
-        raise CommandError("scalars.json is empty: nothing was logged yet")
     training = [start for start in starts if not _only_validated(start)]
     if training and len(training) < len(starts):
         notes.append("left out what only validated, without a training")

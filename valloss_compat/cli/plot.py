@@ -11,9 +11,9 @@ import math
 import os
 import sys
 from types import ModuleType
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import Any, Sequence
 
-from valloss_compat.cli import curves, scalars, train_cfg
+from valloss_compat.cli import curves, requests
 from valloss_compat.cli.errors import CommandError
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -32,13 +32,6 @@ examples:
 
 exit code: 0 all runs were drawn; 1 some could not be (each is named, with the
 reason); 2 nothing was drawn."""
-
-
-class _Request(NamedTuple):
-    """A run that was asked for, as far as it was read."""
-
-    name: str
-    run: curves.Run
 
 
 def register(subparsers: Any) -> None:
@@ -105,11 +98,13 @@ def main(args: argparse.Namespace) -> int:
         CommandError: If nothing was drawn.
     """
     _check_output(args.output)
+    found, failed = requests.read(args.work_dirs, args.metric)
+    for said in failed:
+        print(f"not drawn: {said}", file=sys.stderr)
     rule = _rule(args)
-    requests, failed = _read_all(args)
-    unit = _unit(args.x, requests)
+    unit = requests.unit_of(found, args.x)
     picture = _load_picture()
-    drawn = [_prepare(picture, r, args.metric, rule, unit) for r in requests]
+    drawn = [_prepare(picture, r, args.metric, rule, unit) for r in found]
     if args.log:
         _check_log(drawn)
     try:
@@ -126,9 +121,10 @@ def main(args: argparse.Namespace) -> int:
         )
     except OSError as error:
         raise CommandError(
-            f"{args.output} cannot be written: {error.strerror or error}"
+            f"{args.output} cannot be written: {error.strerror or error}. Name another "
+            "file with -o"
         ) from None
-    for request, one in zip(requests, drawn):
+    for request, one in zip(found, drawn):
         print(_summary(request, one.said, args.metric, unit))
     print(f"Picture: {args.output}")
     return 1 if failed else 0
@@ -156,89 +152,8 @@ def _rule(args: argparse.Namespace) -> str:
     return args.rule or "less"
 
 
-def _read_all(args: argparse.Namespace) -> Tuple[List[_Request], bool]:
-    """Read all runs; those that cannot be drawn are told of, unless none can."""
-    requests: List[_Request] = []
-    errors: List[str] = []
-    for path, name in zip(args.work_dirs, _names(args.work_dirs)):
-        try:
-            run = _read_one(path, args.metric)
-        except CommandError as error:
-            errors.append(str(error))
-            continue
-        for note in run.notes:
-            print(f"note: {name}: {note}", file=sys.stderr)
-        requests.append(_Request(name, run))
-    if not requests:
-        raise CommandError("; ".join(errors))
-    for said in errors:
-        print(f"not drawn: {said}", file=sys.stderr)
-    return requests, bool(errors)
-
-
-def _names(paths: Sequence[str]) -> List[str]:
-    """The shortest ends of the paths that tell them apart."""
-    parts = [os.path.abspath(path).split(os.sep) for path in paths]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(set(map(tuple, parts))):
-            break
-    return names
-
-
-def _read_one(path: str, metric: str) -> curves.Run:
-    files = scalars.find(path)
-    starts: List[scalars.Start] = []
-    notes: List[str] = []
-    for file in files:
-        fresh, said = scalars.read(file)
-        starts += fresh
-        notes += [f"{file}: {note}" for note in said]
-    if not starts:
-        raise CommandError(f"{path}: {files[-1]} is empty, nothing was logged yet")
-    run = curves.join(starts, train_cfg.find_planned(starts[-1].path))
-    validations = [point for point in run.points if not point.train]
-    train = run.curve(curves.train_tag(metric), train=True)
-    if not run.curve(metric, train=False):
-        if validations or not train:
-            raise CommandError(f"{path}: {_missing(run, metric)}")
-        notes.append("there is no validation yet")
-    return run._replace(notes=notes + run.notes)
-
-
-def _missing(run: curves.Run, metric: str) -> str:
-    """Why there is nothing to draw."""
-    said = [f"no validation logged {metric!r}"]
-    for word, train in (("validations have", False), ("training has", True)):
-        points = [point for point in run.points if point.train is train]
-        tags = sorted({tag for point in points for tag in point.scalars} - {"step"})
-        if tags:
-            said.append(f"{word} {', '.join(tags)}")
-    if metric == "val_loss":
-        return (
-            f"{'; '.join(said)}. `import valloss_compat` before the training adds "
-            "val_loss for a model that returns its losses; --metric NAME draws another"
-        )
-    return f"{'; '.join(said)}. Choose one of them with --metric NAME"
-
-
-def _unit(wanted: str, requests: Sequence[_Request]) -> str:
-    units = {request.run.unit for request in requests}
-    unit = wanted if wanted != "auto" else ("iter" if "iter" in units else "epoch")
-    for request in requests:
-        if any(point.at(unit) is None for point in request.run.points):
-            why = (
-                "is iteration-based and counts no epochs: choose --x iter"
-                if unit == "epoch"
-                else "has no line of training that tells how many iterations an epoch "
-                "has: choose --x epoch, or draw it alone"
-            )
-            raise CommandError(f"{request.name} {why}")
-    return unit
-
-
 def _prepare(
-    picture: ModuleType, request: _Request, metric: str, rule: str, unit: str
+    picture: ModuleType, request: requests.Request, metric: str, rule: str, unit: str
 ) -> Any:
     """What the picture is told of one run."""
     run = request.run
@@ -290,7 +205,7 @@ def _load_picture() -> ModuleType:
         ) from None
 
 
-def _summary(request: _Request, said: str, metric: str, unit: str) -> str:
+def _summary(request: requests.Request, said: str, metric: str, unit: str) -> str:
     """One line on a run."""
     run = request.run
     val = run.curve(metric, train=False)

@@ -16,10 +16,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 from valloss_compat.cli.errors import CommandError
 
 FILE = "scalars.json"
-_LAYOUTS = (
-    os.path.join("vis_data", FILE),
-    FILE,
-)
+_LAYOUTS = (os.path.join("vis_data", FILE), FILE)
 _TIMESTAMP = re.compile(r"\d{8}_\d{6}")
 
 #: Tag (str) -> number, of one line.
@@ -57,7 +54,8 @@ def find(path: str) -> List[str]:
         return [path]
     if not os.path.isdir(path):
         raise CommandError(
-            f"{path} does not exist, but the work dir of a training is expected"
+            f"{path} does not exist, but the work dir of a training is expected: check "
+            "the path"
         )
     found = []
     for folder in ("", *_folders(path)):
@@ -66,7 +64,10 @@ def find(path: str) -> List[str]:
             if os.path.isfile(file) and file not in found:
                 found.append(file)
     if not found:
-        raise CommandError(f"{path} is no work dir: {_not_a_work_dir(path)}")
+        raise CommandError(
+            f"{path} is no work dir: {_not_a_work_dir(path)}. Give the work_dir of a "
+            "training that logs to mmengine's LocalVisBackend, as all do by default"
+        )
     return found
 
 
@@ -81,13 +82,11 @@ def read(path: str) -> Tuple[List[Start], List[str]]:
         and notes for the user on lines that could not be read.
 
     Raises:
-        CommandError: If it cannot be read, or no line is one of mmengine's.
+        CommandError: If no line is one of mmengine's.
+        OSError: If it cannot be read.
     """
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            texts = file.read().split("\n")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+    with open(path, encoding="utf-8", errors="replace") as file:
+        texts = file.read().split("\n")
     lines: List[Scalars] = []
     broken: List[int] = []
     for number, text in enumerate(texts, 1):
@@ -100,7 +99,8 @@ def read(path: str) -> Tuple[List[Start], List[str]]:
             lines.append(told)
     if broken and not lines:
         raise CommandError(
-            f"{path} is not as mmengine writes it: line {broken[0]} is no JSON object"
+            f"{path} is not as mmengine writes it: line {broken[0]} is no JSON object. "
+            f"Give a work dir, or the {FILE} of one"
         )
     name = _name(path)
     return [Start(name, path, part) for part in _split(lines)], _notes(broken, texts)
@@ -170,10 +170,7 @@ def _notes(broken: List[int], texts: List[str]) -> List[str]:
 
 def _not_a_work_dir(path: str) -> str:
     """What was looked for, and what there is instead."""
-    said = (
-        f"neither TIMESTAMP{os.sep}vis_data{os.sep}{FILE} nor vis_data{os.sep}{FILE} "
-        "is in it"
-    )
+    said = f"neither TIMESTAMP{os.sep}{_LAYOUTS[0]} nor {_LAYOUTS[0]} is in it"
     inner = []
     for name in _folders(path):
         folder = os.path.join(path, name)
@@ -184,4 +181,4 @@ def _not_a_work_dir(path: str) -> str:
         return f"{said}; these folders in it are work dirs: {', '.join(inner)}"
     names = sorted(os.listdir(path))
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return f"{said}; there is {shown or 'nothing at all'}"
+    return f"{said}, but {shown or 'nothing at all'}"
