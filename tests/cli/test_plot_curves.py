@@ -189,6 +189,20 @@ def test_the_plan_decides_what_is_counted(tmp_path):
     assert join(work_dir, Planned(max_iters=100)).unit == "iter"
 
 
+def test_epochs_that_are_not_logged(tmp_path):
+    """LogProcessor(by_epoch=False): iterations all the same, whatever was planned."""
+    run = join(write(tmp_path / "a", iterations([3.0, 2.0])), Planned(max_epochs=2))
+    assert (run.unit, run.planned) == ("iter", None)
+    assert places(run, "iter") == [10, 20]
+
+
+def test_one_epoch_whose_validation_says_iterations(tmp_path):
+    """Only the plan tells it from an iteration-based training."""
+    lines = [*epochs([3.0], length=10)[:-1], {"val_loss": 3.0, "step": 10}]
+    run = join(write(tmp_path / "a", lines), Planned(max_epochs=2))
+    assert (run.unit, places(run)) == ("epoch", [1])
+
+
 @pytest.mark.parametrize(
     ("lines", "plan", "went"),
     [

@@ -34,6 +34,7 @@ def work_dirs(folder):
         (folder / "other" / name).write_text("no JSON")
     write(folder / "empty" / "20260101_000000", [])
     write(folder / "runs" / "a" / "20260101_000000", epochs([2.0, 1.0]))
+    (folder / "runs" / "notes").mkdir()
     write(folder / "iter" / "20260101_000000", iterations([2.0, 1.0]))
     plain = [{"lr": 0.1, "loss": 1.0, "epoch": 1, "step": 1}, {"acc": 0.5, "step": 1}]
     write(folder / "plain" / "20260101_000000", plain)

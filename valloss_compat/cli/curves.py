@@ -95,9 +95,7 @@ def join(starts: Sequence[Start], planned: Planned) -> Run:
     if training and len(training) < len(starts):
         notes.append("left out what only validated, without a training")
     starts = training or starts
-    by_epoch = _counts_epochs(starts)
-    if planned.max_epochs or planned.max_iters:
-        by_epoch = bool(planned.max_epochs)
+    by_epoch = _counts_epochs(starts, planned)
     points: List[Point] = []
     for start in starts:
         fresh = _place(start.lines, by_epoch, notes)
@@ -108,7 +106,8 @@ def join(starts: Sequence[Start], planned: Planned) -> Run:
                 "the earlier lines on that are left out"
             )
         points = kept + fresh
-    return Run(points, by_epoch, planned.max_epochs or planned.max_iters, notes)
+    end = planned.max_epochs if by_epoch else planned.max_iters
+    return Run(points, by_epoch, end, notes)
 
 
 def train_tag(metric: str) -> str:
@@ -142,11 +141,12 @@ def _only_validated(start: Start) -> bool:
     return not any(is_train(line) or line.get("step") for line in start.lines)
 
 
-def _counts_epochs(starts: Sequence[Start]) -> bool:
-    """Whether the training is epoch-based.
+def _counts_epochs(starts: Sequence[Start], planned: Planned) -> bool:
+    """Whether the training is epoch-based, and its epochs are logged.
 
     ``LogProcessor(by_epoch=True)``, the default, logs an epoch in iteration-based
     ones too: it never gets beyond 1, and their validations say 0 or iterations.
+    With ``by_epoch=False`` an epoch-based training logs none.
     """
     epochs: Set[float] = set()
     agreed, trained = True, False
@@ -160,6 +160,9 @@ def _counts_epochs(starts: Sequence[Start]) -> bool:
                 agreed = agreed and line.get("step") == latest.get("epoch")
     if not trained:
         return True  # steps of validations alone: LoggerHook's default
+    if planned.max_iters:
+        return False
+    agreed = agreed or planned.max_epochs is not None
     return max(epochs) > 1 or (max(epochs) == 1 and agreed)
 
 
@@ -227,9 +230,7 @@ def _is_before(point: Point, restart: Point) -> bool:
     if restart.epoch is not None and point.epoch is not None:
         # An epoch-based training resumes where an epoch begins.
         return point.epoch <= _epoch_under_way(restart) - 1
-    if restart.iteration is None or point.iteration is None:
-        return True
-    return point.iteration < restart.iteration
+    return (point.iteration or 0) < (restart.iteration or 0)
 
 
 def _where(point: Point) -> str:

@@ -57,11 +57,10 @@ def read(paths: Sequence[str], metric: str) -> Tuple[List[Request], List[str]]:
 def _names(paths: Sequence[str]) -> List[str]:
     """The shortest ends of the paths that tell them apart."""
     parts = [os.path.abspath(path).split(os.sep) for path in paths]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(set(map(tuple, parts))):
-            break
-    return names
+    depths = range(1, max(map(len, parts)) + 1)
+    ends = [["/".join(part[-depth:]) for part in parts] for depth in depths]
+    different = len(set(ends[-1]))
+    return next(names for names in ends if len(set(names)) == different)
 
 
 def _read_one(path: str, metric: str) -> curves.Run:
