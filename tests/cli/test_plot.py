@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import valloss_compat
 from cli.work_dirs import epochs, iterations, plot, train, write
@@ -119,6 +120,32 @@ def test_several_runs(tmp_path, figures, capsys):
         "b/run: best val_loss at epoch 2, 2; 2 validations; ended at epoch 2",
         "Picture: a.png",
     ]
+
+
+def test_a_crowd_has_its_legend_below(tmp_path, figures):
+    """Names of four runs would hide the curves."""
+    names = ["a", "b", "c", "d"]
+    runs = [write(tmp_path / n / "20260101_000000", epochs([3, 1, 2])) for n in names]
+    for asked in (runs[:3], runs):
+        assert plot(*asked, "-o", "a.png") == 0
+    below = []
+    for figure in figures:
+        FigureCanvasAgg(figure).draw()
+        (axes,) = figure.axes
+        legend = axes.get_legend().get_window_extent()
+        below.append(legend.y1 < axes.get_window_extent().y0)
+        assert legend.y0 >= 0  # and within the picture
+    assert below == [False, True]
+
+
+def test_a_logarithmic_axis_has_plain_numbers(run, figures):
+    """0.5 and 2, not powers of ten."""
+    assert plot(run, "-o", "a.png", "--log") == 0
+    FigureCanvasAgg(figures[0]).draw()
+    axis = figures[0].axes[0].yaxis
+    shown = {text.get_text() for text in axis.get_ticklabels(which="both")} - {""}
+    assert {"0.1", "1"} <= shown
+    assert not [text for text in shown if "$" in text]
 
 
 def test_the_palette_has_no_color_twice():

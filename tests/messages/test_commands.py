@@ -58,7 +58,10 @@ def test_wrong_commands(tmp_path, monkeypatch, capsys, arguments, message):
         code = end.code
     said = capsys.readouterr()
     assert (code, said.out) == (2, "")
-    text = said.err.replace(os.path.realpath(str(tmp_path)), "FOLDER")
+    # Before Python 3.9 the name of a script is shown as it was given.
+    text = said.err.replace(os.path.realpath(str(tmp_path)) + os.sep, "")
+    # Old releases of mmengine drop a temporary file too late, which Python tells of.
+    text = text.split("Exception ignored in")[0]
     if "invalid choice" in text:  # Python 3.12 and later leave the quotes out
         text = text.replace("'", "")
     assert text == message

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
 
 # Okabe and Ito's palette, told apart with any colour vision; without its yellow,
 # which is too light for a line (https://jfly.uni-koeln.de/color/).
@@ -24,7 +24,7 @@ COLORS = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _GREY, _GRID = "#5f6368", "#e3e5e8"
 
-_TRAIN: Dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2, "alpha": 0.8}
+_TRAIN: Dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2, "alpha": 0.7}
 _BEST: Dict[str, Any] = {
     "linestyle": "none",
     "marker": "*",
@@ -41,6 +41,13 @@ _END: Dict[str, Any] = {
 
 #: Places and values.
 Curve = Tuple[Sequence[float], Sequence[float]]
+
+
+class _Plain(LogFormatterSciNotation):
+    """Labels the same ticks of a logarithmic axis, as 0.2 and not as powers."""
+
+    def __call__(self, x: float, pos: Optional[int] = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 class Drawn(NamedTuple):
@@ -91,7 +98,9 @@ def draw(
     """
     # A bare Figure takes its canvas by the suffix: no display, and nothing of
     # pyplot, whose state is the user's.
-    figure = Figure(figsize=(9, 5), dpi=120)
+    crowded = len(runs) > 3
+    height = 5 + 0.14 * (len(runs) + 4) if crowded else 5
+    figure = Figure(figsize=(9, height), dpi=120)
     axes = figure.add_subplot()
     for index, run in enumerate(runs):
         _draw_run(axes, run, index, len(runs) == 1)
@@ -104,7 +113,11 @@ def draw(
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    _legend(axes, runs, metric, train_name, unit)
+    place: Dict[str, Any] = {"loc": "best"}
+    if crowded:  # no room for it within
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncol": 2}
+    keys = _keys(runs, metric, train_name, unit)
+    axes.legend(handles=keys, framealpha=0.9, edgecolor="none", **place)
     figure.tight_layout()
     figure.savefig(path)
 
@@ -133,7 +146,9 @@ def _draw_run(axes: Any, run: Drawn, index: int, alone: bool) -> None:
 
 
 def _scale(axes: Any, runs: Sequence[Drawn], log: bool) -> None:
-    ends = [run.planned or run.end for run in runs]
+    ends = [run.end for run in runs]
+    if len(runs) == 1:
+        ends.append(runs[0].planned or 0)
     curves = [curve for run in runs for curve in (run.train, run.val)]
     left = min(place for places, _ in curves for place in places)
     span = max(ends) - min(left, 0)
@@ -141,6 +156,8 @@ def _scale(axes: Any, runs: Sequence[Drawn], log: bool) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     if log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_Plain())
+        axes.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1.5, 0.5)))
         return
     values = [value for _, held in curves for value in held if math.isfinite(value)]
     # Zero is the floor of a loss; far above it, it would only flatten the curves.
@@ -148,10 +165,10 @@ def _scale(axes: Any, runs: Sequence[Drawn], log: bool) -> None:
         axes.set_ylim(bottom=0)
 
 
-def _legend(
-    axes: Any, runs: Sequence[Drawn], metric: str, train_name: str, unit: str
-) -> None:
-    """Runs by colour if there are several, then what the lines and marks mean."""
+def _keys(
+    runs: Sequence[Drawn], metric: str, train_name: str, unit: str
+) -> List[Line2D]:
+    """The legend: several runs by colour, then what lines and marks mean."""
     keys: List[Line2D] = []
 
     def add(label: str, **look: Any) -> None:
@@ -182,4 +199,4 @@ def _legend(
         add(label, color=_GREY, **_STOP)
     elif any(run.val[0] for run in runs):
         add("last validation", color=color, **_END)
-    axes.legend(handles=keys, framealpha=0.9, edgecolor="none", loc="best")
+    return keys
