@@ -126,7 +126,8 @@ def plan(mode: str) -> Plan:
     """
     targets = load()
     shape = shape_of(*targets)
-    unknown, parts = shape.unknown, []
+    unknown = shape.unknown
+    parts: List[Union[Patch, Family]] = []
     untouched = shape.native and mode == "parity"
     if not unknown:
         try:

@@ -36,6 +36,11 @@ class Plan:
         self.places = places or {}
         self.alone = list(alone)
 
+    @property
+    def applies(self) -> bool:
+        """Whether it patches loops and evaluators; else it tells why not."""
+        return self.name in ("add", "correct")
+
     def apply(self) -> None:
         """Put all patches on."""
         for part in self.parts:

@@ -12,8 +12,12 @@ from fresh import Result
 PLAIN, RUN = [], ["-m", "valloss_compat", "run"]
 
 #: In a nursery: ``python -m valloss_compat ARGS``, with mmengine imported already.
+#: What starts compilers and git to ask for versions is left out.
 AS_COMMAND = """
 import runpy, sys
+from mmengine.hooks import runtime_info_hook
+from mmengine.runner import runner as runner_module
+runner_module.collect_env, runtime_info_hook.get_git_hash = dict, str
 sys.argv[:] = ['-m', *{argv!r}]
 sys.path.insert(0, {cwd!r})
 runpy._run_module_as_main('valloss_compat')
@@ -39,6 +43,7 @@ def both(words, cwd, env=None, flags=()):
     return [python([*before, *words], cwd, env, flags) for before in (PLAIN, RUN)]
 
 
-def as_command(nursery, argv, cwd, env=None):
+def as_command(nursery, argv, cwd, env=None, before=""):
     """Run a command of ours in a process that has mmengine imported."""
-    return nursery.run(AS_COMMAND.format(argv=list(argv), cwd=str(cwd)), env=env)
+    code = AS_COMMAND.format(argv=list(argv), cwd=str(cwd))
+    return nursery.run(before + code, env=env)

@@ -16,7 +16,7 @@ import json, sys, os, pickle
 
 def outline(value):
     if hasattr(value, 'get_code'):
-        return [type(value).__name__, vars(value)]
+        return [type(value).__name__, getattr(value, '__dict__', None)]
     return repr(value).split(' at 0x')[0]
 
 class Here:

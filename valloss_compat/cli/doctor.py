@@ -93,7 +93,9 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
         known = config_file.load(config)
         # Before anything is tried: they may patch, too, or bring a loop.
         failed = config_file.import_customs(known)
-        of_config = config_checks.look(known, failed)
+        of_config = config_checks.look(
+            known, failed, lambda model: registered("MODELS", model, known)
+        )
         loop = registered("LOOPS", known.get("val_cfg"), known)
         registered("EVALUATOR", known.get("val_evaluator"), known)
     found += validation.try_out()

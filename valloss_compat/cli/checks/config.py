@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
+from valloss_compat import adapters
+from valloss_compat.adapters import facts
 from valloss_compat.cli.checks import monitor, pipelines
 from valloss_compat.cli.checks.config_file import custom_imports
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
@@ -15,7 +17,7 @@ _VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
 #: Where a model that wraps another one keeps it: mmdet's semi-supervised
 #: detectors, mmrazor's algorithms, mmengine's test-time augmentation.
 _WRAPPED = ("detector", "architecture", "module", "model", "segmentor")
-#: Libraries whose own models are known to append no loss element.
+#: Libraries none of whose own models appends a loss element.
 _LIBRARIES = (
     "mmaction",
     "mmagic",
@@ -35,13 +37,19 @@ HOOK = "ValLossHook"
 _ELEMENT = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 
 
-def look(config: Mapping[str, Any], failed: List[Tuple[str, str]]) -> List[Finding]:
+def look(
+    config: Mapping[str, Any],
+    failed: Sequence[Tuple[str, str]],
+    resolve: Callable[[Any], Optional[type]],
+) -> List[Finding]:
     """Findings about a config.
 
     Args:
         config (dict): A whole config, as :func:`config_file.load` reads it.
-        failed (list[tuple[str, str]]): The custom imports that failed, and
-            their errors.
+        failed (Sequence[tuple[str, str]]): The custom imports that failed,
+            and their errors.
+        resolve (Callable): Gives the class of a model's config; None where it
+            is not installed or does not import.
 
     Returns:
         list[Finding]: In the order in which a training meets the matters.
@@ -50,12 +58,12 @@ def look(config: Mapping[str, Any], failed: List[Tuple[str, str]]) -> List[Findi
         *_imports(config, failed),
         *_validation(config),
         *monitor.look(config),
-        *_loss(config),
+        *_loss(config, resolve),
     ]
 
 
 def _imports(
-    config: Mapping[str, Any], failed: List[Tuple[str, str]]
+    config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]
 ) -> Iterator[Finding]:
     check = "config.custom_imports"
     entry = config.get("custom_imports")
@@ -137,7 +145,9 @@ def _own_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-def _loss(config: Mapping[str, Any]) -> Iterator[Finding]:
+def _loss(
+    config: Mapping[str, Any], resolve: Callable[[Any], Optional[type]]
+) -> Iterator[Finding]:
     """Where the losses will come from."""
     check = "config.model"
     model = config.get("model")
@@ -147,7 +157,8 @@ def _loss(config: Mapping[str, Any]) -> Iterator[Finding]:
         )
         return
     scope = str(config.get("default_scope") or "mmengine")
-    names = [_with_scope(part, scope) for part in _wrapped(model)]
+    models = list(_wrapped(model))
+    names = [_with_scope(part, scope) for part in models]
     shown = ", which wraps ".join(names)
     refusals = list(_refusals(config))
     if any(kind(hook) == HOOK for hook in monitor.hooks(config)):
@@ -158,8 +169,7 @@ def _loss(config: Mapping[str, Any]) -> Iterator[Finding]:
                 "config.val_loss_hook", f"{HOOK} will compute the losses of {shown}"
             )
         return
-    own = [name for name in names if name.split(".")[0] in _LIBRARIES]
-    if own and len(own) == len(names):
+    if all(_is_of_library(part, scope, resolve(part)) for part in models):
         text = (
             f"the model is {shown}, of a library whose models append no loss element: "
             f"add custom_hooks=[dict(type='{HOOK}')], or derive a model whose forward "
@@ -186,6 +196,21 @@ def _wrapped(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         model = inner[0]
 
 
+def _is_of_library(model: Mapping[str, Any], scope: str, cls: Optional[type]) -> bool:
+    """Whether a model's class is a library's own, and not one of the user's.
+
+    Those of users are registered in the library's scope, too: where the class
+    cannot be looked at, only a name that the adapters know tells.
+    """
+    if cls is not None:
+        return cls.__module__.split(".")[0] in _LIBRARIES
+    part = facts.of_config(model, scope)
+    known = adapters.adapter_for(part)
+    return known is not None and (
+        part.kind in known.models or part.kind in known.refused
+    )
+
+
 def _with_scope(model: Mapping[str, Any], scope: str) -> str:
     name = str(model["type"])
     return name if "." in name else f"{model.get('_scope_', scope)}.{name}"
@@ -193,7 +218,5 @@ def _with_scope(model: Mapping[str, Any], scope: str) -> str:
 
 def _refusals(config: Mapping[str, Any]) -> Iterator[str]:
     """What ``ValLossHook`` would refuse, in its words."""
-    from valloss_compat import adapters
-
     for refusal in adapters.look(config).refusals:
         yield str(refusal)

@@ -47,6 +47,7 @@ class Seen(NamedTuple):
         samples (list[int]): How many predictions the metric got, an epoch each.
         epochs (int): How many were trained.
         best (list[str]): File names of the best checkpoints.
+        error (Exception, optional): What ended the training.
     """
 
     metrics: List[Dict[str, Any]]
@@ -55,6 +56,7 @@ class Seen(NamedTuple):
     samples: List[int]
     epochs: int
     best: List[str]
+    error: Optional[Exception]
 
 
 def run(work_dir: str, evaluator: Optional[type], loop: Optional[type]) -> Seen:
@@ -103,7 +105,11 @@ def run(work_dir: str, evaluator: Optional[type], loop: Optional[type]) -> Seen:
         experiment_name=uuid.uuid4().hex,
         log_level="CRITICAL",
     )
-    runner.train()
+    error: Optional[Exception] = None
+    try:
+        runner.train()
+    except Exception as raised:
+        error = raised
     best = glob.glob(os.path.join(work_dir, "**", "best_*"), recursive=True)
     return Seen(
         spy.metrics,
@@ -112,6 +118,7 @@ def run(work_dir: str, evaluator: Optional[type], loop: Optional[type]) -> Seen:
         metric.samples,
         model.epoch + 1,
         [os.path.basename(path) for path in best],
+        error,
     )
 
 
