@@ -193,9 +193,9 @@ def _keys(
         add(f"best: {runs[0].said}" if alone else "best", color=color, **_BEST)
     if alone:
         end, planned = runs[0].end, runs[0].planned
-        label = f"end: {unit} {end:,.10g}"
+        label = f"end: {unit} {round(end, 1):,.10g}"
         if planned is not None:
-            label = f"stop: {unit} {end:,.10g} of {planned:,}"
+            label = f"stop: {unit} {round(end, 1):,.10g} of {planned:,}"
         add(label, color=_GREY, **_STOP)
     elif any(run.val[0] for run in runs):
         add("last validation", color=color, **_END)

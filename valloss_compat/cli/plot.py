@@ -182,7 +182,7 @@ def _curve(points: Sequence[curves.Point], tag: str, unit: str) -> Any:
 
 
 def _place(point: curves.Point, unit: str) -> str:
-    return f"{_UNITS[unit]} {point.at(unit):,.10g}"
+    return f"{_UNITS[unit]} {round(point.at(unit) or 0.0, 1):,.10g}"
 
 
 def _check_log(drawn: Sequence[Any]) -> None:
