@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 
 import pytest
@@ -115,36 +114,6 @@ def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
     assert seen <= {1.0, None}
     valloss_compat.apply()
     assert runner.val()["val_loss"] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("mode", "variable", "said"),
-    [
-        (
-            "native",
-            "",
-            "mode is 'native', but one of default, parity is expected (to switch "
-            "off, call revert() or set VALLOSS_COMPAT=off)",
-        ),
-        (
-            None,
-            "on",
-            "the environment variable VALLOSS_COMPAT is 'on': mode is 'on', but one "
-            "of off, default, parity is expected: correct or unset it",
-        ),
-        (
-            "default",
-            "parity",
-            "mode is 'default', but the environment says VALLOSS_COMPAT=parity: "
-            "unset the variable or leave the argument out",
-        ),
-    ],
-)
-def test_wrong_modes_are_refused(monkeypatch, mode, variable, said):
-    """The message says what was got, what is expected and what to do."""
-    monkeypatch.setenv("VALLOSS_COMPAT", variable)
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
-        valloss_compat.apply(mode=mode)
 
 
 def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):

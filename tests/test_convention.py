@@ -104,17 +104,6 @@ def test_anything_else_is_the_very_same_object(result):
     assert losses is None
 
 
-def test_a_loss_that_is_no_mapping_shows_the_right_form():
-    """The error says what was got, what is expected and how to write it."""
-    with pytest.raises(TypeError) as error:
-        split([sample(), BaseDataElement(loss=torch.ones(()))])
-    assert str(error.value) == (
-        "the last item of the val_step result is a loss element whose `loss` is of "
-        "type Tensor, but a dict of named losses is expected: append "
-        "BaseDataElement(loss={'loss_cls': tensor, ...})"
-    )
-
-
 @pytest.mark.parametrize(
     ("result", "error"),
     [

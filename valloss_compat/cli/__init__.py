@@ -16,7 +16,7 @@ from valloss_compat._version import __version__
 from valloss_compat.cli.errors import CommandError
 
 #: Modules of this package, in the order in which the help names them.
-COMMANDS = ("doctor", "run")
+COMMANDS = ("doctor", "run", "plot")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
