@@ -5,8 +5,8 @@
 Same seed, on mmengine 0.1.0 with torch 1.8 and on mmengine 0.10.7 with torch 2.15: it
 must stop after the same epoch, with the same best one, and the curves must be equal to
 float tolerance. The order of batches comes from Python's random: the sampler of a newer
-torch draws one permutation more an epoch, so that from the second epoch on the same seed
-gives another order, whatever mmengine is. (The first epoch is equal with it, too.)
+torch draws one permutation more an epoch, so that from the second epoch on a seed gives
+another order, whatever mmengine is. (The first epoch is equal with it, too.)
 """
 
 from __future__ import annotations

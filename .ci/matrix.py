@@ -105,7 +105,7 @@ def main() -> int:
     head, changed = commit()
     run = f"{head} with changes" if changed else head
     rows = Rows(table, MATRIX, int(options.disk * 1e9), options.cache)
-    pool = Pool(rows, MATRIX, run, keep=options.keep)
+    pool = Pool(rows, MATRIX, run, lambda: commit() == (head, changed), options.keep)
     names, waiting = [], []
     for row, releases in plan(table, options):
         cells = [f"{row.name}-{release.name}" for release in releases]

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import cell
 from reports import Cell, first_error, write_death
@@ -28,13 +28,22 @@ class Pool:
         rows (Rows): Makes the environments.
         folder (Path): For reports and logs.
         run (str): The commit, for the reports.
+        still (Callable): Tells whether the tree is still at that commit.
         keep (bool): Whether environments stay.
     """
 
-    def __init__(self, rows: Rows, folder: Path, run: str, keep: bool = False) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        folder: Path,
+        run: str,
+        still: Callable[[], bool],
+        keep: bool = False,
+    ) -> None:
         self._rows = rows
         self._folder = folder
         self._run = run
+        self._still = still
         self._keep = keep
         self._ready: queue.Queue[Optional[Tuple[Row, Release, Built]]] = queue.Queue()
         self._left: Dict[str, int] = {}
@@ -98,6 +107,10 @@ class Pool:
             row, release, built = item
             name = f"{row.name}-{release.name}"
             self._test(name, built, built.paths[release.name])
+            if not self._stopped.is_set() and not self._still():
+                self._say(f"{name}: the tree is no longer at {self._run}: stopped")
+                (self._folder / f"{name}.xml").unlink(missing_ok=True)
+                self._stop()
             if self._stopped.is_set():
                 return
             self._tell(name)
