@@ -13,7 +13,7 @@ PASSED, FAILED, NOT_RUN, NO_CELL = "#8fd0b8", "#d55e00", "#ffffff", "#f1f2f4"
 INK, FAINT = "#202124", "#5f6368"
 #: Inches a cell, and around the grid: left, top, right, bottom.
 WIDTH, HEIGHT = 0.44, 0.235
-LEFT, TOP, RIGHT, BOTTOM = 1.75, 1.5, 0.2, 0.55
+LEFT, TOP, RIGHT, BOTTOM = 1.75, 1.2, 0.2, 0.55
 
 
 def draw(results: Any, path: Path) -> None:

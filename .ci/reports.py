@@ -90,9 +90,12 @@ def first_error(log: Path) -> str:
     """Return the first line of a log that looks like an error, else its last one."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     shown = [line for line in lines if line.strip()] or ["its log is empty"]
-    looks = re.compile(r"^E  |^\W*error\b|\w(Error|Exception)\b|^Fatal", re.I)
-    found = (line for line in shown if looks.search(line))
-    return first_line(re.sub("^E +", "", next(found, shown[-1])))
+    for looks in (r"^E  ", r"(?i)^\W*error\b|^fatal|\w(error|exception)\b", ""):
+        found = [line for line in shown if re.search(looks, line)]
+        if found:
+            break
+    # Of a traceback the end says it; a log without any error may have ended anywhere.
+    return first_line(re.sub("^E +", "", found[0] if looks else found[-1]))
 
 
 def write_death(path: Path, why: str, date: str, properties: Dict[str, str]) -> None:

@@ -71,9 +71,9 @@ class Results:
                 versions = [cell.properties.get(key, "") for key in VERSIONS]
                 error = ": ".join(cell.failures[0]) if cell.failures else ""
                 outcome = "passed" if cell.green else "failed"
-                if not cell.found:
-                    outcome, error = "not run", ""
                 found = [cell.passed, cell.failed, cell.skipped, f"{cell.seconds:.1f}"]
+                if not cell.found:
+                    outcome, found = "not run", [""] * len(counts)
                 writer.writerow([name, outcome, *found, *versions, error])
 
 
