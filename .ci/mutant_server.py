@@ -90,7 +90,7 @@ def main() -> None:
     # Two mutants of one second and one length would share one file of bytecode.
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    for name in ("mmengine.runner", "mmengine.visualization", "hypothesis"):
+    for name in ("mmengine.runner", "mmengine.visualization", "matplotlib.pyplot"):
         importlib.import_module(name)
     assert "valloss_compat" not in sys.modules
     gc.freeze()
