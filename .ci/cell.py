@@ -21,6 +21,13 @@ from table import ROOT, Release, Row
 RELEASES = ROOT / ".tox" / "mmengine"
 
 
+def search_path() -> str:
+    """Return a PATH with tox, uv and all interpreters on it."""
+    script = f"source '{ROOT}/.ci/interpreters' && printf %s \"$PATH\""
+    found = subprocess.check_output(["bash", "-c", script], universal_newlines=True)
+    return os.pathsep.join([str(ROOT / ".venv" / "bin"), found])
+
+
 def install(requirement: str, folder: Path, python: str) -> None:
     """Install one distribution, without what it requires, into a folder of its own.
 

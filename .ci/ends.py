@@ -12,9 +12,11 @@ another order, whatever mmengine is. (The first epoch is equal with it, too.)
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
+import cell
 from table import ROOT
 
 CURVES = ROOT / ".tox" / "curves"
@@ -26,8 +28,8 @@ TOLERANCE = 1e-3
 
 def main() -> int:
     """Train both and compare."""
-    tox = [str(ROOT / ".venv" / "bin" / "tox"), "run", "-e", f"{OLD},{NEW}"]
-    if subprocess.call(tox, cwd=ROOT):
+    os.environ["PATH"] = cell.search_path()
+    if subprocess.call(["tox", "run", "-e", f"{OLD},{NEW}"], cwd=ROOT):
         return 1
     old, new = (json.loads((CURVES / f"{n}.json").read_text()) for n in (OLD, NEW))
     print(f"epoch   {old['versions']:>24}   {new['versions']:>24}   difference")

@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 from typing import List, Tuple
 
+import cell
 from pool import Pool
 from reports import Cell
 from rows import Rows
@@ -101,6 +102,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Run what is asked for and sum it up."""
     options, table = parse(), Table()
+    os.environ["PATH"] = cell.search_path()
     MATRIX.mkdir(parents=True, exist_ok=True)
     head, changed = commit()
     run = f"{head} with changes" if changed else head
@@ -141,8 +143,8 @@ def main() -> int:
 
 def finished(name: str, run: str, again: bool) -> bool:
     """Tell whether a cell has a report of this commit that will do."""
-    cell = Cell(name, MATRIX)
-    return cell.properties.get("commit") == run and (cell.green or not again)
+    found = Cell(name, MATRIX)
+    return found.properties.get("commit") == run and (found.green or not again)
 
 
 if __name__ == "__main__":

@@ -60,11 +60,6 @@ class Rows:
         self._changed = threading.Condition()
         self._closed = False
         self._making: Optional[subprocess.Popen[bytes]] = None
-        self._tools = ROOT / ".venv" / "bin"
-        path = os.pathsep.join([str(self._tools), os.environ["PATH"]])
-        self._variables = {**os.environ, "PATH": path}
-        # cell.install looks for uv there.
-        os.environ["PATH"] = path
 
     def wheel(self) -> None:
         """Build the wheel that all rows install: one, so that none builds its own."""
@@ -81,7 +76,7 @@ class Rows:
         self._wait_for_room()
         log = self._folder / f"{row.name}.log"
         found = self._folder / f"{row.name}.json"
-        variables = dict(self._variables)
+        variables = dict(os.environ)
         cache = self._cache or self._folder / "cache" / row.name
         variables["UV_CACHE_DIR"] = str(cache)
         (wheel,) = (self._folder / "wheel").glob("*.whl")
