@@ -4,11 +4,13 @@ mutant_server.py TREE SOCKET
 
 Importing torch and mmengine takes longer than most mutants live. For each request (the
 name of the mutated module) a child imports the mutated package from TREE and runs the
-tests there, those of that module first, until one fails.
+tests there, until one fails: first those near that module, then, in a second child,
+all others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -39,20 +41,20 @@ LAST = ["test_import.py", "test_examples.py"]
 NEVER = ["test_packaging.py"]
 
 
-def order(module: str, tests: Path) -> list[str]:
-    """Return all test files and folders, the likeliest to fail first."""
-    first = [f"test_{module}.py", *NEAR.get(module, [])]
+def groups(module: str, tests: Path) -> list[list[str]]:
+    """Return the test files and folders that are near a module, and all others."""
+    near = [f"test_{module}.py", *NEAR.get(module, [])]
     found = sorted(
         path.name
         for path in tests.iterdir()
         if path.name.startswith("test_") or (path / "__init__.py").exists()
     )
-    middle = [name for name in found if name not in (*first, *LAST, *NEVER)]
-    return [name for name in (*first, *middle, *LAST) if name in found]
+    far = [name for name in found if name not in (*near, *LAST, *NEVER)]
+    return [[name for name in near if name in found], [*far, *LAST]]
 
 
-def live(module: str, tree: Path) -> int:
-    """Run the tests, in the child."""
+def live(tree: Path, arguments: list[str]) -> int:
+    """Run tests, in the child."""
     os.setsid()
     silence = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -60,40 +62,54 @@ def live(module: str, tree: Path) -> int:
     os.chdir(tree / "tests")
     sys.path[:0] = [str(tree / "tests"), str(tree)]
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    return int(pytest.main([*options, *order(module, tree / "tests")]))
+    return int(pytest.main([*options, *arguments]))
 
 
-def answer(connection: socket.socket, tree: Path) -> None:
-    """Fork for one request; kill the child if nobody waits for it any more."""
-    module = connection.recv(100).decode()
+def forked(tree: Path, arguments: list[str], caller: list[socket.socket]) -> int:
+    """Run tests in a child; end it if the caller does not wait for it any more.
+
+    Returns:
+        int: pytest's exit code; 71 for a child that was killed.
+    """
     child = os.fork()
     if child == 0:
         code = 70
         try:
-            code = live(module, tree)
+            code = live(tree, arguments)
         finally:
             os._exit(code)
     while True:
         gone, status = os.waitpid(child, os.WNOHANG)
         if gone:
-            break
-        if select.select([connection], [], [], 0.05)[0]:  # closed at the other end
+            return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 71
+        if select.select(caller, [], [], 0.05)[0]:  # closed at the other end
             os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return
-    connection.sendall(bytes([os.WEXITSTATUS(status) if os.WIFEXITED(status) else 71]))
+            return 71
+
+
+def answer(connection: socket.socket, tree: Path) -> None:
+    """Tell one caller whether a test fails on what is in the tree now."""
+    module = connection.recv(100).decode()
+    code = 0
+    for group in groups(module, tree / "tests"):
+        code = code or forked(tree, group, [connection])
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(bytes([code]))
 
 
 def main() -> None:
     """Serve until the socket's file is gone or this process is ended."""
     tree, path = Path(sys.argv[1]), sys.argv[2]
-    # Two mutants of one second and one length would share one file of bytecode.
-    sys.dont_write_bytecode = True
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     for name in ("mmengine.runner", "mmengine.visualization", "matplotlib.pyplot"):
         importlib.import_module(name)
     assert "valloss_compat" not in sys.modules
     gc.freeze()
+    # Of the tests and the package as they are: no mutant is as old as these.
+    forked(tree, ["--collect-only"], [])
+    # Two mutants of one second and one length would share one file of bytecode.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()

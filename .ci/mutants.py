@@ -26,8 +26,6 @@ from table import ROOT, Table
 
 #: A whole run of the tests takes a minute at most; an endless loop never ends.
 SECONDS = 300
-#: Mutate annotations and not what runs: `X | None` is never evaluated.
-IDLE = ["core/ReplaceBinaryOperator_BitOr_.*", "core/.*Decorator.*"]
 
 
 def serve(release: str, tree: Path, path: Path) -> subprocess.Popen[bytes]:
@@ -62,15 +60,12 @@ def mutate(module: str, tree: Path, sockets: List[Path]) -> Dict[str, List[str]]
         "excluded-modules = []\n"
         f"test-command = '{sys.executable} -S {client} {Path(module).name} {asked}'\n"
         "[cosmic-ray.distributor]\nname = 'local'\n"
-        f"[cosmic-ray.filters.operators-filter]\nexclude-operators = {IDLE}\n"
     )
     session = tree / f"{Path(module).name}.sqlite"
     program = shutil.which("cosmic-ray") or "cosmic-ray"
-    beside = str(Path(program).parent / "cr-filter-operators")
     for command in (
         [program, "baseline", str(config)],
         [program, "init", "--force", str(config), str(session)],
-        [beside, str(session), str(config)],
         [program, "exec", str(config), str(session)],
     ):
         subprocess.run(command, cwd=tree, check=True)
