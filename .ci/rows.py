@@ -104,34 +104,21 @@ class Rows:
         except subprocess.CalledProcessError as error:
             self.free(row)
             raise RowFailed(str(error)) from error
-        self.measure(row)
+        used = self._note(row)
+        if used > self._limit:
+            self.free(row)
+            raise RowFailed(f"the rows took {used / 1e9:.1f} GB, over the limit")
         return Built(python, inside, paths)
 
     def free(self, row: Row) -> None:
         """Delete what a row holds."""
+        if row.name in self._sizes:  # its cells added bytecode
+            self._note(row)
         shutil.rmtree(str(self._place(row)), ignore_errors=True)
         shutil.rmtree(str(self._folder / "cache" / row.name), ignore_errors=True)
         with self._changed:
             self._sizes.pop(row.name, None)
             self._changed.notify_all()
-
-    def measure(self, row: Row) -> None:
-        """Note what a row takes.
-
-        Raises:
-            RowFailed: If all rows together take more than the limit.
-        """
-        places = [self._place(row), self._folder / "cache" / row.name]
-        there = [str(place) for place in places if place.exists()]
-        # One call, so that what both hold under two names counts once.
-        lines = subprocess.check_output(["du", "-sk", *there], text=True).splitlines()
-        with self._changed:
-            self._sizes[row.name] = 1024 * sum(int(line.split()[0]) for line in lines)
-            used = sum(self._sizes.values())
-            self.peak = max(self.peak, used)
-        if used > self._limit:
-            self.free(row)
-            raise RowFailed(f"the rows took {used / 1e9:.1f} GB, over the limit")
 
     def close(self) -> None:
         """Let nobody wait any longer, and stop what is being made."""
@@ -155,6 +142,18 @@ class Rows:
                     )
                 self._changed.wait()
         raise RowFailed("interrupted")
+
+    def _note(self, row: Row) -> int:
+        """Measure what a row takes; return what all of them take."""
+        places = [self._place(row), self._folder / "cache" / row.name]
+        there = [str(place) for place in places if place.exists()]
+        # One call, so that what both hold under two names counts once.
+        lines = subprocess.check_output(["du", "-sk", *there], text=True).splitlines()
+        with self._changed:
+            self._sizes[row.name] = 1024 * sum(int(line.split()[0]) for line in lines)
+            used = sum(self._sizes.values())
+            self.peak = max(self.peak, used)
+        return used
 
     def _place(self, row: Row) -> Path:
         return ROOT / ".tox" / row.environment
