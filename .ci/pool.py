@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -17,7 +18,7 @@ from reports import Cell, first_error, write_death
 from rows import Built, RowFailed, Rows
 from table import ROOT, Release, Row
 
-#: A cell that takes longer hangs; the slowest took a minute and a half.
+#: A cell that takes longer hangs; with seven other programs on two cores one took 260.
 SECONDS = 900
 
 
@@ -65,9 +66,10 @@ class Pool:
                 path = self._folder / f"{row.name}-{release.name}.xml"
                 if path.exists():
                     path.unlink()
-        threads = [threading.Thread(target=self._make, args=(plan, jobs), daemon=True)]
-        threads += [
-            threading.Thread(target=self._work, daemon=True) for _ in range(jobs)
+        tasks = [lambda: self._make(plan, jobs), *[self._work] * jobs]
+        threads = [
+            threading.Thread(target=self._guarded, args=(task,), daemon=True)
+            for task in tasks
         ]
         for thread in threads:
             thread.start()
@@ -77,6 +79,16 @@ class Pool:
         except KeyboardInterrupt:
             self._stop()
         return not self._stopped.is_set()
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        """Run one thread's task; what it did not expect ends the run, not only it."""
+        try:
+            task()
+        except BaseException:
+            traceback.print_exc()
+            self._stop()
+            for _ in threading.enumerate():  # whoever waits for a cell
+                self._ready.put(None)
 
     def _make(self, plan: Sequence[Tuple[Row, List[Release]]], jobs: int) -> None:
         for row, releases in plan:

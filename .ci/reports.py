@@ -90,7 +90,7 @@ def first_error(log: Path) -> str:
     """Return the first line of a log that looks like an error, else its last one."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     shown = [line for line in lines if line.strip()] or ["its log is empty"]
-    for looks in (r"^E  ", r"(?i)^\W*error\b|^fatal|\w(error|exception)\b", ""):
+    for looks in (r"^E  ", r"(?i)\berror\b|^fatal|\w(error|exception)\b", ""):
         found = [line for line in shown if re.search(looks, line)]
         if found:
             break
