@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -96,6 +97,13 @@ def test_anything_else_is_the_very_same_object(result):
     same, losses = split(result)
     assert same is result
     assert losses is None
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, MappingProxyType])
+def test_any_mapping_will_do(kind):
+    """A parse_losses may return an OrderedDict, as mmengine's does."""
+    losses = kind({"loss": torch.ones(())})
+    assert split([1, BaseDataElement(loss=losses)]) == ([1], losses)
 
 
 def test_a_loss_that_is_no_mapping_shows_the_right_form():
