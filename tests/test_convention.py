@@ -87,6 +87,7 @@ def generator():
         element(loss=torch.ones(())),
         [element(loss=torch.ones(())), sample()],
         [sample(), BaseDataElement(loss={}, other=1)],
+        [sample(), BaseDataElement(loss={}, **dict.fromkeys("abcdefgh", 1))],
         [sample(), BaseDataElement(metainfo={"loss": {}})],
         [sample(), {"loss": torch.ones(())}],
     ],
