@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -92,6 +93,7 @@ def generator():
         element(loss=torch.ones(())),
         [element(loss=torch.ones(())), sample()],
         [sample(), BaseDataElement(loss={}, other=1)],
+        [sample(), BaseDataElement(loss={}, **dict.fromkeys("abcdefgh", 1))],
         [sample(), BaseDataElement(metainfo={"loss": {}})],
         [sample(), {"loss": torch.ones(())}],
     ],
@@ -102,6 +104,13 @@ def test_anything_else_is_the_very_same_object(result):
     same, losses = split(result)
     assert same is result
     assert losses is None
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, MappingProxyType])
+def test_any_mapping_will_do(kind):
+    """A parse_losses may return an OrderedDict, as mmengine's does."""
+    losses = kind({"loss": torch.ones(())})
+    assert split([1, BaseDataElement(loss=losses)]) == ([1], losses)
 
 
 @pytest.mark.parametrize(
