@@ -22,7 +22,10 @@ __all__ = [
 
 #: Library -> the room and class of its adapter, imported when it is asked for.
 _ADAPTERS = {
+    "mmdet": "valloss_compat.adapters.mmdet:MMDet",
+    "mmpose": "valloss_compat.adapters.mmpose:MMPose",
     "mmpretrain": "valloss_compat.adapters.mmpretrain:MMPretrain",
+    "mmseg": "valloss_compat.adapters.mmseg:MMSeg",
 }
 _registered: Dict[str, Type[Adapter]] = {}
 

@@ -1,0 +1,174 @@
+"""What is known of mmseg: segmentors, and label maps of the size of the input.
+
+Every default validation pipeline of mmseg resizes the image before it loads
+the label map, so that the metrics are those of the original size. The loss of
+the training is one at the size of the input: the map of a copy is brought
+there, as the train pipeline's ``Resize`` does it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from valloss_compat.adapters.base import LOADER, Adapter, Refusal
+from valloss_compat.adapters.facts import Part, Pipeline
+from valloss_compat.adapters.pipelines import (
+    WHERE,
+    first,
+    missing,
+    only_known,
+    several,
+    wrong_order,
+)
+
+_TRANSFORMS = ("LoadImageFromFile", "Resize", "LoadAnnotations", "PackSegInputs")
+_WRONG_TRANSFORMS = {
+    "RandomFlip": "it may flip the image, at random, before or after the label map",
+    "TestTimeAug": "each image comes several times, augmented",
+    "Pad": "the label map of a padded image is smaller than the image",
+}
+_ADD = f"add dict(type='LoadAnnotations') to {WHERE}, right before PackSegInputs"
+_SUBCLASS = (
+    "none with the model as it is: a subclass whose predict appends the loss element"
+)
+
+
+def _table(reason: str, *names: str) -> Dict[str, Tuple[str, str]]:
+    return {name: (reason, _SUBCLASS) for name in names}
+
+
+class MMSeg(Adapter):
+    """Segmentors of mmseg.
+
+    In slide mode nothing is shared, and the loss is that of the whole image.
+    """
+
+    library = "mmseg"
+    models = ("CascadeEncoderDecoder", "EncoderDecoder")
+    known = (
+        "SegDataPreProcessor",
+        # heads
+        "ASPPModule",
+        "DepthwiseSeparableASPPHead",
+        "DepthwiseSeparableASPPModule",
+        "FCNHead",
+        "OCRHead",
+        "ObjectAttentionBlock",
+        "PPM",
+        "PSPHead",
+        "SegformerHead",
+        "SpatialGatherModule",
+        "UPerHead",
+        # losses
+        "CrossEntropyLoss",
+    )
+    free = ("backbone", "neck")
+    refused = {
+        **_table(
+            "in eval mode it gives other things than its loss expects",
+            "DDRNet",
+            "DDRHead",
+            "PIDNet",
+            "PIDHead",
+            "IterativeDecodeHead",
+            "KernelUpdateHead",
+        ),
+        **_table(
+            "its steps depend on the mode, and its bases change in training",
+            "EMAHead",
+            "LightHamHead",
+        ),
+        **_table(
+            "its loss draws random points",
+            "Mask2FormerHead",
+            "MaskFormerHead",
+            "PointHead",
+        ),
+        **_table(
+            "its input is padded and its label map is not",
+            "SideAdapterCLIPHead",
+            "MultimodalEncoderDecoder",
+        ),
+        "DepthEstimator": ("its ground truth is no label map", _SUBCLASS),
+    }
+
+    def refuse_part(self, part: Part) -> Optional[Refusal]:
+        """Judge a part; a preprocessor must not pad what it predicts from."""
+        padding = part.get("test_cfg") if part.kind == "SegDataPreProcessor" else None
+        if padding:
+            return Refusal(
+                str(part),
+                f"its test_cfg ({dict(padding)}) pads the inputs of a validation, but "
+                "not the label maps",
+                LOADER,
+            )
+        return super().refuse_part(part)
+
+    def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
+        """There has to be a label map, of a size that can be told."""
+        return (
+            only_known(pipeline, "mmseg", _TRANSFORMS, _WRONG_TRANSFORMS)
+            or missing(pipeline, "LoadAnnotations", "so there is no label map", _ADD)
+            or missing(
+                pipeline,
+                "PackSegInputs",
+                "so there are no data samples",
+                f"end {WHERE} with dict(type='PackSegInputs')",
+            )
+            or wrong_order(
+                pipeline, "LoadAnnotations", "PackSegInputs", "nothing is packed"
+            )
+        )
+
+    def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
+        """Judge each pipeline; all have to bring the label maps to one size."""
+        return super().refuse_data(model, pipelines) or several(
+            pipelines, {plan_of(pipeline) for pipeline in pipelines}
+        )
+
+    def prepare(self, batch: Any, pipelines: List[Pipeline]) -> Any:
+        """Bring the label maps of the copies to the size of the inputs."""
+        plan = plan_of(pipelines[0])
+        if plan.resize:
+            for image, sample in zip(batch["inputs"], batch["data_samples"]):
+                _resize(sample.gt_sem_seg, tuple(image.shape[-2:]), plan.backend)
+        return batch
+
+    def shared(self, model: Any) -> List[Any]:
+        """Backbone, neck, and each stage of the decode head."""
+        heads = model.decode_head
+        stages = list(heads) if hasattr(heads, "__iter__") else [heads]
+        return [*super().shared(model), *stages]
+
+
+class Plan(NamedTuple):
+    """What has to be done with the label maps.
+
+    Attributes:
+        resize (bool): The image was resized before the map was loaded.
+        backend (str): With what ``Resize`` does it.
+    """
+
+    resize: bool
+    backend: str
+
+
+def plan_of(pipeline: Pipeline) -> Plan:
+    """What has to be done with the label maps of a pipeline that is not refused."""
+    resize = first(pipeline, "Resize")
+    if 0 <= resize < first(pipeline, "LoadAnnotations"):
+        return Plan(True, pipeline[resize].get("backend", "cv2"))
+    return Plan(False, "")
+
+
+def _resize(field: Any, size: Tuple[int, int], backend: str) -> None:
+    """Give a ``PixelData`` its map (1, H, W) in another size (H, W)."""
+    height, width = size
+    imresize = importlib.import_module("mmcv").imresize
+    whole = field.data[0].numpy()
+    resized = imresize(whole, (width, height), interpolation="nearest", backend=backend)
+    new = field.data.new_tensor(resized)[None]
+    # A PixelData takes no map of another size than the one it has.
+    del field.sem_seg
+    field.sem_seg = new
