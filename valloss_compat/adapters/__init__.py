@@ -60,13 +60,14 @@ def adapter_for(model: Part, trust: Collection[str] = ()) -> Optional[Adapter]:
             room, _, cls = _ADAPTERS[library].partition(":")
             found: Adapter = getattr(importlib.import_module(room), cls)()
             return found
-    return Trusting() if model.where in trust else None
+    return Trusting() if model.trusted(trust) else None
 
 
 class Trusting(Adapter):
     """For a model that the user answers for, all of it."""
 
     may_draw = True
+    may_sync = True
 
     def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
         """Nothing is refused."""

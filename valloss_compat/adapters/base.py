@@ -54,6 +54,8 @@ class Adapter:
             preprocessor gets for the loss.
         may_draw (bool): Whether losses may draw random numbers (as a sampler
             of boxes does). Where not, one that does is refused.
+        may_sync (bool): Whether losses may wait for other ranks (to average
+            over all of their samples). Then each rank needs as many batches.
         may_change (Collection[str]): Names of attributes that parts may set in
             mode ``'loss'``, as they have no part in the loss.
     """
@@ -65,6 +67,7 @@ class Adapter:
     refused: ClassVar[Mapping[str, Tuple[str, str]]] = {}
     training_preprocessor: ClassVar[bool] = False
     may_draw: ClassVar[bool] = False
+    may_sync: ClassVar[bool] = False
     may_change: ClassVar[Collection[str]] = ()
 
     # What is judged beforehand, of objects and configs alike.
@@ -81,7 +84,7 @@ class Adapter:
             Refusal, optional: None if its loss in eval mode is known to be right.
         """
         for part in model.walk():
-            if part.where in trust:
+            if part.trusted(trust):
                 continue
             refusal = self.refuse_part(part)
             if refusal is not None:
@@ -95,7 +98,7 @@ class Adapter:
             if library == self.library and kind in self.refused:
                 return Refusal(str(part), *self.refused[kind])
         known = self.known if part.path else self.models
-        if part.library == self.library and part.kind in known:
+        if part.kind_in(self.library) in known:
             return None
         if part.path and part.library in BRICKS:
             return None

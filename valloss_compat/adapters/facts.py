@@ -7,7 +7,16 @@ No library is imported: classes are told by their names.
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, List, Mapping, Tuple
+from typing import (
+    Any,
+    Collection,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+)
 
 #: Modules of these are the bricks of all libraries, and are no part of their own.
 BRICKS = ("torch", "torchvision", "mmcv", "mmengine")
@@ -56,6 +65,27 @@ class Part:
         A config has no bases: name the subclasses too.
         """
         return any(name in self.names for name in names)
+
+    def trusted(self, trust: Collection[str]) -> bool:
+        """Whether the user answers for its class; a config may show less of it."""
+        if self.built:
+            return self.where in trust
+        return any(self.kind == name.rpartition(".")[2] for name in trust)
+
+    def kind_in(self, library: str) -> Optional[str]:
+        """The class of a library that this is, or is derived from without change.
+
+        A subclass that only has an ``__init__`` of its own works as its base.
+        """
+        if self.library == library:
+            return self.kind
+        for base in type(self.source).__mro__ if self.built else ():
+            if _library(base) == library:
+                return base.__name__
+            own = {name for name, value in vars(base).items() if callable(value)}
+            if own - {"__init__"}:
+                return None
+        return None
 
     def get(self, name: str, default: Any = None) -> Any:
         """A setting: an attribute of the object, or an entry of the config.

@@ -1,13 +1,142 @@
-"""What is known of mmpretrain."""
+"""What is known of mmpretrain: its image classifiers.
+
+Labels of images are in no frame: whatever the pipeline does to the image, the
+label is that of the input. Mixup and CutMix act in training only.
+"""
 
 from __future__ import annotations
 
-from valloss_compat.adapters.base import Adapter
+from typing import Any, ClassVar, List, Mapping, Optional, Tuple
+
+from valloss_compat.adapters.base import Adapter, Refusal, UnsupportedError
+from valloss_compat.adapters.facts import Part, Pipeline
+
+_NO_PREDICT = (
+    "it learns without labels and has no mode 'predict' to validate by",
+    "validate the classifier that is trained on top of it",
+)
+_NO_LOSS = (
+    "its losses keep queues, or need texts that the validation has not",
+    "monitor the metric of its task",
+)
+_SELF_SUPERVISED = (
+    "BaseSelfSupervisor",
+    "BarlowTwins",
+    "BEiT",
+    "BYOL",
+    "CAE",
+    "DenseCL",
+    "EVA",
+    "MAE",
+    "MFF",
+    "MILAN",
+    "MaskFeat",
+    "MixMIM",
+    "MoCo",
+    "MoCoV3",
+    "SimCLR",
+    "SimMIM",
+    "SimSiam",
+    "SparK",
+    "SwAV",
+    "iTPN",
+)
+_MULTIMODAL = (
+    "Blip2Caption",
+    "Blip2Retrieval",
+    "Blip2VQA",
+    "BlipCaption",
+    "BlipGrounding",
+    "BlipNLVR",
+    "BlipRetrieval",
+    "BlipVQA",
+    "CLIPImageClassification",
+    "CLIPZeroShot",
+    "ChineseCLIP",
+    "Flamingo",
+    "Llava",
+    "MiniGPT4",
+    "OFA",
+    "Otter",
+    "RAM",
+    "RAMNormal",
+    "RAMOpenset",
+)
 
 
 class MMPretrain(Adapter):
-    """Classifiers of mmpretrain: their ground truth is in no frame."""
+    """Image classifiers, on one label or several."""
 
     library = "mmpretrain"
     models = ("ImageClassifier",)
-    known = ("LinearClsHead", "CrossEntropyLoss", "GlobalAveragePooling")
+    known = (
+        # Heads: predictions and loss are made of what forward returns in both modes.
+        "ArcFaceClsHead",
+        "CSRAClsHead",
+        "CSRAModule",
+        "ClsHead",
+        "ConformerHead",
+        "DeiTClsHead",
+        "EfficientFormerClsHead",
+        "LeViTClsHead",
+        "BatchNormLinear",
+        "LinearBlock",
+        "LinearClsHead",
+        "MultiLabelClsHead",
+        "MultiLabelLinearClsHead",
+        "NormProduct",
+        "StackedLinearClsHead",
+        "VigClsHead",
+        "VisionTransformerClsHead",
+        # Losses without a memory.
+        "AsymmetricLoss",
+        "CrossEntropyLoss",
+        "FocalLoss",
+        "LabelSmoothLoss",
+    )
+    refused: ClassVar[Mapping[str, Tuple[str, str]]] = {
+        "SeesawLoss": (
+            "it counts the samples of each class as it goes (cum_samples), and "
+            "weighs by that: validation batches would be counted in",
+            "CrossEntropyLoss as the head's loss, or a loss of your own without memory",
+        ),
+        "MultiTaskHead": (
+            "its losses on validation samples are not known to be right",
+            "one classifier a task, or a model that appends its loss element itself",
+        ),
+        "ImageToImageRetriever": (
+            "its validation ranks images of classes that are not those of its loss",
+            "monitor the retrieval's own metric, such as retrieval/Recall@1",
+        ),
+        **dict.fromkeys(_SELF_SUPERVISED, _NO_PREDICT),
+        **dict.fromkeys(_MULTIMODAL, _NO_LOSS),
+    }
+
+    def refuse_part(self, part: Part) -> Optional[Refusal]:
+        """As the tables say; and heads whose loss is not that of a training."""
+        distils = part.isa("mmpretrain.LeViTClsHead") and part.get("distillation", True)
+        distils |= part.isa("mmpretrain.EfficientFormerClsHead") and (
+            part.get("dist", True) if part.built else part.get("distillation", True)
+        )
+        if distils:
+            return Refusal(
+                str(part),
+                "with distillation, mmpretrain has no loss for it in training",
+                "head=dict(distillation=False)",
+            )
+        return super().refuse_part(part)
+
+    def prepare(self, batch: Any, pipelines: List[Pipeline]) -> Any:
+        """See that there are labels; nothing has to be done to them."""
+        samples = batch.get("data_samples") if isinstance(batch, Mapping) else None
+        for sample in samples or [None]:
+            if sample is None or not ("gt_label" in sample or "gt_score" in sample):
+                raise UnsupportedError(
+                    Refusal(
+                        "the validation dataset",
+                        "its samples have neither gt_label nor gt_score",
+                        "give it labels (CustomDataset: with_label=True) and end its "
+                        "pipeline with PackInputs",
+                    )
+                )
+        return batch

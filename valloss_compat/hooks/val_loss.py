@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Mapping, Optional
+from typing import Any, Collection, List, Mapping, NoReturn, Optional, Union
 
+from mmengine.dist import all_gather_object, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from mmengine.structures import BaseDataElement
 
-from valloss_compat.adapters import UnsupportedError, adapter_for, facts, judge
-from valloss_compat.val_loss.memo import Memo, hooked
-from valloss_compat.val_loss.rng import accelerators_of
+from valloss_compat.adapters import Refusal, UnsupportedError
+from valloss_compat.convention import is_loss_element
+from valloss_compat.logs import warn_in_log
+from valloss_compat.val_loss.loader import LossLoader
+from valloss_compat.val_loss.memo import Memo
 from valloss_compat.val_loss.second_forward import SecondForward
 from valloss_compat.val_loss.shadow import StepShadow
 from valloss_compat.val_loss.wrappers import unwrap
@@ -19,28 +22,35 @@ _STRATEGIES = ("auto", "second_forward", "dataloader")
 
 
 class ValLossHook(Hook):
-    """Appends the loss element to what the model's ``val_step`` returns.
+    """Gives a validation loss to a model that appends no loss element.
 
     In each validation step the model runs as ever, and then in mode ``'loss'``
     on a copy of the batch that was made before: in eval mode, without
-    gradients, with the random state and the state of the model put back
-    afterwards. What is not known to give the right number is refused.
+    gradients. Predictions, metrics, what hooks get, the model's state, the
+    random state and so all later training are what they are without the hook.
+    The losses are reduced as in training and reported as those of a model
+    that appends ``BaseDataElement(loss={...})`` itself: with their names, and
+    as ``val_loss`` the sum of those with ``loss`` in the name.
+
+    What is not known to give the right number is refused: the tables are in
+    :mod:`valloss_compat.adapters`. Forward hooks of modules see the loss run
+    as well; where there are any, nothing is shared.
 
     Args:
         strategy (str): ``'auto'``: backbone and heads that get the very same
             arguments for predictions and loss run once. ``'second_forward'``:
-            they run twice. ``'dataloader'``: the losses are those of a
-            dataloader of their own, run once a validation. Defaults to
-            ``'auto'``.
+            all runs twice. ``'dataloader'``: the losses are those of a
+            dataloader of their own, of which all is run once a validation.
+            Defaults to ``'auto'``.
         on_unsupported (str): ``'error'``: what is refused ends the run, before
-            training where it shows then. ``'warn'``: it is logged, and there
-            is no validation loss. Defaults to ``'error'``.
-        dataloader (dict, optional): For ``'dataloader'``, a config as of
+            the training where it shows by then. ``'warn'``: it is logged, and
+            there is no validation loss. Defaults to ``'error'``.
+        dataloader (dict or DataLoader, optional): For ``'dataloader'``: as
             ``val_dataloader``, with the train pipeline without its random
             transforms. Defaults to None.
         trust (Collection[str]): Full names of classes (``'my.module.Model'``)
-            that the tables of this package do not know, and for whose loss in
-            eval mode you answer. Defaults to none.
+            that the tables do not know, and for whose loss in eval mode you
+            answer. Defaults to none.
 
     Raises:
         ValueError: If an option is not known or contradicts another.
@@ -53,7 +63,7 @@ class ValLossHook(Hook):
         self,
         strategy: str = "auto",
         on_unsupported: str = "error",
-        dataloader: Optional[Mapping[str, Any]] = None,
+        dataloader: Optional[Union[Mapping[str, Any], Any]] = None,
         trust: Collection[str] = (),
     ) -> None:
         if strategy not in _STRATEGIES:
@@ -62,26 +72,48 @@ class ValLossHook(Hook):
             )
         if on_unsupported not in ("error", "warn"):
             raise ValueError(
-                f"on_unsupported is {on_unsupported!r}, but 'error' or 'warn' is expected"
+                f"on_unsupported is {on_unsupported!r}, but 'error' or 'warn' is "
+                "expected"
+            )
+        if (strategy == "dataloader") != (dataloader is not None):
+            raise ValueError(
+                f"strategy is {strategy!r} and dataloader is "
+                f"{'None' if dataloader is None else 'given'}, but a dataloader is "
+                "for strategy='dataloader', which needs one"
+            )
+        if isinstance(trust, str):
+            raise ValueError(
+                f"trust is {trust!r}, but a list of names is expected: [{trust!r}]"
             )
         self.strategy = strategy
         self.on_unsupported = on_unsupported
         self.dataloader = dataloader
         self.trust = tuple(trust)
+        self._runner: Any = None
         self._losses: Optional[SecondForward] = None
+        self._loader: Optional[LossLoader] = None
         self._shadow: Optional[StepShadow] = None
         self._off = False
+        self._reported = False
+        self._told_of_hooks = False
 
     # What mmengine calls.
 
     def before_run(self, runner: Any) -> None:
-        """Judge model and data before any training."""
+        """Judge the model and its data before any training."""
         if isinstance(getattr(runner, "_val_loop", None), BaseLoop):
             self._ready(runner)
 
     def before_val(self, runner: Any) -> None:
-        """Judge them now where they were made since; be the last of the hooks."""
+        """See to what was made since; let no other hook come after this one."""
+        others = [hook for hook in runner._hooks if hook is not self]
+        if len(others) < len(runner._hooks) and runner._hooks[-1] is not self:
+            runner._hooks = [*others, self]
         self._ready(runner)
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Losses of this epoch are to come."""
+        self._reported = False
 
     def before_val_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None
@@ -92,41 +124,141 @@ class ValLossHook(Hook):
             self._shadow = StepShadow(runner.model, self._step)
 
     def after_val_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
-        """See that nothing is left where no ``val_step`` was called."""
-        self._disarm()
+        """Leave nothing on a model whose ``val_step`` was not called."""
+        if self._disarm() and not self._off:
+            self._refuse(
+                Refusal(
+                    type(runner.val_loop).__name__,
+                    "its iterations do not call val_step of the runner's model",
+                    "a ValLoop, or another metric to monitor",
+                )
+            )
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        """The runner is not kept beyond its validation."""
+        self._runner = None
 
     # One step.
 
     def _step(self, val_step: Any, *args: Any, **kwargs: Any) -> Any:
         losses = self._losses
-        assert losses is not None
-        batch = losses.copy_of(args[0] if args else kwargs["data"])
-        share = self.strategy == "auto" and not hooked(losses.model)
-        modules = self._adapter.shared(losses.model) if share else []
-        with Memo(losses.model, modules, accelerators_of(losses.model)) as memo:
+        assert losses is not None  # _ready was
+        try:
+            data = args[0] if args else kwargs["data"]
+            batch = None if self._loader else losses.copy_of(data)
+        except UnsupportedError as error:
+            self._refuse(error.refusal)
+            return val_step(*args, **kwargs)
+        share = self.strategy == "auto" and "val_step" not in vars(self._runner.model)
+        with Memo(
+            losses.model, losses.shared() if share else [], losses.devices
+        ) as memo:
             result = val_step(*args, **kwargs)
             memo.replay()
-            reduced = losses.losses_of(batch)
-        element = BaseDataElement(loss=reduced)
+            try:
+                element = self._element(losses, result, batch)
+            except UnsupportedError as error:
+                self._refuse(error.refusal)
+                return result
+        if memo.watched and not self._told_of_hooks:
+            self._told_of_hooks = True
+            warn_in_log(
+                f"ValLossHook: modules of {type(losses.model).__name__} have forward "
+                "hooks; these see mode 'loss' as well, and nothing is shared"
+            )
+        if element is None:
+            return result
+        self._reported = True
         return [*result, element] if isinstance(result, list) else (*result, element)
 
-    def _disarm(self) -> None:
-        if self._shadow is not None:
-            self._shadow.remove()
-            self._shadow = None
+    def _element(self, losses: SecondForward, result: Any, batch: Any) -> Any:
+        name = type(losses.model).__name__
+        if not isinstance(result, (list, tuple)):
+            raise UnsupportedError(
+                Refusal(
+                    name,
+                    f"its val_step returned a {type(result).__name__}, and a loss "
+                    "element can be appended to a list only",
+                    "have forward return a list in mode 'predict'",
+                )
+            )
+        if result and is_loss_element(result[-1]):
+            self._off = True
+            warn_in_log(
+                f"ValLossHook is not needed: {name} appends its loss element itself"
+            )
+            return None
+        if self._loader is None:
+            return BaseDataElement(loss=losses.losses_of(batch))
+        return None if self._reported else self._loader.element(losses)
+
+    def _disarm(self) -> bool:
+        shadow, self._shadow = self._shadow, None
+        return shadow is not None and shadow.remove()
 
     # Whether there is a loss.
 
     def _ready(self, runner: Any) -> bool:
+        self._runner = runner
         if self._off:
             return False
-        model = unwrap(runner.model)
-        if self._losses is None or self._losses.model is not model:
-            part = facts.of_model(model)
-            pipelines = facts.pipelines_of(runner.val_loop.dataloader.dataset)
-            seen = judge(part, pipelines, self.trust)
-            if seen.refusals:
-                raise UnsupportedError(seen.refusals[0])
-            self._adapter = adapter_for(part, self.trust)
-            self._losses = SecondForward(model, self._adapter, pipelines)
+        try:
+            model = unwrap(runner.model)
+            if self._losses is None or self._losses.model is not model:
+                loop = runner.val_loop
+                self._losses = SecondForward.judged(
+                    model, self._loader_or(loop), self.trust
+                )
+                self._see_to_lengths(loop)
+        except UnsupportedError as error:
+            self._refuse(error.refusal)
+        return not self._off
+
+    def _loader_or(self, loop: Any) -> Optional[List[Any]]:
+        """The datasets of a loop; None where the losses have their own."""
+        if self.dataloader is not None:
+            self._loader = self._loader or LossLoader(self._runner, self.dataloader)
+            return None
+        several = getattr(loop, "dataloaders", None)
+        return [d.dataset for d in several or [loop.dataloader]]
+
+    def _see_to_lengths(self, loop: Any) -> None:
+        """Losses that wait for other ranks need as many batches on each."""
+        if self._losses is None or not self._losses.adapter.may_sync:
+            return
+        loader = self._loader.dataloader if self._loader else loop.dataloader
+        if get_world_size() > 1 and len(set(all_gather_object(len(loader)))) > 1:
+            raise UnsupportedError(
+                Refusal(
+                    type(self._losses.model).__name__,
+                    "its losses wait for all ranks, and the ranks have different "
+                    "numbers of validation batches",
+                    "sampler=dict(round_up=True) in the dataloader",
+                )
+            )
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Raise or, if so asked, log it, and report no loss from now on.
+
+        Raises:
+            UnsupportedError: As asked for; also where losses of this epoch are
+                with the evaluator already and cannot be taken back, as a mean
+                over a part of the batches is not the validation loss.
+        """
+        if self.on_unsupported == "error" or (
+            self._reported and not self._taken_back()
+        ):
+            self._raise(refusal)
+        self._off = True
+        warn_in_log(f"ValLossHook has no validation loss: {refusal}")
+
+    def _taken_back(self) -> bool:
+        """Whether the losses of this epoch were cleared, on the one rank there is."""
+        meters = getattr(self._runner.val_loop, "val_loss", None)
+        if get_world_size() > 1 or not isinstance(meters, dict):
+            return False
+        meters.clear()
         return True
+
+    def _raise(self, refusal: Refusal) -> NoReturn:
+        raise UnsupportedError(refusal)

@@ -51,6 +51,7 @@ class Memo:
 
     Attributes:
         hits (int): How many calls were answered from memory.
+        watched (bool): Whether the model has forward hooks, which see what runs.
     """
 
     def __init__(
@@ -60,7 +61,8 @@ class Memo:
         self.devices = tuple(devices)
         self._replaying = False
         self._forwards: List[_Remembering] = []
-        if shareable(model):
+        self.watched = watched(model)
+        if not self.watched and shareable(model):
             self._forwards = [_Remembering(self, module) for module in modules]
 
     def __enter__(self) -> Memo:
@@ -70,7 +72,7 @@ class Memo:
 
     def __exit__(self, *error: Any) -> None:
         for forward in self._forwards:
-            del vars(forward.module)["forward"]
+            vars(forward.module).pop("forward", None)
         self._forwards = []
 
     def replay(self) -> None:
@@ -114,31 +116,28 @@ class _Remembering:
         self._calls.append(call)
 
 
-def shareable(model: Any) -> bool:
-    """Whether modules of a model may be answered for without running them.
-
-    Not where somebody sees a module run (hooks), has replaced its ``forward``
-    (``torch.compile``, tracing), or where two runs differ (training mode).
-    """
+def watched(model: Any) -> bool:
+    """Whether somebody sees modules of a model run: hooks of them, or of all."""
     if any(
         getattr(torch_module, name, None)
         for name in ("_global_forward_hooks", "_global_forward_pre_hooks")
     ):
-        return False
-    for module in model.modules():
-        own = vars(module)
-        if own.get("_forward_hooks") or own.get("_forward_pre_hooks"):
-            return False
-        if own.get("training", True) or "forward" in own:
-            return False
-        if isinstance(module, torch.jit.ScriptModule):
-            return False
-    return True
-
-
-def hooked(model: Any) -> bool:
-    """Whether a module of a model has forward hooks, which see the loss run too."""
+        return True
     return any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def shareable(model: Any) -> bool:
+    """Whether modules of a model may be answered for without running them.
+
+    Not where their ``forward`` was replaced (``torch.compile``, tracing), or
+    where two runs differ (training mode).
+    """
+    return not any(
+        module.training
+        or "forward" in vars(module)
+        or isinstance(module, torch.jit.ScriptModule)
+        for module in model.modules()
+    )
 
 
 def copy(

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Set
+from typing import Any, Collection, Dict, Iterator, List, Optional, Set
 
 import torch
 
-from valloss_compat.adapters import Adapter, Refusal, UnsupportedError
+from valloss_compat.adapters import (
+    Adapter,
+    Refusal,
+    UnsupportedError,
+    adapter_for,
+    facts,
+    judge,
+)
 from valloss_compat.adapters.facts import Pipeline
 from valloss_compat.logs import warn_in_log
 from valloss_compat.val_loss.guard import Changes, ModelState
@@ -31,23 +38,58 @@ class SecondForward:
         model (nn.Module): The model, without wrappers.
         adapter (Adapter): What is known of its library.
         pipelines (list[Pipeline]): Those of the validation dataset.
-        trusted (bool): Whether the user answers for the model as it is.
+
+    Attributes:
+        devices (list[torch.device]): The accelerators that the model is on.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        adapter: Adapter,
-        pipelines: List[Pipeline],
-        trusted: bool = False,
-    ) -> None:
+    def __init__(self, model: Any, adapter: Adapter, pipelines: List[Pipeline]) -> None:
         self.model = model
-        self._adapter = adapter
+        self.adapter = adapter
+        self.devices = accelerators_of(model)
         self._pipelines = pipelines
-        self._trusted = trusted
         self._first = True
         self._said: Set[str] = set()
         self._name = type(model).__name__
+
+    @classmethod
+    def judged(
+        cls, model: Any, datasets: Optional[List[Any]], trust: Collection[str]
+    ) -> SecondForward:
+        """For a model and data that are known to give the right loss.
+
+        Args:
+            model (nn.Module): The model, without wrappers.
+            datasets (list, optional): What it is validated on; None where the
+                losses have a dataloader of their own.
+            trust (Collection[str]): Full names of classes that the user
+                answers for.
+
+        Raises:
+            UnsupportedError: If they are not.
+        """
+        part = facts.of_model(model)
+        pipelines = None
+        if datasets is not None:
+            pipelines = [p for dataset in datasets for p in facts.pipelines_of(dataset)]
+        seen = judge(part, pipelines, trust)
+        if seen.refusals:
+            raise UnsupportedError(seen.refusals[0])
+        adapter = adapter_for(part, trust)
+        assert adapter is not None  # or judge had refused it
+        if not callable(getattr(model, "_run_forward", None)):
+            raise UnsupportedError(
+                Refusal(
+                    part.where,
+                    "it has no forward with a mode 'loss'",
+                    "derive it from mmengine.model.BaseModel",
+                )
+            )
+        return cls(model, adapter, pipelines or [])
+
+    def shared(self) -> List[Any]:
+        """The modules that may run once for predictions and loss."""
+        return self.adapter.shared(self.model)
 
     def copy_of(self, batch: Any) -> Any:
         """A deep copy of a batch: predictions and losses write into data samples.
@@ -82,7 +124,7 @@ class SecondForward:
         return reduce_losses(self._guarded(batch, from_loader), self._name)
 
     def _guarded(self, batch: Any, from_loader: bool) -> Any:
-        random = RandomState(accelerators_of(self.model))
+        random = RandomState(self.devices)
         hub = HubState()
         with torch.no_grad(), _in_eval(self.model):
             state = ModelState(self.model, whole=self._first)
@@ -114,8 +156,8 @@ class SecondForward:
 
     def _run(self, batch: Any, from_loader: bool) -> Any:
         if not from_loader:
-            batch = self._adapter.prepare(batch, self._pipelines)
-        data = self._adapter.preprocess(self.model, batch, from_loader)
+            batch = self.adapter.prepare(batch, self._pipelines)
+        data = self.adapter.preprocess(self.model, batch, from_loader)
         return self.model._run_forward(data, mode="loss")
 
     def _judge(self, changes: Changes, drawn: bool) -> None:
@@ -127,7 +169,7 @@ class SecondForward:
                 "them: remove ValLossHook from the config and resume from the last "
                 "checkpoint"
             )
-        known = self._adapter.may_change
+        known = self.adapter.may_change
         attributes = [n for n in changes.attributes if n.split(".")[-1] not in known]
         if attributes:
             raise self._refused(
@@ -135,7 +177,7 @@ class SecondForward:
                 "the training may depend; all were put back",
                 attributes[0],
             )
-        if drawn and not self._adapter.may_draw:
+        if drawn and not self.adapter.may_draw:
             raise self._refused(
                 "mode 'loss' drew random numbers in eval mode, so that its value "
                 "depends on the seed; the random state was put back"

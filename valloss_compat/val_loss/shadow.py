@@ -31,6 +31,7 @@ class StepShadow:
         own["val_step"] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Take itself off, and hand the call on."""
         self.remove()
         # Who kept this past its time gets what the model has by now.
         return self._around(self._model.val_step, *args, **kwargs)
