@@ -1,4 +1,4 @@
-"""Small data sets, in the formats that the libraries read, with what makes losses go wrong.
+"""Small data sets in the formats that the libraries read, with what makes losses wrong.
 
 Every image has a size and an aspect ratio of its own, so that a batch is padded
 and a ground truth in the wrong frame shows. Boxes reach over the border, masks
@@ -135,7 +135,9 @@ def _runs(mask: Any) -> Dict[str, Any]:
 
 def _polygons(mask: Any) -> List[List[float]]:
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return [[float(v) for v in outline.ravel()] for outline in outlines if len(outline) > 2]
+    return [
+        [float(v) for v in outline.ravel()] for outline in outlines if len(outline) > 2
+    ]
 
 
 def _write(root: Path, annotations: Any, categories: Any) -> Path:
@@ -146,7 +148,9 @@ def _write(root: Path, annotations: Any, categories: Any) -> Path:
     ]
     path = root / "annotations.json"
     path.write_text(
-        json.dumps({"images": pictures, "annotations": annotations, "categories": categories})
+        json.dumps(
+            {"images": pictures, "annotations": annotations, "categories": categories}
+        )
     )
     return path
 

@@ -45,7 +45,7 @@ def losses(config: Any, model: Any) -> Dict[str, float]:
 
 
 def training_flag(model: Any) -> bool:
-    """As in training, but that mmseg would pad its batch to the crop of the training."""
+    """As in training; but mmseg would pad its batch to the crop of the training."""
     return type(model.data_preprocessor).__name__ != "SegDataPreProcessor"
 
 

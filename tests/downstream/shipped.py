@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+from types import MappingProxyType
+from typing import Any, Mapping, NamedTuple, Sequence
 
 import torch
-from downstream import data
 from mmengine.config import Config
+
+from downstream import data
 
 #: Longer and shorter side of an image after Resize; what YOLOX and RTMDet pad to.
 SCALE, SQUARE = (192, 128), (160, 160)
@@ -32,7 +34,7 @@ class Shipped(NamedTuple):
     name: str
     library: str
     config: str
-    model: Dict[str, Any] = {}
+    model: Mapping[str, Any] = MappingProxyType({})
 
 
 #: Regions that a second stage looks at: a thousand of them take a CPU a second.
@@ -42,9 +44,7 @@ DETECTORS = (
     Shipped("RetinaNet", "mmdet", "retinanet/retinanet_r18_fpn_1x_coco.py"),
     Shipped("ATSS", "mmdet", "atss/atss_r50_fpn_1x_coco.py"),
     Shipped("GFL", "mmdet", "gfl/gfl_r50_fpn_1x_coco.py"),
-    Shipped(
-        "Faster R-CNN", "mmdet", "faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", FEW
-    ),
+    Shipped("Faster R-CNN", "mmdet", "faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", FEW),
     Shipped("Mask R-CNN", "mmdet", "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py", FEW),
     Shipped(
         "Mask R-CNN, polygons",
@@ -65,7 +65,9 @@ SEGMENTORS = (
     Shipped("PSPNet", "mmseg", f"pspnet/pspnet_r50-d8_{_SEGMENTORS}"),
     Shipped("DeepLabV3+", "mmseg", f"deeplabv3plus/deeplabv3plus_r50-d8_{_SEGMENTORS}"),
     Shipped("UPerNet", "mmseg", f"upernet/upernet_r50_{_SEGMENTORS}"),
-    Shipped("SegFormer", "mmseg", "segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py"),
+    Shipped(
+        "SegFormer", "mmseg", "segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py"
+    ),
     Shipped("OCRNet (cascade)", "mmseg", f"ocrnet/ocrnet_hr18_{_SEGMENTORS}"),
     Shipped(
         "SegFormer, slide",
@@ -74,7 +76,9 @@ SEGMENTORS = (
         {"test_cfg": {"mode": "slide", "crop_size": (96, 96), "stride": (64, 64)}},
     ),
 )
-_TOPDOWN = "body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py"
+_TOPDOWN = (
+    "body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py"
+)
 _SIMCC = "body_2d_keypoint/simcc/coco/simcc_res50_8xb64-210e_coco-256x192.py"
 ESTIMATORS = (
     Shipped("heat map", "mmpose", _TOPDOWN, {"test_cfg": {"flip_test": False}}),
@@ -95,11 +99,9 @@ def config_of(row: Shipped, root: Path) -> Config:
     package = Path(importlib.import_module(row.library).__file__ or "").parent
     config = Config.fromfile(str(package / ".mim" / "configs" / row.config))
     without_weights(config.model)
-    config.merge_from_dict({"model": row.model})
+    config.merge_from_dict({"model": dict(row.model)})
     _DATA[row.library](config, root / row.library, row)
-    config.val_dataloader.update(
-        batch_size=2, num_workers=0, persistent_workers=False
-    )
+    config.val_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     config.val_dataloader.pop("batch_sampler", None)
     config.default_scope = row.library
     return config
@@ -147,15 +149,17 @@ def _maps(config: Config, root: Path, row: Shipped) -> None:
     # All of one size, as a batch of mmseg has to be.
     sizes = [(140, 90)] * 5
     _once(root, lambda folder: data.segmentation(folder, sizes) / "maps")
-    _shrink(config.val_dataloader.dataset.pipeline)
+    pipeline = config.val_dataloader.dataset.pipeline
+    _shrink(pipeline)
     config.val_dataloader.dataset = {
         "type": "BaseSegDataset",
+        "reduce_zero_label": any(step.get("reduce_zero_label") for step in pipeline),
         "data_root": str(root),
         "img_suffix": ".png",
         "seg_map_suffix": ".png",
         "metainfo": {"classes": [str(n) for n in range(data.SEGMENTS)]},
         "data_prefix": {"img_path": "images", "seg_map_path": "maps"},
-        "pipeline": config.val_dataloader.dataset.pipeline,
+        "pipeline": pipeline,
     }
     without_sync(config.model)
 

@@ -8,12 +8,15 @@ from typing import Any, Dict, List
 
 import pytest
 
-pytest.importorskip("mmcv.ops", reason="mmcv without ops: tox -m downstream-full has it")
+pytest.importorskip(
+    "mmcv.ops", reason="mmcv without ops: tox -m downstream-full has it"
+)
 
 import torch
-from downstream import oracle, shipped
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+
+from downstream import oracle, shipped
 
 
 class Seed(Hook):
@@ -25,7 +28,9 @@ class Seed(Hook):
         torch.manual_seed(batch_idx)
 
 
-def validate(config: Any, model: Any, hooks: List[Any], work_dir: Any) -> Dict[str, Any]:
+def validate(
+    config: Any, model: Any, hooks: List[Any], work_dir: Any
+) -> Dict[str, Any]:
     """The metrics of one validation by the library's own loop."""
     config = copy.deepcopy(config)
     runner = Runner(

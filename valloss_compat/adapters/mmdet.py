@@ -8,10 +8,10 @@ with which the train pipeline's ``Resize`` and ``Pad`` do it.
 
 from __future__ import annotations
 
-from typing import Any, Collection, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Collection, List, NamedTuple, Optional, Tuple
 
 from valloss_compat.adapters.base import LOADER, Adapter, Refusal, UnsupportedError
-from valloss_compat.adapters.facts import BRICKS, Part, Pipeline
+from valloss_compat.adapters.facts import Part, Pipeline
 from valloss_compat.adapters.mmdet_tables import KNOWN, MODELS, REFUSED
 from valloss_compat.adapters.pipelines import (
     WHERE,
@@ -21,14 +21,13 @@ from valloss_compat.adapters.pipelines import (
     several,
     wrong_order,
 )
+from valloss_compat.adapters.tools import with_tools
 
 _TRANSFORMS = ("LoadImageFromFile", "Resize", "Pad", "LoadAnnotations", "PackDetInputs")
 _WRONG_TRANSFORMS = {
     "RandomFlip": "it may flip the image, at random, before or after the annotations",
     "TestTimeAug": "each image comes several times, augmented",
 }
-#: What these define is a setting or a brick, and assigns nothing.
-_NO_TOOLS = ("addict", "builtins", "collections", "functools", "numpy", *BRICKS)
 #: Meta keys that tell how far the image was resized.
 _FRAME_KEYS = ("ori_shape", "scale_factor")
 #: Those that PackDetInputs packs when it is not told.
@@ -68,17 +67,12 @@ class MMDet(Adapter):
     # Batch augmentations are for training: preprocess() leaves them out.
     free = ("backbone", "neck", "data_preprocessor.batch_augments")
     may_draw = True
+    # Averages over the positive samples of all ranks.
+    may_sync = True
 
-    def refuse_part(self, part: Part) -> Optional[Refusal]:
-        """Judge a part, and what it assigns, samples and codes boxes with."""
-        refusal = super().refuse_part(part)
-        if refusal is not None:
-            return refusal
-        for tool in _tools(part):
-            refusal = super().refuse_part(tool)
-            if refusal is not None:
-                return refusal
-        return None
+    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
+        """Judge all parts, and what they assign, sample and code boxes with."""
+        return super().refuse_model(with_tools(model), trust)
 
     def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
         """Ground truth has to be loaded, whole, and in a frame that can be told."""
@@ -218,7 +212,9 @@ def _refuse_frame(pipeline: Pipeline, masks: bool) -> Optional[Refusal]:
             WHERE, "Pad comes before Resize", f"put Pad after Resize; or {LOADER}"
         )
     if 0 <= resize < load:
-        keys = pipeline[first(pipeline, "PackDetInputs")].get("meta_keys", _DEFAULT_KEYS)
+        keys = pipeline[first(pipeline, "PackDetInputs")].get(
+            "meta_keys", _DEFAULT_KEYS
+        )
         for key in _FRAME_KEYS:
             if key not in keys:
                 return _no_frame(key)
@@ -239,23 +235,3 @@ def _no_frame(key: str) -> Refusal:
         "resized before its annotations were loaded",
         f"add {key!r} to the meta_keys of PackDetInputs; or {LOADER}",
     )
-
-
-def _tools(part: Part) -> Iterator[Part]:
-    """Assigners, samplers and coders of a built module: they are no modules."""
-    waiting = [(part.path, part.source)] if part.built else []
-    seen = {id(part.source)}
-    while waiting:
-        path, owner = waiting.pop()
-        for name, value in vars(owner).items():
-            for item in value if isinstance(value, (list, tuple)) else [value]:
-                library = type(item).__module__.partition(".")[0]
-                if library in _NO_TOOLS or hasattr(item, "_modules"):
-                    continue
-                if id(item) in seen or not hasattr(item, "__dict__"):
-                    continue
-                seen.add(id(item))
-                at, kind = f"{path}.{name}", type(item).__name__
-                where = f"{type(item).__module__}.{kind}"
-                yield Part(at, (f"{library}.{kind}",), where, item)
-                waiting.append((at, item))

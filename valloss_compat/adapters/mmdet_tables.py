@@ -81,7 +81,7 @@ _DRAWS = "its loss draws random numbers that are not torch's, or hides them"
 
 
 def _table(reason: str, *names: str) -> Dict[str, Tuple[str, str]]:
-    return {name: (reason, _NO_WAY) for name in names}
+    return dict.fromkeys(names, (reason, _NO_WAY))
 
 
 REFUSED: Dict[str, Tuple[str, str]] = {

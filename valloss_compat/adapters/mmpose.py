@@ -6,9 +6,9 @@ in the frame of the input; default validation pipelines have no such transform.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, ClassVar, Collection, Dict, List, Mapping, Optional, Tuple
 
-from valloss_compat.adapters.base import LOADER, Adapter, Refusal, UnsupportedError
+from valloss_compat.adapters.base import Adapter, Refusal, UnsupportedError
 from valloss_compat.adapters.facts import Part, Pipeline
 from valloss_compat.adapters.pipelines import (
     WHERE,
@@ -17,6 +17,7 @@ from valloss_compat.adapters.pipelines import (
     several,
     wrong_order,
 )
+from valloss_compat.adapters.tools import with_tools
 
 _TRANSFORMS = (
     "LoadImage",
@@ -26,10 +27,9 @@ _TRANSFORMS = (
     "PackPoseInputs",
 )
 _RANDOM = "it moves the keypoints at random"
-_WRONG_TRANSFORMS = {
-    name: _RANDOM
-    for name in ("RandomFlip", "RandomHalfBody", "RandomBBoxTransform", "Albumentation")
-}
+_WRONG_TRANSFORMS = dict.fromkeys(
+    ("RandomFlip", "RandomHalfBody", "RandomBBoxTransform", "Albumentation"), _RANDOM
+)
 _ADD = (
     f"add dict(type='GenerateTarget', encoder=codec) to {WHERE}, right after "
     "TopdownAffine, with the codec of the train pipeline"
@@ -41,7 +41,7 @@ _LABELS_OUTSIDE = "its loss is wrong without an error where labels are not as tr
 
 
 def _table(reason: str, *names: str) -> Dict[str, Tuple[str, str]]:
-    return {name: (reason, _SUBCLASS) for name in names}
+    return dict.fromkeys(names, (reason, _SUBCLASS))
 
 
 class MMPose(Adapter):
@@ -63,7 +63,7 @@ class MMPose(Adapter):
         "UDPHeatmap",
     )
     free = ("backbone", "neck", "data_preprocessor.batch_augments")
-    refused = {
+    refused: ClassVar[Mapping[str, Tuple[str, str]]] = {
         **_table("its mode 'loss' raises in eval mode", "RTMOHead", "EDPoseHead"),
         **_table(
             _LABELS_OUTSIDE,
@@ -76,6 +76,10 @@ class MMPose(Adapter):
         **_table("its loss counts its calls", "SemiSupervisionLoss"),
         "PoseLifter": ("its ground truth is no image's", _SUBCLASS),
     }
+
+    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
+        """Judge all parts, and the codec of the head."""
+        return super().refuse_model(with_tools(model), trust)
 
     def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
         """Targets have to be drawn, in the input's frame, by the head's codec."""
@@ -152,7 +156,9 @@ def _refuse_codec(model: Part, pipeline: Pipeline) -> Optional[Refusal]:
 
 def _codec(owner: Any, name: str) -> Optional[Dict[str, Any]]:
     """Class and settings of one codec, None if there are several or none."""
-    codec = owner.get(name) if isinstance(owner, Mapping) else getattr(owner, name, None)
+    codec = (
+        owner.get(name) if isinstance(owner, Mapping) else getattr(owner, name, None)
+    )
     if codec is None or isinstance(codec, (list, tuple)):
         return None
     if isinstance(codec, Mapping):

@@ -9,7 +9,7 @@ there, as the train pipeline's ``Resize`` does it.
 from __future__ import annotations
 
 import importlib
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, ClassVar, Collection, Dict, List, Mapping, Optional, Tuple
 
 from valloss_compat.adapters.base import LOADER, Adapter, Refusal
 from valloss_compat.adapters.facts import Part, Pipeline
@@ -21,6 +21,7 @@ from valloss_compat.adapters.pipelines import (
     several,
     wrong_order,
 )
+from valloss_compat.adapters.tools import with_tools
 
 _TRANSFORMS = ("LoadImageFromFile", "Resize", "LoadAnnotations", "PackSegInputs")
 _WRONG_TRANSFORMS = {
@@ -35,7 +36,7 @@ _SUBCLASS = (
 
 
 def _table(reason: str, *names: str) -> Dict[str, Tuple[str, str]]:
-    return {name: (reason, _SUBCLASS) for name in names}
+    return dict.fromkeys(names, (reason, _SUBCLASS))
 
 
 class MMSeg(Adapter):
@@ -64,7 +65,7 @@ class MMSeg(Adapter):
         "CrossEntropyLoss",
     )
     free = ("backbone", "neck")
-    refused = {
+    refused: ClassVar[Mapping[str, Tuple[str, str]]] = {
         **_table(
             "in eval mode it gives other things than its loss expects",
             "DDRNet",
@@ -93,6 +94,10 @@ class MMSeg(Adapter):
         "DepthEstimator": ("its ground truth is no label map", _SUBCLASS),
     }
 
+    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
+        """Judge all parts, and what they sample pixels with."""
+        return super().refuse_model(with_tools(model), trust)
+
     def refuse_part(self, part: Part) -> Optional[Refusal]:
         """Judge a part; a preprocessor must not pad what it predicts from."""
         padding = part.get("test_cfg") if part.kind == "SegDataPreProcessor" else None
@@ -119,20 +124,20 @@ class MMSeg(Adapter):
             or wrong_order(
                 pipeline, "LoadAnnotations", "PackSegInputs", "nothing is packed"
             )
+            or _refuse_backend(pipeline)
         )
 
     def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
         """Judge each pipeline; all have to bring the label maps to one size."""
         return super().refuse_data(model, pipelines) or several(
-            pipelines, {plan_of(pipeline) for pipeline in pipelines}
+            pipelines, {resized_before(pipeline) for pipeline in pipelines}
         )
 
     def prepare(self, batch: Any, pipelines: List[Pipeline]) -> Any:
         """Bring the label maps of the copies to the size of the inputs."""
-        plan = plan_of(pipelines[0])
-        if plan.resize:
+        if resized_before(pipelines[0]):
             for image, sample in zip(batch["inputs"], batch["data_samples"]):
-                _resize(sample.gt_sem_seg, tuple(image.shape[-2:]), plan.backend)
+                _resize(sample.gt_sem_seg, tuple(image.shape[-2:]))
         return batch
 
     def shared(self, model: Any) -> List[Any]:
@@ -142,33 +147,26 @@ class MMSeg(Adapter):
         return [*super().shared(model), *stages]
 
 
-class Plan(NamedTuple):
-    """What has to be done with the label maps.
-
-    Attributes:
-        resize (bool): The image was resized before the map was loaded.
-        backend (str): With what ``Resize`` does it.
-    """
-
-    resize: bool
-    backend: str
+def resized_before(pipeline: Pipeline) -> bool:
+    """Whether an image is resized before its label map is loaded."""
+    return 0 <= first(pipeline, "Resize") < first(pipeline, "LoadAnnotations")
 
 
-def plan_of(pipeline: Pipeline) -> Plan:
-    """What has to be done with the label maps of a pipeline that is not refused."""
-    resize = first(pipeline, "Resize")
-    if 0 <= resize < first(pipeline, "LoadAnnotations"):
-        return Plan(True, pipeline[resize].get("backend", "cv2"))
-    return Plan(False, "")
+def _refuse_backend(pipeline: Pipeline) -> Optional[Refusal]:
+    for transform in pipeline:
+        if transform.kind == "Resize" and transform.get("backend", "cv2") != "cv2":
+            return Refusal(str(transform), "its backend is not 'cv2'", LOADER)
+    return None
 
 
-def _resize(field: Any, size: Tuple[int, int], backend: str) -> None:
+def _resize(field: Any, size: Tuple[int, int]) -> None:
     """Give a ``PixelData`` its map (1, H, W) in another size (H, W)."""
     height, width = size
     imresize = importlib.import_module("mmcv").imresize
-    whole = field.data[0].numpy()
-    resized = imresize(whole, (width, height), interpolation="nearest", backend=backend)
+    # OpenCV takes no int64; a float32 holds each class exactly.
+    whole = field.data[0].float().numpy()
+    resized = imresize(whole, (width, height), interpolation="nearest")
     new = field.data.new_tensor(resized)[None]
     # A PixelData takes no map of another size than the one it has.
-    del field.sem_seg
-    field.sem_seg = new
+    del field.data
+    field.data = new
