@@ -115,7 +115,21 @@ def build(config: Config) -> Any:
     torch.manual_seed(0)
     model = registry.MODELS.build(config.model)
     model.init_weights()
+    settle(model)
     return model.eval()
+
+
+def settle(model: Any) -> None:
+    """Give batch norms the statistics of some noise: without, deep nets blow up."""
+    norms = [m for m in model.modules() if hasattr(m, "running_mean")]
+    for norm in norms:
+        norm.train()
+        norm.momentum = None  # a plain mean
+    with torch.no_grad():
+        for _ in range(2):
+            model.extract_feat(torch.randn(2, 3, 128, 128))
+    for norm in norms:
+        norm.momentum = 0.1
 
 
 def without_weights(model: Any) -> None:
