@@ -140,3 +140,12 @@ class MMPretrain(Adapter):
                     )
                 )
         return batch
+
+    def preprocess(self, model: Any, batch: Any, from_loader: bool) -> Any:
+        """One-hot labels as numbers: in training, Mixup and CutMix make them so."""
+        data = super().preprocess(model, batch, from_loader)
+        for sample in data.get("data_samples") or ():
+            score = sample.get("gt_score")
+            if score is not None and not score.is_floating_point():
+                sample.set_gt_score(score.float())
+        return data

@@ -154,9 +154,8 @@ class ValLossHook(Hook):
             losses.model, losses.shared() if share else [], losses.devices
         ) as memo:
             result = val_step(*args, **kwargs)
-            memo.replay()
             try:
-                element = self._element(losses, result, batch)
+                element = self._element(losses, result, batch, memo)
             except UnsupportedError as error:
                 self._refuse(error.refusal)
                 return result
@@ -171,7 +170,9 @@ class ValLossHook(Hook):
         self._reported = True
         return [*result, element] if isinstance(result, list) else (*result, element)
 
-    def _element(self, losses: SecondForward, result: Any, batch: Any) -> Any:
+    def _element(
+        self, losses: SecondForward, result: Any, batch: Any, memo: Memo
+    ) -> Any:
         name = type(losses.model).__name__
         if not isinstance(result, (list, tuple)):
             raise UnsupportedError(
@@ -189,7 +190,7 @@ class ValLossHook(Hook):
             )
             return None
         if self._loader is None:
-            return BaseDataElement(loss=losses.losses_of(batch))
+            return BaseDataElement(loss=losses.losses_of(batch, memo=memo))
         return None if self._reported else self._loader.element(losses)
 
     def _disarm(self) -> bool:

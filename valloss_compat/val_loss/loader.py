@@ -18,8 +18,19 @@ from valloss_compat.val_loss.rng import RandomState
 from valloss_compat.val_loss.second_forward import SecondForward
 
 #: Transforms that draw, by what their names have in them.
-_RANDOM = ("Random", "PhotoMetric", "Mosaic", "MixUp", "ColorJitter", "AutoAugment")
-_RANDOM += ("RandAugment", "Albu", "CutOut", "Corrupt", "Erasing")
+_RANDOM = (
+    "Albu",
+    "AutoAugment",
+    "ColorJitter",
+    "Corrupt",
+    "CutOut",
+    "Erasing",
+    "MixUp",
+    "Mosaic",
+    "PhotoMetric",
+    "RandAugment",
+    "Random",
+)
 
 
 class LossLoader:

@@ -16,7 +16,6 @@ from typing import (
     Iterator,
     List,
     NamedTuple,
-    Optional,
     Tuple,
 )
 
@@ -75,9 +74,19 @@ class Memo:
             vars(forward.module).pop("forward", None)
         self._forwards = []
 
-    def replay(self) -> None:
-        """The predictions are there; from now on it is the loss that asks."""
+    @property
+    def modules(self) -> List[Any]:
+        """The modules that remember."""
+        return [forward.module for forward in self._forwards]
+
+    def replay(self, about_to_run: Callable[[Any], None] = lambda module: None) -> None:
+        """The predictions are there; from now on it is the loss that asks.
+
+        Args:
+            about_to_run (Callable): Called with a module that has no answer.
+        """
         self._replaying = True
+        self.about_to_run = about_to_run
 
 
 class _Remembering:
@@ -96,6 +105,7 @@ class _Remembering:
                     self._memo.hits += 1
                     # A copy: what the loss writes must not reach the predictions.
                     return copy(call.result, _clone)
+            self._memo.about_to_run(self.module)
             return self._forward(*args, **kwargs)
         before = RandomState(self._memo.devices)
         result = self._forward(*args, **kwargs)
@@ -245,15 +255,16 @@ def _still(call: _Call) -> bool:
 
 def _context() -> Tuple[Any, ...]:
     """What the same call depends on besides its arguments."""
-    names = (
+    modes: List[Any] = [torch.is_grad_enabled()]
+    if hasattr(torch, "get_autocast_dtype"):  # from torch 2.4 on
+        for kind in ("cpu", "cuda"):
+            modes += [torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)]
+        return tuple(modes)
+    for name in (
         "is_autocast_enabled",
         "is_autocast_cpu_enabled",
         "get_autocast_gpu_dtype",
         "get_autocast_cpu_dtype",
-        "is_grad_enabled",
-        "is_inference_mode_enabled",
-    )
-    ask: Iterable[Optional[Callable[[], Any]]] = (
-        getattr(torch, n, None) for n in names
-    )
-    return tuple(function() for function in ask if function is not None)
+    ):
+        modes.append(getattr(torch, name, bool)())
+    return tuple(modes)

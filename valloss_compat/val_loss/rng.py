@@ -24,7 +24,7 @@ class RandomState:
         self._devices: List[Tuple[Any, torch.device, torch.Tensor]] = []
         for device in devices:
             # torch.cuda, torch.mps, torch.npu ...: what knows the device's state.
-            backend = getattr(torch, device.type, None)
+            backend: Any = getattr(torch, device.type, None)
             if hasattr(backend, "get_rng_state"):
                 state = _call(backend.get_rng_state, device)
                 self._devices.append((backend, device, state))

@@ -25,6 +25,7 @@ from valloss_compat.adapters.facts import Pipeline
 from valloss_compat.logs import warn_in_log
 from valloss_compat.val_loss.guard import Changes, ModelState
 from valloss_compat.val_loss.hub import HubState
+from valloss_compat.val_loss.memo import Memo
 from valloss_compat.val_loss.reduce import reduce_losses
 from valloss_compat.val_loss.rng import RandomState, accelerators_of
 
@@ -108,12 +109,15 @@ class SecondForward:
                 )
             ) from error
 
-    def losses_of(self, batch: Any, from_loader: bool = False) -> Losses:
+    def losses_of(
+        self, batch: Any, from_loader: bool = False, memo: Optional[Memo] = None
+    ) -> Losses:
         """The named losses of one batch.
 
         Args:
             batch: A batch that nobody else needs: it is written into.
             from_loader (bool): Whether it comes from the loss dataloader.
+            memo (Memo, optional): What modules remember of the predictions.
 
         Returns:
             dict: Loss name -> tensor without shape.
@@ -121,14 +125,16 @@ class SecondForward:
         Raises:
             UnsupportedError: If there is no right number.
         """
-        return reduce_losses(self._guarded(batch, from_loader), self._name)
+        return reduce_losses(self._guarded(batch, from_loader, memo), self._name)
 
-    def _guarded(self, batch: Any, from_loader: bool) -> Any:
+    def _guarded(self, batch: Any, from_loader: bool, memo: Optional[Memo]) -> Any:
         random = RandomState(self.devices)
         hub = HubState()
         with torch.no_grad(), _in_eval(self.model):
-            state = ModelState(self.model, whole=self._first)
+            state = ModelState(self.model, self._first, memo.modules if memo else ())
             self._first = False
+            if memo is not None:
+                memo.replay(state.include)
             error: Optional[BaseException] = None
             losses = None
             try:
@@ -147,7 +153,7 @@ class SecondForward:
             raise UnsupportedError(
                 Refusal(
                     self._name,
-                    f"mode 'loss' raised in eval mode ({type(error).__name__}: {error})",
+                    f"mode 'loss' raised {type(error).__name__} in eval mode: {error}",
                     "see the error above; where the model only computes losses in "
                     "training mode, it cannot have a validation loss",
                 )

@@ -1,0 +1,73 @@
+"""The oracle table: what ``ValLossHook`` reports and costs, model by model.
+
+    python benchmarks/val_loss_hook.py [NAME ...]
+
+needs the downstream libraries (tox's ``downstream-mmpretrain``, ``downstream-full``);
+rows whose library is missing are left out. A validation with the hook and one
+without run in turn, and the medians are compared: a ratio within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import logging
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, List, Optional, Sequence
+
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+#: Library -> the room of its rows in tests/.
+ROOMS = {
+    "mmpretrain": "downstream.mmpretrain_rows",
+}
+
+
+def rows_of(names: Sequence[str]) -> List[Any]:
+    """The rows of the libraries that are installed, or those with these names."""
+    rows: List[Any] = []
+    for library, room in ROOMS.items():
+        if importlib.util.find_spec(library) is not None:
+            rows += importlib.import_module(room).ROWS
+    return [row for row in rows if not names or row.name in names]
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the table.
+
+    Returns:
+        int: 1 if a row is not its oracle's to 1e-5 relative.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="rows to print; all if there is none")
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args(argv)
+
+    sys.path.insert(0, str(TESTS))
+    warnings.simplefilter("ignore")
+    from downstream.rows import measure
+
+    import valloss_compat  # noqa: F401
+
+    logging.disable(logging.ERROR)
+    wrong = 0
+    print("| library | model | oracle | ours | relative difference | cost | target | |")
+    print("|---|---|--:|--:|--:|--:|--:|---|")
+    for row in rows_of(args.names):
+        with tempfile.TemporaryDirectory() as folder:
+            seen = measure(row, Path(folder), args.repeats)
+        wrong += seen.difference > 1e-5
+        print(
+            f"| {row.library} | {row.name} | {seen.oracle:.6f} | {seen.ours:.6f} | "
+            f"{seen.difference:.1e} | {seen.cost:.2f} | {row.target} | "
+            f"{'met' if seen.cost <= row.target else 'MISSED'} |",
+            flush=True,
+        )
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

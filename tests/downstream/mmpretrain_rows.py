@@ -1,0 +1,146 @@
+"""Classifiers of mmpretrain, from the configs that it ships.
+
+Data are an image folder, or VOC's XML for several labels. What is changed of a
+config: the data set, the numbers of classes and workers, batches of four; ViT
+and ConvNeXt are the smallest of their families.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from downstream.rows import Row
+
+CLASSES = 3
+#: Width and height: no two images are cut alike.
+SIZES = ((80, 60), (64, 90), (70, 70), (101, 67), (60, 120), (90, 75), (77, 103))
+
+
+def shipped(path: str) -> Any:
+    """A config as mmpretrain installs it."""
+    import mmpretrain
+
+    root = os.path.join(os.path.dirname(mmpretrain.__file__), ".mim", "configs")
+    return Config.fromfile(os.path.join(root, path))
+
+
+def images(folder: Path) -> List[Path]:
+    """Coloured noise of several sizes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = np.random.RandomState(0)
+    paths = []
+    for index, (width, height) in enumerate(SIZES):
+        image = draw.randint(0, 255, (height // 8, width // 8, 3), dtype=np.uint8)
+        paths.append(folder / f"{index:06d}.jpg")
+        cv2.imwrite(str(paths[-1]), cv2.resize(image, (width, height)))
+    return paths
+
+
+def image_folder(root: Path) -> Dict[str, Any]:
+    """A folder a class; what mmpretrain's CustomDataset reads."""
+    for index, path in enumerate(images(root / "all")):
+        (root / f"class{index % CLASSES}").mkdir(exist_ok=True)
+        path.rename(root / f"class{index % CLASSES}" / path.name)
+    (root / "all").rmdir()
+    return {"type": "CustomDataset", "data_root": str(root)}
+
+
+def voc(root: Path) -> Dict[str, Any]:
+    """VOC's own folders, XML and image set; one object of each image is difficult."""
+    (root / "Annotations").mkdir(parents=True)
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    names = []
+    for index, path in enumerate(images(root / "JPEGImages")):
+        objects = "".join(
+            f"<object><name>{name}</name><difficult>{difficult}</difficult></object>"
+            for name, difficult in (
+                ("cat", 0),
+                (("dog", "car", "bus")[index % 3], 0),
+                ("sheep", 1),
+            )
+        )
+        annotation = root / "Annotations" / f"{path.stem}.xml"
+        annotation.write_text(f"<annotation>{objects}</annotation>")
+        names.append(path.stem)
+    (root / "ImageSets" / "Main" / "test.txt").write_text("\n".join(names))
+    return {"type": "VOC", "data_root": str(root), "split": "test"}
+
+
+def configured(
+    path: str, data: Callable[[Path], Dict[str, Any]], **changes: Any
+) -> Callable[[Path], Any]:
+    """A shipped config on generated data; changes name nested keys with ``__``."""
+
+    def config(folder: Path) -> Any:
+        known = shipped(path)
+        loader = known.val_dataloader
+        loader.dataset = {**data(folder / "data"), "pipeline": loader.dataset.pipeline}
+        loader.batch_size, loader.num_workers = 4, 0
+        loader.persistent_workers = False
+        for name in ("backbone", "head"):
+            known.model.get(name, {}).pop("init_cfg", None)
+        for key, value in changes.items():
+            known.merge_from_dict({key.replace("__", "."): value})
+        if data is image_folder:
+            known.model.head.num_classes = CLASSES
+            if "MultiLabel" not in known.model.head.type:  # its topk is one number
+                known.model.head.topk = (1,)
+            if known.model.head.loss.get("num_classes"):
+                known.model.head.loss.num_classes = CLASSES
+            known.data_preprocessor.num_classes = CLASSES
+            known.val_evaluator = {"type": "Accuracy", "topk": (1,)}
+        for phase in ("train", "test"):
+            for name in ("dataloader", "cfg", "evaluator"):
+                known.pop(f"{phase}_{name}", None)
+        known.pop("optim_wrapper", None)
+        known.pop("param_scheduler", None)
+        known.pop("auto_scale_lr", None)
+        return known
+
+    return config
+
+
+def oracle(config: Any, model: Any) -> Dict[str, float]:
+    """The model's own loss, in eval mode, on a data set of its own."""
+    loader = Runner.build_dataloader(copy.deepcopy(config.val_dataloader))
+    model.eval()
+    sums: Dict[str, float] = {}
+    for batch in loader:
+        with torch.no_grad():
+            data = model.data_preprocessor(batch, False)
+            for sample in data["data_samples"]:
+                if "gt_score" in sample:  # float, as Mixup makes it in training
+                    sample.set_gt_score(sample.gt_score.float())
+            total, parsed = model.parse_losses(model(**data, mode="loss"))
+        for name, value in {**parsed, "val_loss": total}.items():
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return {name: value / len(loader) for name, value in sums.items()}
+
+
+def row(name: str, path: str, data: Any = image_folder, **changes: Any) -> Row:
+    return Row("mmpretrain", name, configured(path, data, **changes), oracle)
+
+
+ROWS = (
+    row("ResNet-18", "resnet/resnet18_8xb32_in1k.py"),
+    row("ResNet-50, mixup", "resnet/resnet50_8xb32-mixup_in1k.py"),
+    row("ResNet-50, RSB (BCE)", "resnet/resnet50_8xb256-rsb-a3-100e_in1k.py"),
+    row("MobileNetV2", "mobilenet_v2/mobilenet-v2_8xb32_in1k.py"),
+    row("MobileNetV3-small", "mobilenet_v3/mobilenet-v3-small_8xb128_in1k.py"),
+    row("ViT-B/32", "vision_transformer/vit-base-p32_64xb64_in1k.py"),
+    row("DeiT-tiny, distilled", "deit/deit-tiny-distilled_4xb256_in1k.py"),
+    row("Swin-T", "swin_transformer/swin-tiny_16xb64_in1k.py"),
+    row("ConvNeXt-T", "convnext/convnext-tiny_32xb128_in1k.py"),
+    row("Conformer-tiny", "conformer/conformer-tiny-p16_8xb128_in1k.py"),
+    row("VGG-16, VOC", "vgg/vgg16_8xb16_voc.py", voc),
+    row("ResNet-101 CSRA, VOC", "csra/resnet101-csra_1xb16_voc07-448px.py", voc),
+)

@@ -1,0 +1,151 @@
+"""``strategy='dataloader'``: the losses of a dataloader of their own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Dict
+
+import pytest
+import torch
+from mmengine.registry import DATASETS
+from torch.utils.data import DataLoader
+
+import valloss_compat
+from val_loss_hook.models import (
+    Classifier,
+    Known,
+    Points,
+    Watch,
+    collate,
+    expected,
+    hook,
+    loader,
+    make_runner,
+)
+from valloss_compat.adapters import Refusal, UnsupportedError
+from valloss_compat.val_loss.loader import refuse_sampler
+
+#: Longer and of other batches than the three that are validated.
+OTHER = {"length": 23}
+
+
+def config(**changes):
+    """A config as of val_dataloader."""
+    return {
+        "dataset": {"type": "LossPoints", **OTHER},
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+        "batch_size": 5,
+        "num_workers": 0,
+        **changes,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _datasets(monkeypatch):
+    monkeypatch.setitem(DATASETS._module_dict, "LossPoints", Points)
+
+
+@pytest.mark.parametrize("mode", ["default", "parity"])
+def test_the_whole_loader_is_reported_once(tmp_path, mode):
+    """Each of its batches counts the same, in each validation anew."""
+    valloss_compat.apply(mode=mode)
+    watch = Watch()
+    loss = hook(strategy="dataloader", dataloader=config())
+    runner = make_runner(tmp_path, loss, watch)
+    known = expected(Classifier(), Points(**OTHER), 5)
+    for _ in range(2):
+        metrics = runner.val_loop.run()
+        assert {name: metrics[name] for name in known} == pytest.approx(known, rel=1e-6)
+    assert [len(outputs) for outputs in watch.outputs] == [4, 4, 2] * 2
+
+
+def test_by_samples_the_batches_do_not_matter(tmp_path):
+    """weighting='sample': the mean over the 23 samples."""
+    valloss_compat.configure(weighting="sample")
+    loss = hook(strategy="dataloader", dataloader=config())
+    metrics = make_runner(tmp_path, loss).val()
+    known = expected(Classifier(), Points(**OTHER), 23)
+    assert {name: metrics[name] for name in known} == pytest.approx(known, rel=1e-6)
+
+
+def test_a_built_loader_serves_and_nothing_is_drawn(tmp_path):
+    """An iterator of a DataLoader draws a seed, which is given back."""
+    losses = loader(5, **OTHER)
+    runner = make_runner(tmp_path, hook(strategy="dataloader", dataloader=losses))
+    plain = make_runner(tmp_path)
+    after = []
+    for one in (runner, plain):
+        torch.manual_seed(4)
+        one.val_loop.run()
+        after.append(torch.rand(3).tolist())
+    assert after[0] == after[1]
+
+
+def test_it_lifts_what_is_refused_for_the_pipeline(tmp_path, monkeypatch):
+    """But not what is refused for the model."""
+    of_data = Refusal("Points", "no annotations", "LoadAnnotations")
+    monkeypatch.setattr(Known, "refuse_pipeline", lambda *_: of_data)
+    pipelines = [()]
+    monkeypatch.setattr(
+        "valloss_compat.adapters.facts.pipelines_of", lambda *_: pipelines
+    )
+    with pytest.raises(UnsupportedError, match="no annotations"):
+        make_runner(tmp_path, hook()).val()
+    loss = hook(strategy="dataloader", dataloader=config())
+    assert make_runner(tmp_path, loss).val()["val_loss"] > 0
+    monkeypatch.setattr(Known, "models", ())
+    loss = hook(strategy="dataloader", dataloader=config())
+    with pytest.raises(UnsupportedError, match="does not know"):
+        make_runner(tmp_path, loss).val()
+
+
+class Shuffled:
+    """A dataset with a pipeline, as mmengine's."""
+
+    metainfo: ClassVar[Dict[str, Any]] = {}
+
+    def __init__(self, pipeline):
+        self.pipeline = pipeline
+
+    def __len__(self):
+        return 1
+
+
+class RandomFlip:
+    """Named as those that draw."""
+
+    def __init__(self, prob):
+        self.prob = prob
+
+
+def test_a_transform_that_draws_is_refused(tmp_path):
+    """No two validations would be of the same images."""
+    for prob, drawn in ((0.5, True), (0.0, False)):
+        losses = DataLoader(Shuffled([RandomFlip(prob)]), collate_fn=collate)
+        runner = make_runner(tmp_path, hook(strategy="dataloader", dataloader=losses))
+        if drawn:
+            with pytest.raises(UnsupportedError, match="RandomFlip in the pipeline"):
+                runner.train()
+        else:
+            runner.call_hook("before_val")
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        {"type": "DefaultSampler"},
+        {"type": "DefaultSampler", "shuffle": True},
+        {"type": "InfiniteSampler", "shuffle": False},
+    ],
+)
+def test_a_sampler_that_shuffles_or_never_ends_is_refused(tmp_path, sampler):
+    """Mmengine's own shuffles where nothing is said."""
+    loss = hook(strategy="dataloader", dataloader=config(sampler=sampler))
+    runner = make_runner(tmp_path, loss)
+    with pytest.raises(UnsupportedError, match=sampler["type"]):
+        runner.val()
+
+
+def test_a_loader_that_shuffles_is_refused():
+    """Built ones say so by their sampler."""
+    assert refuse_sampler(loader()) is None
+    assert "RandomSampler" in refuse_sampler(DataLoader(Points(), shuffle=True)).part

@@ -1,0 +1,243 @@
+"""A module is answered for only where it would give the very same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from val_loss_hook.models import Classifier
+from valloss_compat.val_loss.attributes import Attributes
+from valloss_compat.val_loss.memo import Memo, same
+from valloss_compat.val_loss.rng import RandomState, accelerators_of
+
+
+class Box(nn.Module):
+    """A model with one module, whose forward is what a test says."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.inner = Inner(function)
+        self.eval()
+
+
+class Inner(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function, self.runs = function, 0
+
+    def forward(self, *args, **kwargs):
+        self.runs += 1
+        return self.function(*args, **kwargs)
+
+
+def twice(function, first, second=None, between=None):
+    """Ask for predictions, then for the loss; what both got, and the runs."""
+    box = Box(function)
+    with torch.no_grad(), Memo(box, [box.inner]) as memo:
+        one = box.inner(*first)
+        if between is not None:
+            between(one, first)
+        memo.replay()
+        other = box.inner(*(first if second is None else second))
+    assert "forward" not in vars(box.inner)
+    assert box.inner.runs == 2 - memo.hits
+    return one, other, memo.hits
+
+
+def doubled(x):
+    return {"a": [x * 2, None], "b": (x, 3)}
+
+
+def test_equal_arguments_are_answered_with_a_copy():
+    """Equal, not the same: the loss may write into what it gets."""
+    x = torch.rand(2, 3).t()
+    one, other, hits = twice(doubled, [x], [x.clone()])
+    assert hits == 1
+    assert same(one, other)
+    assert one["a"][0] is not other["a"][0]
+    assert other["a"][0].stride() == one["a"][0].stride()
+    other["a"].append(1)
+    other["a"][0].zero_()
+    assert len(one["a"]) == 2
+    assert one["a"][0].any()
+
+
+def test_one_tensor_in_two_places_stays_one():
+    """As a neck that returns its last level twice."""
+    _, other, hits = twice(lambda x: [x + 1] * 2, [torch.ones(2)])
+    assert hits == 1
+    assert other[0] is other[1]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [torch.zeros(2)],
+        [torch.ones(2, dtype=torch.float64)],
+        [torch.ones(1, 2)],
+        [torch.ones(2, 2)[:, 0]],
+        [torch.ones(2), 1],
+        [[torch.ones(2)]],
+    ],
+)
+def test_other_arguments_are_run(second):
+    """Values, type, shape, layout, number and containers all count."""
+    _, _, hits = twice(lambda *args: torch.ones(1), [torch.ones(2)], second)
+    assert hits == 0
+
+
+def test_keywords_count():
+    """A memory keyed on the input alone would be wrong."""
+    box = Box(lambda x, stage=None: x + (stage == "loss"))
+    x = torch.zeros(1)
+    with torch.no_grad(), Memo(box, [box.inner]) as memo:
+        box.inner(x, stage="predict")
+        memo.replay()
+        assert float(box.inner(x, stage="loss")) == 1.0
+        assert float(box.inner(x, stage="predict")) == 0.0
+    assert memo.hits == 1
+
+
+@pytest.mark.parametrize(
+    "between",
+    [lambda out, args: out.add_(1), lambda out, args: args[0].add_(1)],
+    ids=["result", "argument"],
+)
+def test_what_was_written_into_is_run_again(between):
+    """By the predictions, in place."""
+    one, other, hits = twice(lambda x: x * 2, [torch.ones(2)], between=between)
+    assert hits == 0
+    assert not same(one, other) or float(one[0]) == 3
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        lambda x: object(),
+        lambda x: [{"sample": object()}],
+        lambda x: torch.ones(1).expand(3),
+        lambda x: x.to_sparse(),
+        lambda x: x + torch.rand(1),
+        lambda x: nn.Parameter(x),
+    ],
+    ids=["object", "nested", "overlapping", "sparse", "random", "parameter"],
+)
+def test_what_cannot_be_copied_for_sure_is_run_again(result):
+    """Or what another run would give otherwise."""
+    assert twice(result, [torch.ones(2)])[2] == 0
+
+
+def test_what_an_inference_mode_made_is_run_again():
+    """Nobody counts what is written there."""
+    if not hasattr(torch, "inference_mode"):
+        pytest.skip("inference mode came with torch 1.9")
+    box = Box(lambda x: x * 2)
+    with torch.inference_mode(), Memo(box, [box.inner]) as memo:
+        box.inner(torch.ones(1))
+        memo.replay()
+        box.inner(torch.ones(1))
+    assert memo.hits == 0
+
+
+def test_nothing_is_remembered_of_models_that_are_watched_or_replaced():
+    """Forward hooks, of one module or of all; training mode; another forward."""
+
+    def hits(change):
+        box = Box(lambda x: x * 2)
+        undo = change(box)
+        with torch.no_grad(), Memo(box, [box.inner]) as memo:
+            box.inner(torch.ones(1))
+            memo.replay()
+            box.inner(torch.ones(1))
+        if hasattr(undo, "remove"):
+            undo.remove()
+        return memo.hits
+
+    everywhere = nn.modules.module.register_module_forward_hook
+    assert hits(lambda box: None) == 1
+    assert hits(lambda box: box.register_forward_pre_hook(lambda *_: None)) == 0
+    assert hits(lambda box: everywhere(lambda *_: None)) == 0
+    assert hits(lambda box: box.inner.train()) == 0
+    assert hits(lambda box: setattr(box, "forward", len)) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        (torch.tensor([float("nan")]), torch.tensor([float("nan")]), True),
+        (torch.tensor([0.0]), torch.tensor([-0.0]), False),
+        (torch.tensor([1]), torch.tensor([1]), True),
+        (torch.tensor([1j]), torch.tensor([1j]), False),
+        ([1, "a", None], [1, "a", None], True),
+        ([1], (1,), False),
+        ({"a": 1}, {"a": 2}, False),
+        (object(), 1, False),
+    ],
+)
+def test_the_same_is_bit_for_bit(one, other, alike):
+    """NaN is itself, minus zero is not zero."""
+    assert same(one, other) is alike
+
+
+def test_random_states_are_put_back():
+    """Drawn or not is seen; devices beside the CPU are asked by their backend."""
+    state = RandomState([torch.device("cpu")])
+    assert state.same()
+    drawn = torch.rand(2).tolist()
+    assert not state.same()
+    state.restore()
+    assert state.same()
+    assert torch.rand(2).tolist() == drawn
+    assert accelerators_of(Classifier()) == []
+
+
+def test_attributes_of_all_kinds_are_put_back():
+    """Each object is the one it was, and holds what it held."""
+    import collections
+
+    import numpy as np
+
+    module = nn.Module()
+    module.values = {
+        "list": [1, {"a": 2}],
+        "deque": collections.deque([1]),
+    }
+    module.array, module.tensor = np.ones(2), (torch.ones(2), 1)
+    module.plain, module.names, module.number = torch.ones(2), {"a"}, float("nan")
+    module.odd, module.nothing, module.gone = object(), np.nan, [1]
+    kept = dict(vars(module))
+    before = Attributes(module)
+    assert before.restore() == []
+    module.values["list"].append(3)
+    module.array[0] = 5
+    module.tensor[0].zero_()
+    module.plain.set_(torch.zeros(3))
+    module.names.add("b")
+    module.number = float("nan")
+    del module.gone
+    module.other = nn.Linear(1, 1)
+    changed = before.restore()
+    assert sorted(changed) == [
+        "array",
+        "gone",
+        "names",
+        "other",
+        "plain",
+        "tensor",
+        "values",
+    ]
+    assert module.values == {
+        "list": [1, {"a": 2}],
+        "deque": collections.deque([1]),
+    }
+    assert module.array.tolist() == module.plain.tolist() == [1.0, 1.0]
+    assert module.tensor[0].tolist() == [1.0, 1.0]
+    assert module.names == {"a"}
+    assert all(vars(module)[name] is value for name, value in kept.items())
+    module.queue, module.array = collections.deque([1]), np.ones(1)
+    before = Attributes(module)
+    module.queue.append(2)
+    module.array = np.ones(1)
+    assert before.restore() == ["queue"]
+    assert list(module.queue) == [1]
