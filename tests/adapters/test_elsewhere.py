@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from adapters.configs import config_of, refused
 
 

@@ -6,8 +6,8 @@ import copy
 from types import SimpleNamespace
 
 import pytest
-from adapters.configs import config_of, refused, steps
 
+from adapters.configs import config_of, refused, steps
 from valloss_compat.adapters import UnsupportedError, facts
 from valloss_compat.adapters.mmdet import MMDet
 
@@ -195,7 +195,7 @@ def test_trust_lets_a_head_pass_that_no_table_knows():
     assert refused(config, trust=["MyHead"]) == ""
 
 
-# ---- The frame --------------------------------------------------------------------------
+# ---- The frame -----------------------------------------------------------------------
 
 
 class Boxes:

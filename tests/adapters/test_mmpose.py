@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from adapters.configs import config_of, refused
 
+from adapters.configs import config_of, refused
 from valloss_compat.adapters import UnsupportedError
 from valloss_compat.adapters.mmpose import MMPose
 

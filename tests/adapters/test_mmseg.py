@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from adapters.configs import config_of, refused
 
+from adapters.configs import config_of, refused
 from valloss_compat.adapters.mmseg import MMSeg
 
 RESIZE = {"type": "Resize", "scale": (2048, 1024), "keep_ratio": True}

@@ -109,14 +109,19 @@ def config_of(row: Shipped, root: Path) -> Config:
 
 def build(config: Config) -> Any:
     """The model of a config, with drawn weights and settled batch norms."""
-    registry = importlib.import_module(f"{config.default_scope}.registry")
-    utils = importlib.import_module(f"{config.default_scope}.utils")
-    utils.register_all_modules(init_default_scope=True)
     torch.manual_seed(0)
-    model = registry.MODELS.build(config.model)
+    model = registered(config).build(config.model)
     model.init_weights()
     settle(model)
     return model.eval()
+
+
+def registered(config: Config) -> Any:
+    """The registry of models of a config's library, with all of them in it."""
+    registry = importlib.import_module(f"{config.default_scope}.registry")
+    utils = importlib.import_module(f"{config.default_scope}.utils")
+    utils.register_all_modules(init_default_scope=True)
+    return registry.MODELS
 
 
 def settle(model: Any) -> None:

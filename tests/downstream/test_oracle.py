@@ -18,6 +18,12 @@ from mmengine.runner import Runner
 
 from downstream import oracle, shipped
 
+#: The libraries use what torch, numpy and each other have deprecated; ours still count.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.filterwarnings("error::valloss_compat.VallossCompatWarning"),
+]
+
 
 class Seed(Hook):
     """Samplers of boxes draw: as the oracle, each batch starts from its own seed."""
