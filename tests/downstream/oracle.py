@@ -14,15 +14,17 @@ import torch
 from mmengine.runner import Runner
 
 
-def losses(config: Any, model: Any) -> Dict[str, float]:
+def losses(config: Any, model: Any, reorder: bool = True) -> Dict[str, float]:
     """The mean of each named loss over the batches, and their sum as ``val_loss``.
 
     Args:
         config (Config): The config whose validation is to be matched.
         model (nn.Module): The model.
+        reorder (bool): Whether annotations are loaded first. Defaults to True.
     """
     loader = copy.deepcopy(config.val_dataloader)
-    loader.dataset.pipeline = annotations_first(loader.dataset.pipeline)
+    if reorder:
+        loader.dataset.pipeline = annotations_first(loader.dataset.pipeline)
     batches = Runner.build_dataloader(loader, seed=0)
     model.eval()
     augments = getattr(model.data_preprocessor, "batch_augments", None)

@@ -10,9 +10,10 @@ import copy
 import statistics
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny import silent_visualizer
 
@@ -29,6 +30,8 @@ class Row(NamedTuple):
             model's own mode ``'loss'``, on data loaded as for training: name
             -> mean over the batches, the sum of these as ``val_loss``.
         target (float): What a validation may cost, compared with one without.
+        build (Callable, optional): ``build(config)`` gives the model. Defaults
+            to None: the runner builds it, and its head is given wild weights.
     """
 
     library: str
@@ -36,6 +39,16 @@ class Row(NamedTuple):
     config: Callable[[Path], Any]
     oracle: Callable[[Any, Any], Dict[str, float]]
     target: float = 1.15
+    build: Optional[Callable[[Any], Any]] = None
+
+
+class Seed(Hook):
+    """Samplers of boxes draw: as for the oracle, each batch starts from its own seed."""
+
+    def before_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        torch.manual_seed(batch_idx)
 
 
 class Measured(NamedTuple):
@@ -57,6 +70,7 @@ def runner_of(config: Any, folder: Path, model: Any = None, **hook: Any) -> Runn
     config.work_dir = str(folder / "work")
     config.log_level = "ERROR"
     config.custom_hooks = [{"type": "ValLossHook", **hook}] if hook else []
+    config.custom_hooks.append({"type": Seed})
     config.randomness = {"seed": 0}
     config.load_from = None
     arguments = dict(config, cfg=config, visualizer=silent_visualizer())
@@ -84,9 +98,11 @@ def measure(row: Row, folder: Path, repeats: int = 5) -> Measured:
         repeats (int): Validations of each kind, in turn; the median counts.
     """
     config = row.config(folder)
-    with_hook = runner_of(config, folder, strategy="auto")
+    built = row.build(config) if row.build else None
+    with_hook = runner_of(config, folder, model=built, strategy="auto")
     model = with_hook.model
-    spread(model)
+    if built is None:
+        spread(model)
     without = runner_of(config, folder, model=model)
     ours = with_hook.val()["val_loss"]
     oracle = row.oracle(config, model)["val_loss"]

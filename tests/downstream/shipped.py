@@ -104,6 +104,9 @@ def config_of(row: Shipped, root: Path) -> Config:
     config.val_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     config.val_dataloader.pop("batch_sampler", None)
     config.default_scope = row.library
+    for name in list(config):
+        if name.startswith(("train_", "test_", "tta_", "optim_", "param_", "auto_")):
+            config.pop(name)
     return config
 
 

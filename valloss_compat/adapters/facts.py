@@ -7,6 +7,7 @@ No library is imported: classes are told by their names.
 
 from __future__ import annotations
 
+import types
 from typing import (
     Any,
     Collection,
@@ -188,7 +189,8 @@ def _transforms(pipeline: Iterable[Any], scope: str) -> Iterator[Part]:
 
 
 def _of_object(thing: Any, path: str) -> Part:
-    return _of_class(type(thing), path, thing)
+    is_function = isinstance(thing, (types.FunctionType, types.BuiltinFunctionType))
+    return _of_class(thing if is_function else type(thing), path, thing)
 
 
 def _of_class(cls: Any, path: str, source: Any) -> Part:
