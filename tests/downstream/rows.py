@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 
 class Seed(Hook):
-    """Samplers of boxes draw: as for the oracle, each batch starts from its own seed."""
+    """Samplers of boxes draw: each batch starts from a seed, as for the oracle."""
 
     def before_val_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None

@@ -1,6 +1,7 @@
 """Shipped models whose loss in a validation would be wrong: refused by name.
 
-What is said of a config and of the model that is built from it has to agree."""
+What is said of a config and of the model that is built from it has to agree.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mmcv.ops", reason="mmcv without ops: tox -m downstream-full has it")
+pytest.importorskip("mmcv.ops", reason="mmcv has no ops: tox -m downstream-full has")
 
-from downstream import shipped
 from mmengine.config import Config
 
+from downstream import shipped
 from valloss_compat.adapters import adapter_for, facts, look
 from valloss_compat.adapters.mmdet import MMDet
 from valloss_compat.adapters.mmpose import MMPose
@@ -31,7 +32,11 @@ WRONG = (
     ("mmdet", "centernet/centernet-update_r50-caffe_fpn_ms-1x_coco.py", "CenterNet"),
     ("mmdet", "guided_anchoring/ga-retinanet_r50_fpn_1x_coco.py", "GARetinaHead"),
     # raising
-    ("mmdet", "deformable_detr/deformable-detr_r50_16xb2-50e_coco.py", "DeformableDETR"),
+    (
+        "mmdet",
+        "deformable_detr/deformable-detr_r50_16xb2-50e_coco.py",
+        "DeformableDETR",
+    ),
     ("mmdet", "dino/dino-4scale_r50_8xb2-12e_coco.py", "DINO"),
     ("mmdet", "ddq/ddq-detr-4scale_r50_8xb2-12e_coco.py", "DDQDETR"),
     ("mmdet", "vfnet/vfnet_r50_fpn_1x_coco.py", "VFNet"),
@@ -52,7 +57,11 @@ WRONG = (
     ("mmdet", "ld/ld_r18-gflv1-r101_fpn_1x_coco.py", "KnowledgeDistillation"),
     ("mmdet", "sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py", "SparseRCNN"),
     # mmseg
-    ("mmseg", "ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py", "DDR"),
+    (
+        "mmseg",
+        "ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py",
+        "DDR",
+    ),
     ("mmseg", "pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py", "PID"),
     (
         "mmseg",
@@ -72,7 +81,11 @@ WRONG = (
         "EMAHead",
     ),
     # mmpose
-    ("mmpose", "body_2d_keypoint/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640.py", "Bottom"),
+    (
+        "mmpose",
+        "body_2d_keypoint/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640.py",
+        "Bottom",
+    ),
     (
         "mmpose",
         "body_2d_keypoint/yoloxpose/coco/yoloxpose_tiny_4xb64-300e_coco-416.py",
@@ -122,7 +135,8 @@ def test_the_model_that_is_built_is_refused_as_its_config_is(library, path, name
 
 
 def test_parts_that_are_known_do_not_look_at_the_mode():
-    """An oracle in eval mode cannot see a head that gives something else in training."""    rooms = {
+    """An oracle in eval mode sees no head that is another in training."""
+    rooms = {
         MMDet: ("models",),
         MMSeg: ("models",),
         MMPose: ("models", "codecs"),
