@@ -105,7 +105,7 @@ def test_what_a_user_changed_is_refused():
 
 def test_images_without_labels_are_refused(tmp_path):
     """With the argument of the data set that brings them."""
-    config = configured("resnet/resnet18_8xb16_cifar10.py", image_folder)(tmp_path)
+    config = configured("resnet/resnet18_8xb32_in1k.py", image_folder)(tmp_path)
     config.val_dataloader.dataset.with_label = False
     config.val_evaluator = []
     with pytest.raises(UnsupportedError, match="with_label=True"):

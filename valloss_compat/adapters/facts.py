@@ -22,6 +22,9 @@ from typing import (
 #: Modules of these are the bricks of all libraries, and are no part of their own.
 BRICKS = ("torch", "torchvision", "mmcv", "mmengine")
 
+#: Entries of a config that name functions and layers, and no parts.
+_SETTINGS = ("init_cfg", "norm_cfg", "act_cfg", "conv_cfg")
+
 
 class Part:
     """A model, one of its modules, or a transform.
@@ -222,6 +225,8 @@ def _within(config: Any, scope: str, path: str) -> Iterator[Part]:
     elif isinstance(config, (list, tuple)):
         items = enumerate(config)
     for key, value in items:
+        if str(key).endswith(_SETTINGS):
+            continue
         inner = f"{path}.{key}" if path else str(key)
         if isinstance(value, Mapping) and "type" in value:
             yield _of_dict(value, scope, inner)
