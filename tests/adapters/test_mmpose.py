@@ -12,7 +12,10 @@ from valloss_compat.adapters import UnsupportedError
 from valloss_compat.adapters.mmpose import MMPose
 
 CODEC = {"type": "MSRAHeatmap", "input_size": (192, 256), "sigma": 2}
-TARGET = {"type": "GenerateTarget", "encoder": {**CODEC, "input_size": [192, 256]}}
+TARGET = {
+    "type": "GenerateTarget",
+    "encoder": {**CODEC, "input_size": [192, 256], "_scope_": "mmpose"},
+}
 RIGHT = (
     "LoadImage",
     "GetBBoxCenterScale",

@@ -70,7 +70,6 @@ def runner_of(config: Any, folder: Path, model: Any = None, **hook: Any) -> Runn
     config.work_dir = str(folder / "work")
     config.log_level = "ERROR"
     config.custom_hooks = [{"type": "ValLossHook", **hook}] if hook else []
-    config.custom_hooks.append({"type": Seed})
     config.randomness = {"seed": 0}
     config.load_from = None
     arguments = dict(config, cfg=config, visualizer=silent_visualizer())
@@ -78,7 +77,9 @@ def runner_of(config: Any, folder: Path, model: Any = None, **hook: Any) -> Runn
     if model is not None:
         arguments["model"] = model
     arguments = {name: arguments[name] for name in known if name in arguments}
-    return Runner(**arguments)
+    runner = Runner(**arguments)
+    runner.register_hook(Seed())
+    return runner
 
 
 def spread(model: Any) -> None:

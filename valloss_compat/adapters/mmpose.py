@@ -162,7 +162,7 @@ def _codec(owner: Any, name: str) -> Optional[Dict[str, Any]]:
     if codec is None or isinstance(codec, (list, tuple)):
         return None
     if isinstance(codec, Mapping):
-        return {key: _plain(value) for key, value in codec.items()}
+        return {k: _plain(value) for k, value in codec.items() if k != "_scope_"}
     settings = {key: _plain(value) for key, value in vars(codec).items()}
     return {"type": type(codec).__name__, **settings}
 
