@@ -114,11 +114,15 @@ def test_images_without_labels_are_refused(tmp_path):
 
 def test_each_shipped_classifier_is_judged():
     """By its config alone, nothing being built."""
-    told = {True: 0, False: 0}
+    told, unreadable = {True: 0, False: 0}, 0
     for path in sorted(CONFIGS.glob("*/*.py")):
         if path.parent.name == "_base_":
             continue
-        config = Config.fromfile(str(path))
+        try:
+            config = Config.fromfile(str(path))
+        except RuntimeError:  # of two styles mixed, which mmengine cannot read
+            unreadable += 1
+            continue
         if "model" not in config or "type" not in config.model:
             continue
         config.setdefault("default_scope", "mmpretrain")
@@ -132,6 +136,7 @@ def test_each_shipped_classifier_is_judged():
             }, path
     assert told[True] > 200
     assert told[False] > 40
+    assert unreadable < 5
 
 
 def test_the_quick_start(tmp_path):

@@ -112,6 +112,8 @@ class MMPretrain(Adapter):
         **dict.fromkeys(_MULTIMODAL, _NO_LOSS),
     }
 
+    #: What is in train_cfg (Mixup, CutMix) does not act in a validation.
+    free = (*Adapter.free, "train_cfg")
     #: LabelSmoothLoss notes the number of scores when it first sees some.
     may_change = ("num_classes",)
 
