@@ -162,7 +162,6 @@ def config_of(annotations: Path, flip_test: bool) -> Config:
             },
             "val_evaluator": {"type": "CocoMetric", "ann_file": str(annotations)},
             "val_cfg": {},
-            "optim_wrapper": {"optimizer": {"type": "Adam", "lr": 0.002}},
             "default_hooks": {
                 "checkpoint": {"type": "CheckpointHook", "save_best": "val_loss"}
             },
@@ -183,12 +182,14 @@ def main(argv: Optional[Sequence[str]] = None) -> Runner:
     parser.add_argument("--work-dir", default="work_dirs/mmpose_val_loss")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--patience", type=int, default=3)
+    parser.add_argument("--lr", type=float, default=0.002)
     parser.add_argument("--flip-test", action="store_true")
     args = parser.parse_args(argv)
 
     register_all_modules()
     config = config_of(draw(Path(args.work_dir) / "figures"), args.flip_test)
     config.work_dir = args.work_dir
+    config.optim_wrapper = {"optimizer": {"type": "Adam", "lr": args.lr}}
     config.train_cfg = {"by_epoch": True, "max_epochs": args.epochs}
     config.custom_hooks = [
         {

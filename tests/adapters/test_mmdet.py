@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from types import SimpleNamespace
 
 import pytest
@@ -271,6 +270,14 @@ def test_boxes_may_cross_the_border_where_training_lets_them():
     assert one.gt_instances.bboxes.done == [("rescale", one.scale_factor)]
 
 
+def test_sample_without_boxes_or_masks_is_left_as_it_is():
+    one = sample()
+    one.gt_instances.clear()
+    (pipeline,) = facts.pipelines_of({"pipeline": steps(*DEFAULT)}, "mmdet")
+    MMDet().prepare({"data_samples": [one]}, [pipeline])
+    assert one.gt_instances == {}
+
+
 def test_ground_truth_that_is_in_the_frame_is_left_alone():
     for pipeline in (
         ("LoadImageFromFile", LOAD, RESIZE, PACK),
@@ -285,7 +292,7 @@ def test_sample_that_does_not_tell_its_frame_is_refused():
     one = sample()
     del one["scale_factor"]
     with pytest.raises(UnsupportedError, match="lack 'scale_factor'"):
-        MMDet().prepare({"data_samples": [copy.copy(one)]}, [pipeline])
+        MMDet().prepare({"data_samples": [one]}, [pipeline])
 
 
 @pytest.mark.parametrize("pad_mask", [True, False])

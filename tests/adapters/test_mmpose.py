@@ -112,6 +112,12 @@ def test_made_up_keypoints_of_a_detector_are_refused():
         MMPose().prepare(batch, [])
 
 
+def test_boxes_of_a_detector_are_refused_before_the_first_batch():
+    config = config_of("mmpose", TOPDOWN, RIGHT)
+    config["val_dataloader"]["dataset"]["bbox_file"] = "detections.json"
+    assert "made-up keypoints" in refused(config)
+
+
 def test_codecs_that_are_built_are_compared_by_their_settings():
     class MSRAHeatmap:
         def __init__(self, sigma):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import torch
+from mmengine.structures import PixelData
 
-from adapters.configs import config_of, refused
+from adapters.configs import config_of, refused, steps
+from valloss_compat.adapters import facts
 from valloss_compat.adapters.mmseg import MMSeg
 
 RESIZE = {"type": "Resize", "scale": (2048, 1024), "keep_ratio": True}
@@ -107,6 +110,31 @@ def test_data_sets_that_are_joined_need_one_size():
         "datasets": [one, {**one, "pipeline": turned}],
     }
     assert "into different frames" in refused(config)
+
+
+def prepared(*pipeline):
+    """A map of 2 x 3 whose image is one of 4 x 6."""
+    labels = torch.tensor([[[0, 1, 255], [3, 4, 5]]])
+    sample = SimpleNamespace(gt_sem_seg=PixelData(data=labels))
+    (transforms,) = facts.pipelines_of({"pipeline": steps(*pipeline)}, "mmseg")
+    batch = {"inputs": [torch.zeros(3, 4, 6)], "data_samples": [sample]}
+    MMSeg().prepare(batch, [transforms])
+    return sample.gt_sem_seg.data
+
+
+def test_label_map_gets_the_size_of_the_input_by_its_nearest_labels():
+    labels = prepared(*DEFAULT)
+    assert labels.dtype == torch.int64
+    assert labels.tolist() == [
+        [[0, 0, 1, 1, 255, 255]] * 2 + [[3, 3, 4, 4, 5, 5]] * 2,
+    ]
+
+
+def test_label_map_that_was_resized_with_the_image_is_left_alone():
+    assert prepared("LoadImageFromFile", LOAD, RESIZE, "PackSegInputs").shape[1:] == (
+        2,
+        3,
+    )
 
 
 def test_each_stage_of_a_cascade_is_shared():

@@ -54,12 +54,13 @@ def test_recipe_trains_and_stops_by_the_loss_of_mmpose(
         return runner
 
     monkeypatch.setattr(example.Runner, "from_cfg", watched)
-    options = ["--epochs", "30", "--patience", "1", "--work-dir", str(tmp_path)]
-    runner = example.main([*options, *flip])
+    # A rate at which the loss gets worse soon.
+    options = ["--epochs", "30", "--patience", "1", "--lr", "0.01"]
+    runner = example.main([*options, "--work-dir", str(tmp_path), *flip])
     got = [metrics["val_loss"] for metrics in watch.metrics]
     assert got == pytest.approx(watch.expected, rel=1e-5)
     assert all("coco/AP" in metrics for metrics in watch.metrics)
-    # It learned, then got worse once, and ended there with the best one kept.
+    # It got worse once, and ended there with the best one kept.
     assert got[-1] > min(got)
     assert len(got) < 30
     assert runner.message_hub.get_info("best_score") == pytest.approx(min(got))

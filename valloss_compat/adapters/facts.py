@@ -116,8 +116,14 @@ class Part:
         return f"{self.kind} ({self.path})" if self.path else self.kind
 
 
-#: The transforms of one dataset, in order.
-Pipeline = Tuple[Part, ...]
+class Pipeline(Tuple[Part, ...]):
+    """The transforms of one dataset, in order.
+
+    Attributes:
+        dataset: The dataset, or its config; None where it is not told.
+    """
+
+    dataset: Any = None
 
 
 def of_model(model: Any) -> Part:
@@ -165,7 +171,8 @@ def pipelines_of(dataset: Any, scope: str = "") -> List[Pipeline]:
         pipeline = _get(item, "pipeline")
         pipeline = _get(pipeline, "transforms") or pipeline
         if isinstance(pipeline, (list, tuple)):
-            found.append(tuple(_transforms(pipeline, scope)))
+            found.append(Pipeline(_transforms(pipeline, scope)))
+            found[-1].dataset = item
     return found
 
 

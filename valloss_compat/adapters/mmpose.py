@@ -110,7 +110,9 @@ class MMPose(Adapter):
         )
 
     def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
-        """Judge each pipeline."""
+        """Persons have to be annotated; and each pipeline is judged."""
+        if any(_setting(pipeline.dataset, "bbox_file") for pipeline in pipelines):
+            return _detected()
         return super().refuse_data(model, pipelines) or several(pipelines, ())
 
     def prepare(self, batch: Any, pipelines: List[Pipeline]) -> Any:
@@ -156,15 +158,17 @@ def _refuse_codec(model: Part, pipeline: Pipeline) -> Optional[Refusal]:
 
 def _codec(owner: Any, name: str) -> Optional[Dict[str, Any]]:
     """Class and settings of one codec, None if there are several or none."""
-    codec = (
-        owner.get(name) if isinstance(owner, Mapping) else getattr(owner, name, None)
-    )
+    codec = _setting(owner, name)
     if codec is None or isinstance(codec, (list, tuple)):
         return None
     if isinstance(codec, Mapping):
         return {k: _plain(value) for k, value in codec.items() if k != "_scope_"}
     settings = {key: _plain(value) for key, value in vars(codec).items()}
     return {"type": type(codec).__name__, **settings}
+
+
+def _setting(owner: Any, name: str) -> Any:
+    return owner.get(name) if isinstance(owner, Mapping) else getattr(owner, name, None)
 
 
 def _plain(value: Any) -> Any:

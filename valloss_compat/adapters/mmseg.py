@@ -8,7 +8,6 @@ there, as the train pipeline's ``Resize`` does it.
 
 from __future__ import annotations
 
-import importlib
 from typing import Any, ClassVar, Collection, Dict, List, Mapping, Optional, Tuple
 
 from valloss_compat.adapters.base import LOADER, Adapter, Refusal
@@ -161,11 +160,12 @@ def _refuse_backend(pipeline: Pipeline) -> Optional[Refusal]:
 
 def _resize(field: Any, size: Tuple[int, int]) -> None:
     """Give a ``PixelData`` its map (1, H, W) in another size (H, W)."""
+    import cv2  # what mmcv resizes with; most trainings have no need of it here
+
     height, width = size
-    imresize = importlib.import_module("mmcv").imresize
     # OpenCV takes no int64; a float32 holds each class exactly.
     whole = field.data[0].float().numpy()
-    resized = imresize(whole, (width, height), interpolation="nearest")
+    resized = cv2.resize(whole, (width, height), interpolation=cv2.INTER_NEAREST)
     new = field.data.new_tensor(resized)[None]
     # A PixelData takes no map of another size than the one it has.
     del field.data
