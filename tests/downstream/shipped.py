@@ -7,6 +7,7 @@ the transforms are those of the config.
 
 from __future__ import annotations
 
+import copy
 import importlib
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from downstream import data
 
@@ -104,6 +106,8 @@ def config_of(row: Shipped, root: Path) -> Config:
     config.val_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     config.val_dataloader.pop("batch_sampler", None)
     config.default_scope = row.library
+    # Of these, some draw pictures and some want a training around the validation.
+    config.default_hooks = {}
     for name in list(config):
         if name.startswith(("train_", "test_", "tta_", "optim_", "param_", "auto_")):
             config.pop(name)
@@ -115,8 +119,8 @@ def build(config: Config) -> Any:
     torch.manual_seed(0)
     model = registered(config).build(config.model)
     model.init_weights()
-    settle(model)
-    return model.eval()
+    settle(model.eval(), config)
+    return model
 
 
 def registered(config: Config) -> Any:
@@ -127,16 +131,17 @@ def registered(config: Config) -> Any:
     return registry.MODELS
 
 
-def settle(model: Any) -> None:
-    """Give batch norms the statistics of some noise: without, deep nets blow up."""
+def settle(model: Any, config: Config) -> None:
+    """Give batch norms the statistics of the data: without, deep nets blow up."""
     norms = [m for m in model.modules() if hasattr(m, "running_mean")]
     for norm in norms:
         norm.train()
         norm.momentum = None  # a plain mean
     with torch.no_grad():
-        for _ in range(2):
-            model.extract_feat(torch.randn(2, 3, 128, 128))
+        for batch in Runner.build_dataloader(copy.deepcopy(config.val_dataloader)):
+            model.val_step(batch)
     for norm in norms:
+        norm.eval()
         norm.momentum = 0.1
 
 

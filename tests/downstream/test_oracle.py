@@ -40,9 +40,9 @@ def test_loss_is_that_of_the_oracle(row, data_root, tmp_path):
 
 @pytest.mark.parametrize("row", [shipped.DETECTORS[0]], ids=lambda row: row.name)
 def test_oracle_sees_boxes_in_the_frame_of_the_original_image(row, data_root):
-    """What a hook that changed nothing would report is far off."""
+    """What a hook that moved nothing would report is off, and the oracle shows it."""
     config = shipped.config_of(row, data_root)
     model = shipped.build(config)
-    right = oracle.losses(config, model)["val_loss"]
-    wrong = oracle.losses(config, model, reorder=False)["val_loss"]
-    assert abs(wrong - right) > 0.01 * right
+    right = oracle.losses(config, model)["loss_bbox"]
+    wrong = oracle.losses(config, model, reorder=False)["loss_bbox"]
+    assert abs(wrong - right) > 1e-3 * right
