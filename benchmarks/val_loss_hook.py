@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, List, Optional, Sequence
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
-#: Library -> the room of its rows in tests/.
+#: Library, or what it cannot do without -> the room of its rows in tests/.
 ROOMS = {
     "mmpretrain": "downstream.mmpretrain_rows",
+    "mmdet": "downstream.full_rows",
 }
 
 
@@ -30,9 +31,16 @@ def rows_of(names: Sequence[str]) -> List[Any]:
     """The rows of the libraries that are installed, or those with these names."""
     rows: List[Any] = []
     for library, room in ROOMS.items():
-        if importlib.util.find_spec(library) is not None:
+        if _installed(library):
             rows += importlib.import_module(room).ROWS
     return [row for row in rows if not names or row.name in names]
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -98,6 +98,8 @@ def configured(
                 known.model.head.loss.num_classes = CLASSES
             known.data_preprocessor.num_classes = CLASSES
             known.val_evaluator = {"type": "Accuracy", "topk": (1,)}
+        else:  # VOC's average precision wants objects of each class
+            known.val_evaluator = {"type": "VOCMultiLabelMetric"}
         for phase in ("train", "test"):
             for name in ("dataloader", "cfg", "evaluator"):
                 known.pop(f"{phase}_{name}", None)

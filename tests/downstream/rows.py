@@ -10,9 +10,10 @@ import copy
 import statistics
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny import silent_visualizer
 
@@ -29,6 +30,8 @@ class Row(NamedTuple):
             model's own mode ``'loss'``, on data loaded as for training: name
             -> mean over the batches, the sum of these as ``val_loss``.
         target (float): What a validation may cost, compared with one without.
+        build (Callable, optional): ``build(config)`` gives the model. Defaults
+            to None: the runner builds it, and its head is given wild weights.
     """
 
     library: str
@@ -36,6 +39,16 @@ class Row(NamedTuple):
     config: Callable[[Path], Any]
     oracle: Callable[[Any, Any], Dict[str, float]]
     target: float = 1.15
+    build: Optional[Callable[[Any], Any]] = None
+
+
+class Seed(Hook):
+    """Samplers of boxes draw: each batch starts from a seed, as for the oracle."""
+
+    def before_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        torch.manual_seed(batch_idx)
 
 
 class Measured(NamedTuple):
@@ -64,7 +77,9 @@ def runner_of(config: Any, folder: Path, model: Any = None, **hook: Any) -> Runn
     if model is not None:
         arguments["model"] = model
     arguments = {name: arguments[name] for name in known if name in arguments}
-    return Runner(**arguments)
+    runner = Runner(**arguments)
+    runner.register_hook(Seed())
+    return runner
 
 
 def spread(model: Any) -> None:
@@ -84,9 +99,11 @@ def measure(row: Row, folder: Path, repeats: int = 5) -> Measured:
         repeats (int): Validations of each kind, in turn; the median counts.
     """
     config = row.config(folder)
-    with_hook = runner_of(config, folder, strategy="auto")
+    built = row.build(config) if row.build else None
+    with_hook = runner_of(config, folder, model=built, strategy="auto")
     model = with_hook.model
-    spread(model)
+    if built is None:
+        spread(model)
     without = runner_of(config, folder, model=model)
     ours = with_hook.val()["val_loss"]
     oracle = row.oracle(config, model)["val_loss"]

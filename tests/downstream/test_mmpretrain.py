@@ -105,7 +105,7 @@ def test_what_a_user_changed_is_refused():
 
 def test_images_without_labels_are_refused(tmp_path):
     """With the argument of the data set that brings them."""
-    config = configured("resnet/resnet18_8xb16_cifar10.py", image_folder)(tmp_path)
+    config = configured("resnet/resnet18_8xb32_in1k.py", image_folder)(tmp_path)
     config.val_dataloader.dataset.with_label = False
     config.val_evaluator = []
     with pytest.raises(UnsupportedError, match="with_label=True"):
@@ -114,11 +114,15 @@ def test_images_without_labels_are_refused(tmp_path):
 
 def test_each_shipped_classifier_is_judged():
     """By its config alone, nothing being built."""
-    told = {True: 0, False: 0}
+    told, unreadable = {True: 0, False: 0}, 0
     for path in sorted(CONFIGS.glob("*/*.py")):
         if path.parent.name == "_base_":
             continue
-        config = Config.fromfile(str(path))
+        try:
+            config = Config.fromfile(str(path))
+        except (RuntimeError, KeyError):  # some, mmengine itself cannot read
+            unreadable += 1
+            continue
         if "model" not in config or "type" not in config.model:
             continue
         config.setdefault("default_scope", "mmpretrain")
@@ -132,6 +136,7 @@ def test_each_shipped_classifier_is_judged():
             }, path
     assert told[True] > 200
     assert told[False] > 40
+    assert unreadable < 5
 
 
 def test_the_quick_start(tmp_path):

@@ -60,6 +60,7 @@ def test_theirs_is_theirs():
     """Where mmengine has the hook, it is that very class, patched or not."""
     assert EarlyStoppingHook is mmengine.hooks.EarlyStoppingHook
     assert HOOKS.get("EarlyStoppingHook") is EarlyStoppingHook
+    assert HOOKS.get("mmengine.EarlyStoppingHook") is EarlyStoppingHook
     valloss_compat.revert()
     assert HOOKS.get("EarlyStoppingHook") is EarlyStoppingHook
 

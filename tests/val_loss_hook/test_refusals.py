@@ -191,6 +191,28 @@ def test_a_python_attribute_that_changes_is_refused_and_put_back(
     assert model.head.count.tolist() == [0.0, 0.0]
 
 
+def test_a_shared_head_is_guarded_all_the_same(tmp_path, monkeypatch):
+    """Its forward may be answered from memory: its loss runs."""
+    monkeypatch.setattr(Known, "known", ("Head", "Counting"))
+
+    class Counting(Head):
+        calls = 0
+
+        def loss(self):
+            self.calls += 1
+
+    class Asking(Classifier):
+        def loss(self, scores, data_samples):
+            self.head.loss()
+            return super().loss(scores, data_samples)
+
+    model = Asking()
+    model.head = Counting()
+    trust = [f"{Asking.__module__}.{Asking.__qualname__}"]
+    assert "changed head.calls" in refused(tmp_path, model, "calls", trust=trust).reason
+    assert model.head.calls == 0
+
+
 def test_a_parameter_is_put_back_at_first_and_ends_the_run_later(tmp_path, changing):
     """There is a copy for the first batch only; afterwards nothing is silent."""
     turns = []

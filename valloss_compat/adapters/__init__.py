@@ -22,7 +22,15 @@ __all__ = [
 
 #: Library -> the room and class of its adapter, imported when it is asked for.
 _ADAPTERS = {
+    "mmaction": "valloss_compat.adapters.elsewhere:MMAction",
+    "mmagic": "valloss_compat.adapters.elsewhere:MMagic",
+    "mmdet": "valloss_compat.adapters.mmdet:MMDet",
+    "mmdet3d": "valloss_compat.adapters.elsewhere:MMDet3D",
+    "mmocr": "valloss_compat.adapters.elsewhere:MMOCR",
+    "mmpose": "valloss_compat.adapters.mmpose:MMPose",
     "mmpretrain": "valloss_compat.adapters.mmpretrain:MMPretrain",
+    "mmseg": "valloss_compat.adapters.mmseg:MMSeg",
+    "mmyolo": "valloss_compat.adapters.elsewhere:MMYOLO",
 }
 _registered: Dict[str, Type[Adapter]] = {}
 

@@ -22,6 +22,9 @@ from typing import (
 #: Modules of these are the bricks of all libraries, and are no part of their own.
 BRICKS = ("torch", "torchvision", "mmcv", "mmengine")
 
+#: Entries of a config that name functions and layers, and no parts.
+_SETTINGS = ("init_cfg", "norm_cfg", "act_cfg", "conv_cfg")
+
 
 class Part:
     """A model, one of its modules, or a transform.
@@ -113,8 +116,14 @@ class Part:
         return f"{self.kind} ({self.path})" if self.path else self.kind
 
 
-#: The transforms of one dataset, in order.
-Pipeline = Tuple[Part, ...]
+class Pipeline(Tuple[Part, ...]):
+    """The transforms of one dataset, in order.
+
+    Attributes:
+        dataset: The dataset, or its config; None where it is not told.
+    """
+
+    dataset: Any = None
 
 
 def of_model(model: Any) -> Part:
@@ -162,7 +171,8 @@ def pipelines_of(dataset: Any, scope: str = "") -> List[Pipeline]:
         pipeline = _get(item, "pipeline")
         pipeline = _get(pipeline, "transforms") or pipeline
         if isinstance(pipeline, (list, tuple)):
-            found.append(tuple(_transforms(pipeline, scope)))
+            found.append(Pipeline(_transforms(pipeline, scope)))
+            found[-1].dataset = item
     return found
 
 
@@ -222,6 +232,8 @@ def _within(config: Any, scope: str, path: str) -> Iterator[Part]:
     elif isinstance(config, (list, tuple)):
         items = enumerate(config)
     for key, value in items:
+        if str(key).endswith(_SETTINGS):
+            continue
         inner = f"{path}.{key}" if path else str(key)
         if isinstance(value, Mapping) and "type" in value:
             yield _of_dict(value, scope, inner)

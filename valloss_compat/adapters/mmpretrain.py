@@ -112,6 +112,11 @@ class MMPretrain(Adapter):
         **dict.fromkeys(_MULTIMODAL, _NO_LOSS),
     }
 
+    #: What is in train_cfg (Mixup, CutMix) does not act in a validation.
+    free = (*Adapter.free, "train_cfg")
+    #: LabelSmoothLoss notes the number of scores when it first sees some.
+    may_change = ("num_classes",)
+
     def refuse_part(self, part: Part) -> Optional[Refusal]:
         """As the tables say; and heads whose loss is not that of a training."""
         distils = part.isa("mmpretrain.LeViTClsHead") and part.get("distillation", True)
@@ -140,6 +145,10 @@ class MMPretrain(Adapter):
                     )
                 )
         return batch
+
+    def shared(self, model: Any) -> List[Any]:
+        """Backbone, neck, and the scores of the head."""
+        return [*super().shared(model), model.head]
 
     def preprocess(self, model: Any, batch: Any, from_loader: bool) -> Any:
         """One-hot labels as numbers: in training, Mixup and CutMix make them so."""

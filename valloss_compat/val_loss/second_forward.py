@@ -131,7 +131,7 @@ class SecondForward:
         random = RandomState(self.devices)
         hub = HubState()
         with torch.no_grad(), _in_eval(self.model):
-            state = ModelState(self.model, self._first, memo.modules if memo else ())
+            state = ModelState(self.model, self._first, self._idle(memo))
             self._first = False
             if memo is not None:
                 memo.replay(state.include)
@@ -159,6 +159,11 @@ class SecondForward:
                 )
             ) from error
         return losses
+
+    def _idle(self, memo: Optional[Memo]) -> List[Any]:
+        """What remembers and does nothing but forward: a head has its loss in it."""
+        free = {id(getattr(self.model, name, None)) for name in self.adapter.free}
+        return [m for m in (memo.modules if memo else ()) if id(m) in free]
 
     def _run(self, batch: Any, from_loader: bool) -> Any:
         if not from_loader:

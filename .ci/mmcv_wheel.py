@@ -1,0 +1,51 @@
+"""Install mmcv with its operators, compiled once for the CPU, and what is built on it.
+
+``python mmcv_wheel.py MMCV WHEELS PROJECT...``: the release of mmcv, the folder
+that keeps its wheel, and the projects to install without their dependencies.
+A wheel that is there already is used; ``VALLOSS_COMPAT_MMCV_WHEEL`` names one
+that is elsewhere. mmcv publishes none for a plain CPU: compiling its sdist takes
+20 to 25 minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+
+def wheel_of(release: str, folder: Path) -> Path:
+    """The wheel of a release for this Python, compiled if it is not there."""
+    given = os.environ.get("VALLOSS_COMPAT_MMCV_WHEEL")
+    if given:
+        return Path(given)
+    tag = "cp{}{}".format(*sys.version_info)
+    pattern = f"mmcv-{release}-{tag}-*.whl"
+    if not list(folder.glob(pattern)):
+        print(f"compiling mmcv {release}: some 20 minutes on two cores", flush=True)
+        flags = {"MMCV_WITH_OPS": "1", "FORCE_CUDA": "0"}
+        flags["MAX_JOBS"] = os.environ.get("MAX_JOBS", "2")
+        # Not isolated: its setup compiles against the torch that is installed.
+        options = ["--no-deps", "--no-build-isolation", "--no-binary", "mmcv"]
+        subprocess.run(
+            [*PIP, "wheel", *options, "-w", str(folder), f"mmcv=={release}"],
+            env={**os.environ, **flags},
+            check=True,
+        )
+    return next(folder.glob(pattern))
+
+
+def main(release: str, folder: str, *projects: str) -> None:
+    """Install the wheel and the projects, each as it is."""
+    wheel = wheel_of(release, Path(folder))
+    subprocess.run(
+        [*PIP, "install", "--no-deps", str(wheel), *projects],
+        check=True,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

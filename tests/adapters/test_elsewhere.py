@@ -1,0 +1,33 @@
+"""Models of libraries that nothing was proven for are refused with a reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.configs import config_of, refused
+
+
+@pytest.mark.parametrize(
+    ("scope", "kind", "reason"),
+    [
+        ("mmocr", "CRNN", "recognisers raise in mode 'loss'"),
+        ("mmocr", "DBNet", "their loss writes into them"),
+        ("mmyolo", "YOLODetector", "after LetterResize has moved and scaled"),
+        ("mmagic", "SRGAN", "generative models have no mode 'loss'"),
+        ("mmaction", "Recognizer2D", "nobody has compared its loss"),
+        ("mmdet3d", "VoxelNet", "nobody has compared its loss"),
+        ("mmelse", "Model", "valloss_compat does not know Model"),
+    ],
+)
+def test_model_is_refused_unless_the_user_answers_for_it(scope, kind, reason):
+    config = config_of(scope, {"type": kind}, ["LoadImageFromFile"])
+    assert reason in refused(config)
+    assert f"trust=['{kind}']" in refused(config)
+    assert refused(config, trust=[kind]) == ""
+
+
+def test_model_that_is_trusted_shares_nothing():
+    from valloss_compat.adapters import adapter_for, facts
+
+    model = facts.of_config({"type": "Recognizer2D"}, "mmaction")
+    assert adapter_for(model).shared(object()) == []

@@ -1,0 +1,23 @@
+"""Rows of the oracle table for mmdet, mmseg and mmpose."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from downstream import oracle, shipped
+from downstream.rows import Row
+
+#: Detectors whose second stage looks at other regions for the loss: it runs twice.
+_TWO_STAGES = ("R-CNN",)
+
+ROWS = tuple(
+    Row(
+        row.library,
+        row.name,
+        partial(shipped.config_of, row),
+        oracle.losses,
+        1.5 if any(name in row.name for name in _TWO_STAGES) else 1.3,
+        shipped.build,
+    )
+    for row in shipped.ALL
+)
