@@ -126,7 +126,7 @@ def _is_loss(item: Any) -> bool:
     return isinstance(item, BaseDataElement) and "loss" in item
 
 
-class _Numbers(Dataset):  # type: ignore[type-arg]
+class _Numbers(Dataset):
     metainfo: ClassVar[Dict[str, Any]] = {}
 
     def __len__(self) -> int:
