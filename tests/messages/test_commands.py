@@ -44,6 +44,9 @@ def work_dirs(folder):
     (folder / "broken.py").write_text("model = dict(type='A')\nraise KeyError('B')\n")
 
 
+# Where a config fails, old releases of mmengine (0.1.0, for one) leave a temporary file
+# whose folder is gone, and Python says so as it is freed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [pytest.param(*said, id=name) for name, *said in SNAPSHOTS],
@@ -60,8 +63,7 @@ def test_wrong_commands(tmp_path, monkeypatch, capsys, arguments, message):
     assert (code, said.out) == (2, "")
     # Before Python 3.9 the name of a script is shown as it was given.
     text = said.err.replace(os.path.realpath(str(tmp_path)) + os.sep, "")
-    # Old releases of mmengine drop a temporary file too late, which Python tells of.
-    text = text.split("Exception ignored in")[0]
+    text = re.sub(f"Exception ignored in.*?(?={PROGRAM}|$)", "", text, flags=re.S)
     if "invalid choice" in text:  # Python 3.12 and later leave the quotes out
         text = text.replace("'", "")
     assert text == message

@@ -39,6 +39,7 @@ def load(name: str) -> Dict[str, Any]:
                 f"{name!r} is no config: a name that ends in {', '.join(_SUFFIXES)} is "
                 "expected"
             )
+    failure = ""
     try:
         if "::" not in name:
             config = Config.fromfile(name, import_custom_modules=False)
@@ -50,10 +51,12 @@ def load(name: str) -> Dict[str, Any]:
                     file.write(f"_base_ = [{name!r}]\n")
                 config = Config.fromfile(path, import_custom_modules=False)
     except (Exception, SystemExit) as error:
+        failure = f"{type(error).__name__}: {error}"
+    if failure:  # past the except: nothing that mmengine had open outlives its error
         raise CommandError(
-            f"the config {name!r} cannot be read: {type(error).__name__}: {error}. "
+            f"the config {name!r} cannot be read: {failure}. "
             "Its own python has to run, and its bases have to be there"
-        ) from None
+        )
     to_dict = getattr(config, "to_dict", None) or config._cfg_dict.to_dict
     plain = _plain(to_dict())
     assert isinstance(plain, dict)
