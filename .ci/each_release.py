@@ -7,63 +7,51 @@ the one that was asked for.
 
     each_release.py [--coverage] [RELEASE ...] [-- PYTEST_ARGUMENT ...]
 
-Without releases: all that tox.ini names. Runs inside a tox environment, on Python 3.7
-too.
+Without releases: all that the table has for this row. Runs inside a tox environment, on
+Python 3.7 too.
 """
 
+from __future__ import annotations
+
 import argparse
+import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PYTHON = sys.executable
-
-
-def known_releases():
-    """Return the releases in tox.ini's table, oldest first."""
-    table = (ROOT / "tox.ini").read_text()
-    return re.findall(r"^ +mmengine[\d.]+: +mmengine==(\S+)$", table, re.MULTILINE)
-
-
-def install(release):
-    """Replace the release of mmengine that is installed; say whether it worked."""
-    # What it requires is there already, for all releases.
-    options = ["--quiet", "--no-deps", f"mmengine=={release}"]
-    if shutil.which("uv"):  # seconds quicker, release for release
-        return (
-            subprocess.call(["uv", "pip", "install", "--python", PYTHON, *options]) == 0
-        )
-    options.insert(0, "--disable-pip-version-check")
-    return subprocess.call([PYTHON, "-m", "pip", "install", *options]) == 0
-
-
-def run_tests(cell, coverage, arguments):
-    """Run pytest for a cell; return its exit code."""
-    # `-m pytest` puts the working directory on sys.path: tests/, not the source tree.
-    command = [PYTHON, "-m", "pytest", "-q", f"--junitxml={report(cell)}", *arguments]
-    if coverage:
-        settings = f"--rcfile={ROOT / 'pyproject.toml'}"
-        command[1:1] = ["-m", "coverage", "run", settings]
-    return subprocess.call(command, env={**os.environ, "VALLOSS_COMPAT_CELL": cell})
-
-
-def report(cell):
-    """Return where the JUnit report of a cell goes."""
-    return ROOT / ".tox" / "reports" / f"{cell}.xml"
+import cell as cells
+from table import REPORTS, ROOT, Table
 
 
 def report_coverage():
     """Add up what all runs covered; return non-zero if that is below the threshold."""
     for action in (["combine", "--quiet"], ["report"]):
-        code = subprocess.call([PYTHON, "-m", "coverage", *action], cwd=str(ROOT))
+        code = subprocess.call([sys.executable, "-m", "coverage", *action], cwd=ROOT)
         if code:
             return code
     return 0
+
+
+def run(name, release, row, coverage, arguments):
+    """Test one release; return whether it passed."""
+    start = time.monotonic()
+    report = REPORTS / f"{name}.xml"
+    if report.exists():
+        report.unlink()
+    try:
+        paths = cells.folders(release, row, sys.executable)
+        code = subprocess.call(
+            cells.command(sys.executable, report, arguments, coverage),
+            env=cells.environment(os.environ, name, paths),
+        )
+    except subprocess.CalledProcessError as error:
+        print(error)
+        code = 1
+    verdict = "FAILED" if code else "passed"
+    print(f"{name}: {verdict} in {time.monotonic() - start:.1f} s", flush=True)
+    return not code
 
 
 def main():
@@ -75,29 +63,33 @@ def main():
         arguments, pytest_arguments = arguments[:split], arguments[split + 1 :]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--coverage", action="store_true")
+    parser.add_argument(
+        "--save-environment",
+        metavar="FILE",
+        help="run nothing; write the environment variables of this place, as JSON",
+    )
     parser.add_argument("releases", nargs="*", metavar="RELEASE")
     options = parser.parse_args(arguments)
+    if options.save_environment:
+        Path(options.save_environment).write_text(json.dumps(dict(os.environ)))
+        return 0
 
+    table = Table()
+    place = os.environ["VALLOSS_COMPAT_CELL"]
+    row = table.row(place) if place.endswith("-releases") else None
+    releases = list(map(table.release, options.releases))
+    if row is not None and not releases:
+        releases = table.releases_on(row)
     if options.coverage:  # what an earlier run covered does not count
-        subprocess.call([PYTHON, "-m", "coverage", "erase"], cwd=str(ROOT))
-    row = os.environ["VALLOSS_COMPAT_CELL"]
-    failed = []
-    for release in options.releases or known_releases():
-        # py37-torch1.8-releases becomes py37-torch1.8-mmengine0.1.0.
-        cell = f"{row.replace('-releases', '')}-mmengine{release}"
-        if report(cell).exists():
-            report(cell).unlink()
-        start = time.monotonic()
-        passed = install(release) and not run_tests(
-            cell, options.coverage, pytest_arguments
-        )
-        verdict = "passed" if passed else "FAILED"
-        print(f"{cell}: {verdict} in {time.monotonic() - start:.1f} s", flush=True)
-        if not passed:
-            failed.append(cell)
-    if options.coverage:
-        return report_coverage() or bool(failed)
-    return bool(failed)
+        subprocess.call([sys.executable, "-m", "coverage", "erase"], cwd=ROOT)
+    # py37-torch1.8-releases becomes py37-torch1.8-mmengine0.1.0.
+    prefix = place.replace("-releases", "")
+    passed = [
+        run(f"{prefix}-{r.name}", r, row, options.coverage, pytest_arguments)
+        for r in releases
+    ]
+    failed = not passed or not all(passed)
+    return (report_coverage() or failed) if options.coverage else failed
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ TESTS = Path(__file__).resolve().parent.parent / "tests"
 #: Library, or what it cannot do without -> the room of its rows in tests/.
 ROOMS = {
     "mmpretrain": "downstream.mmpretrain_rows",
-    "mmcv.ops": "downstream.full_rows",
+    "mmdet": "downstream.full_rows",
 }
 
 

@@ -22,8 +22,13 @@ from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple, Union
 import mmengine
 import torch
 import torch.nn.functional as F
-from digits_picture import draw
-from digits_report import CurveRecorder, SaveBest, check_checkpoint, explain_stop
+from digits_report import (
+    CurveRecorder,
+    SaveBest,
+    check_checkpoint,
+    draw_curves,
+    explain_stop,
+)
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
 from mmengine.registry import HOOKS
@@ -168,7 +173,12 @@ def build_runner(args: argparse.Namespace, recorder: CurveRecorder) -> Runner:
                 "strict": False,
             }
         )
-    checkpoint = {"type": SaveBest, "save_best": "val_loss", "max_keep_ckpts": 1}
+    checkpoint = {
+        "type": SaveBest,
+        "interval": 1,  # for --resume
+        "save_best": "val_loss",
+        "max_keep_ckpts": 1,
+    }
     return Runner(
         model=DigitsCNN(),
         work_dir=args.work_dir,
@@ -177,9 +187,10 @@ def build_runner(args: argparse.Namespace, recorder: CurveRecorder) -> Runner:
         train_cfg={"by_epoch": True, "max_epochs": args.epochs, "val_interval": 1},
         val_cfg={},
         val_evaluator=[DigitsAccuracy()],
-        optim_wrapper={"optimizer": {"type": "Adam", "lr": 0.003}},
+        optim_wrapper={"optimizer": {"type": "Adam", "lr": args.lr}},
         default_hooks={"checkpoint": checkpoint},
         custom_hooks=hooks,
+        resume=args.resume,
         randomness={"seed": SEED},
         log_level="ERROR",
         experiment_name="valloss_compat_digits",
@@ -195,6 +206,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description="Early stopping on the digits")
     parser.add_argument("--work-dir", default="work_dirs/digits")
     parser.add_argument("--epochs", type=int, default=40, help="at most so many")
+    parser.add_argument("--lr", type=float, default=0.003, help="learning rate")
+    parser.add_argument("--resume", action="store_true", help="go on in WORK_DIR")
     parser.add_argument("--picture", help="PNG file; WORK_DIR/digits.png by default")
     args = parser.parse_args(argv)
 
@@ -216,7 +229,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
     watching = [h for h in runner.hooks if type(h).__name__ == "EarlyStoppingHook"]
     stopping = watching[0] if watching else None
-    stopped = len(recorder.epochs) < args.epochs
+    stopped = recorder.epochs[-1].number < args.epochs
     (saving,) = [h for h in runner.hooks if isinstance(h, SaveBest)]
     print(explain_stop(recorder, args.epochs, stopping, stopped))
     if recorder.best is None:
@@ -233,10 +246,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         again = check_checkpoint(path, DigitsCNN(), runner.val_loop.dataloader)
         print(
             f"Loaded again and measured in plain PyTorch, its loss is {again:.4f}; "
-            f"the run reported {recorder.best.val_loss:.4f}."
+            f"the run reported {runner.message_hub.get_info('best_score'):.4f}."
         )
     picture = args.picture or os.path.join(args.work_dir, "digits.png")
-    draw(recorder, args.epochs, stopped, picture)
+    draw_curves(recorder, args.epochs, picture)
     print(f"Picture: {picture}")
 
 

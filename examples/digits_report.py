@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from mmengine.hooks import CheckpointHook, Hook
 from torch.utils.data import DataLoader
 
+from valloss_compat.cli.picture import Drawn, draw
+
 
 class Epoch(NamedTuple):
     """The numbers of one epoch; ``val_loss`` is None if none was reported."""
@@ -144,3 +146,29 @@ def check_checkpoint(
             for images, labels in dataloader
         ]
     return sum(losses) / len(losses)
+
+
+def draw_curves(recorder: CurveRecorder, max_epochs: int, path: str) -> None:
+    """Draws both curves with the best epoch and the stop, as ``plot`` does.
+
+    Args:
+        recorder (CurveRecorder): The curves of the run.
+        max_epochs (int): The epochs the run might have had.
+        path (str): The picture to write.
+    """
+    epochs, best = recorder.epochs, recorder.best
+    known = [epoch for epoch in epochs if epoch.val_loss is not None]
+    last = epochs[-1].number
+    run = Drawn(
+        name="digits",
+        train=([epoch.number for epoch in epochs], [e.train_loss for e in epochs]),
+        val=([epoch.number for epoch in known], [e.val_loss or 0.0 for e in known]),
+        best=best and (best.number, best.val_loss or 0.0),
+        said=f"epoch {best.number}, {best.val_loss:.3f}" if best else "",
+        end=last,
+        planned=max_epochs if last < max_epochs else None,
+    )
+    title = "Early stopping on val_loss: handwritten digits"
+    if best is None:
+        title = "No val_loss was reported: nothing to stop on"
+    draw([run], path, ylabel="cross entropy per image", title=title)

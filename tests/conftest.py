@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+import os
+import platform
+from typing import Any, Iterator
 
 import pytest
 from fresh import Nursery
 
 _nursery = Nursery()  # first: it must never have seen the package
+
+import mmengine  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
 
 import valloss_compat  # noqa: E402
 from valloss_compat import options  # noqa: E402
@@ -26,3 +32,12 @@ def nursery() -> Iterator[Nursery]:
     """Runs scripts in fresh processes that have mmengine imported."""
     yield _nursery
     _nursery.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_ran(record_testsuite_property: Any) -> None:
+    """Goes into the JUnit report: the picture of the matrix is made from it."""
+    record_testsuite_property("commit", os.environ.get("VALLOSS_COMPAT_COMMIT", ""))
+    record_testsuite_property("python", platform.python_version())
+    for module in (torch, np, mmengine, valloss_compat):
+        record_testsuite_property(module.__name__, module.__version__)

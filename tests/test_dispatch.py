@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 import types
 
 import pytest
 from mmengine.evaluator import Evaluator
-from mmengine.runner import loops
+from mmengine.runner import LogProcessor, loops
 
+import valloss_compat
 from valloss_compat import dispatch
+from valloss_compat.shape import Shape, shape_of
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -17,7 +21,7 @@ NATIVE = hasattr(loops, "_update_losses")
 def shape():
     """Look at a copy of mmengine's loops, changed as told."""
 
-    def look(evaluator=Evaluator, **changes):
+    def look(evaluator=Evaluator, log_processor=LogProcessor, **changes):
         copy = types.ModuleType(loops.__name__)
         vars(copy).update(vars(loops))
         for name, value in changes.items():
@@ -25,16 +29,22 @@ def shape():
                 vars(copy).pop(name, None)
             else:
                 setattr(copy, name, value)
-        return dispatch.shape_of(copy, evaluator)
+        return shape_of(copy, evaluator, log_processor)
 
     return look
 
 
-def compiled(source, name):
+def compiled(source, name, file=loops.__file__):
     """A function that says it comes from mmengine's own file."""
     namespace = {}
-    exec(compile(source, loops.__file__, "exec"), namespace)
+    exec(compile(source, file, "exec"), namespace)
     return namespace[name]
+
+
+def changed(run_iter):
+    """Mmengine's ValLoop, as it would be with another ``run_iter``."""
+    names = {"run_iter": run_iter, "__module__": loops.__name__}
+    return type("ValLoop", (loops.ValLoop,), names)
 
 
 def test_this_mmengine_is_known(shape):
@@ -43,40 +53,85 @@ def test_this_mmengine_is_known(shape):
 
 
 def test_the_helpers_make_it_native(shape):
-    """Not the version number."""
-    helper = compiled("def helper(): pass", "helper")
-    both = {"_update_losses": helper, "_parse_losses": helper}
-    assert shape(**both) == (True, "")
-    assert shape(_update_losses=None, _parse_losses=None) == (
-        (True, "ValLoop has a val_loss, and none of the known helpers")
-        if NATIVE
-        else (False, "")
+    """Not the version number; without them what has to do with losses is unknown."""
+    gone = {"_update_losses": None, "_parse_losses": None}
+    assert shape(**gone) == (
+        (False, LOSSES.format("ValLoop", "val_loss")) if NATIVE else (False, "")
     )
-    assert shape(_update_losses=helper, _parse_losses=None) == (
-        True,
-        "there is _update_losses without its twin",
-    )
+    gone["_update_losses"] = compiled("def helper(outputs, losses): pass", "helper")
+    assert shape(**gone) == (True, "there is _update_losses without its twin")
 
 
-def test_a_loop_that_is_gone_is_an_unknown_shape(shape):
-    """Named by what is missing."""
-    assert shape(ValLoop=None).unknown == "there is no run_iter where it was"
-    assert shape(evaluator=object).unknown == "there is no process where it was"
+LOSSES = "{} has to do with a loss ({}), and there is none of the known helpers"
+NO_LONGER = "ValLoop.run_iter no longer calls {}"
+RUN_ITER = """
+def run_iter(self, idx, batch):
+    outputs = self.runner.model.{step}(batch)
+    outputs, self.val_loss = _update_losses(outputs, self.val_loss)
+    self.evaluator.{process}(data_samples=outputs)
+    self.runner.{call_hook}('after_val_iter')
+"""
 
 
-def test_a_loop_that_works_otherwise_is_an_unknown_shape(shape):
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"step": "validation_step"}, NO_LONGER.format("val_step")),
+        ({"process": "add"}, NO_LONGER.format("process")),
+        ({"call_hook": "hooks"}, NO_LONGER.format("call_hook")),
+    ],
+)
+def test_a_loop_that_works_otherwise_is_an_unknown_shape(shape, source, said):
     """Named by what it no longer calls."""
-    run_iter = compiled("def run_iter(self, idx, batch): self.model(batch)", "run_iter")
-    changed = type("ValLoop", (loops.ValLoop,), {"run_iter": run_iter})
-    assert shape(ValLoop=changed).unknown == "ValLoop.run_iter no longer calls val_step"
+    names = {"step": "val_step", "process": "process", "call_hook": "call_hook"}
+    run_iter = compiled(RUN_ITER.format(**{**names, **source}), "run_iter")
+    assert shape(ValLoop=changed(run_iter)).unknown == said
+
+
+def test_what_is_gone_is_an_unknown_shape(shape):
+    """Named by what is missing; nothing raises."""
+    gone = "there is no {} where it was"
+    assert shape(ValLoop=None).unknown == gone.format("ValLoop.run_iter")
+    assert shape(BaseLoop=None).unknown == gone.format("BaseLoop")
+    assert shape(evaluator=None).unknown == gone.format("Evaluator.process")
+    assert shape(evaluator=object).unknown == gone.format("Evaluator.process")
+    assert shape(log_processor=None).unknown == gone.format(
+        "LogProcessor.get_log_after_epoch"
+    )
+
+
+def test_an_evaluator_with_other_arguments_is_an_unknown_shape(shape):
+    """The seam finds the step's result by its name."""
+    source = "def process(self, outputs, data_batch=None): pass"
+    file = inspect.getsourcefile(Evaluator)
+    process = compiled(source, "process", file)
+    changed = type("Evaluator", (Evaluator,), {"process": process})
+    changed.__module__ = Evaluator.__module__
+    assert shape(evaluator=changed).unknown == (
+        "Evaluator.process takes ('outputs', 'data_batch'), no data_samples"
+    )
+
+
+@pytest.mark.skipif(not NATIVE, reason="no helpers before mmengine 0.10.5")
+def test_helpers_that_are_called_otherwise_are_an_unknown_shape(shape):
+    """By other arguments, or not by the loops at all."""
+    helper = compiled("def helper(results, losses): pass", "helper")
+    assert shape(_update_losses=helper).unknown == (
+        "_update_losses takes ('results', 'losses'), and not ('outputs', 'losses')"
+    )
+    run_iter = compiled(
+        "def run_iter(it): it.val_step, it.process, it.call_hook, it.val_loss",
+        "run_iter",
+    )
+    assert shape(ValLoop=changed(run_iter)).unknown == NO_LONGER.format(
+        "_update_losses"
+    )
 
 
 def test_a_foreign_wrapper_is_no_unknown_shape(shape):
     """It hides the code; nothing speaks against patching."""
-    changed = type("ValLoop", (loops.ValLoop,), {"run_iter": lambda self, *args: None})
-    assert shape(ValLoop=changed).unknown == ""
-    builtin = type("ValLoop", (loops.ValLoop,), {"run_iter": len})
-    assert shape(ValLoop=builtin).unknown == ""
+    for foreign in (lambda self, *args: None, len):
+        assert shape(ValLoop=changed(foreign)).unknown == ""
 
 
 @pytest.mark.parametrize(
@@ -90,17 +145,36 @@ def test_a_foreign_wrapper_is_no_unknown_shape(shape):
 )
 def test_plans(monkeypatch, mode, native, name):
     """One plan for each mode and shape; parity leaves what is native alone."""
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: dispatch.Shape(native, ""))
+    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(native, ""))
     plan = dispatch.plan(mode)
-    assert plan.name == name
+    assert (plan.name, plan.applies) == (name, name != "native")
     assert plan.reason
     targets = [patch.name for patch in plan.patches]
     assert "mmengine.registry.registry.Registry.get" in targets
-    assert (len(targets) == 1) == (name == "native")
+    assert (len(plan.parts) == 1) == (name == "native")
 
 
 def test_an_unknown_shape_is_left_alone(monkeypatch):
-    """Nothing is planned, and the reason is told."""
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: dispatch.Shape(True, "odd"))
+    """The targets are listed with the reason, and nothing is put on."""
+    valloss_compat.revert()
+    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
     plan = dispatch.plan("default")
-    assert (plan.name, plan.reason, plan.parts) == ("unknown", "odd", [])
+    assert (plan.name, plan.reason, plan.applies) == ("unknown", "odd", False)
+    plan.apply()
+    looks = [patch.look() for patch in plan.patches]
+    assert {(look.state, look.reason) for look in looks} == {("not applied", "odd")}
+    assert plan.patches[0].name == "mmengine.runner.loops.ValLoop.run"
+    assert looks[0].owner == looks[0].original == plan.patches[0].name
+    plan.revert()
+    assert looks == [patch.look() for patch in plan.patches]
+
+
+def test_what_the_seams_miss_of_mmengine_makes_it_unknown(monkeypatch):
+    """An import that fails is told, and never ends a training."""
+    monkeypatch.delattr("mmengine.logging.HistoryBuffer")
+    for name in [name for name in sys.modules if name.startswith("valloss_compat")]:
+        if "recorder" in name or "parity" in name:
+            monkeypatch.delitem(sys.modules, name)
+    plan = dispatch.plan("parity" if not NATIVE else "default")
+    assert plan.name == "unknown"
+    assert "HistoryBuffer" in plan.reason

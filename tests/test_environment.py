@@ -47,7 +47,7 @@ def test_mmengine_is_the_one_in_the_cells_name():
     """The release imported is the cell's own, from the distribution it names."""
     import mmengine
 
-    wanted = factor(r"(?:mmengine|lite|onedl)([\d.]+)$")
+    wanted = factor(r"(?:mmengine|lite|open|onedl)([\d.]+)$")
     assert wanted, f"the cell {CELL!r} names no release"
     assert mmengine.__version__ == wanted
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import importlib.util
+import json
+import socket
 import textwrap
+from pathlib import Path
 
 import pytest
 from fresh import Nursery, run_cold
@@ -15,6 +18,7 @@ import torch
 from mmengine.runner import loops
 from mmengine.evaluator import Evaluator
 NATIVE = hasattr(loops, '_update_losses')
+MARK = '__valloss_compat__'
 TARGETS = [(owner, name) for owner, names in (
     (loops.ValLoop, ('run', 'run_iter', '__init_subclass__')),
     (loops.TestLoop, ('run', 'run_iter', '__init_subclass__')),
@@ -52,7 +56,9 @@ def test_the_unpatched_control_is_unpatched(nursery: Nursery) -> None:
     assert control["val_loss"] == (1.5 if control["native"] else None)
 
 
-def test_off_leaves_every_target_as_it_is(nursery: Nursery) -> None:
+def test_off_by_environment_variable_leaves_every_target_as_it_is(
+    nursery: Nursery,
+) -> None:
     """VALLOSS_COMPAT=off: the very same objects, and status says off."""
     nursery.run(
         script(
@@ -60,6 +66,9 @@ def test_off_leaves_every_target_as_it_is(nursery: Nursery) -> None:
             import valloss_compat
             assert untouched()
             assert valloss_compat.status().mode == 'off'
+            first = repr(valloss_compat.status()).splitlines()[0]
+            assert first.endswith('plan none (VALLOSS_COMPAT=off in the environment)')
+            assert valloss_compat.status().patches == []
             assert valloss_compat.apply().mode == 'off'
             print('{}')
             """
@@ -95,6 +104,18 @@ def test_import_before_mmengine() -> None:
         "val_loss": 1.5,
     }
 
+
+# Workers that are spawned import anew what the dataset needs, and nothing of ours.
+WORKERS = """
+        from torch.utils.data import DataLoader
+        plain = runner
+        def runner():
+            built = plain()
+            data = [{'inputs': torch.tensor([float(i)])} for i in range(2)]
+            built._val_dataloader = DataLoader(
+                data, num_workers=1, multiprocessing_context=method)
+            return built
+"""
 
 ORDERS = {
     "after mmengine": "import valloss_compat",
@@ -142,6 +163,94 @@ ORDERS = {
                                    evaluator=built._val_evaluator)
             return built
     """,
+    "after from mmengine.runner import ValLoop": """
+        from mmengine.runner import ValLoop, TestLoop
+        import valloss_compat
+        plain = runner
+        def runner():
+            built = plain()
+            built._val_loop = ValLoop(
+                built, built._val_dataloader, built._val_evaluator)
+            return built
+    """,
+    "built through the registry": """
+        from mmengine.registry import LOOPS
+        built = runner()
+        import valloss_compat
+        built._val_loop = LOOPS.build(dict(
+            type='ValLoop', runner=built, dataloader=built._val_dataloader,
+            evaluator=built._val_evaluator))
+        runner = lambda: built
+    """,
+    "named in val_cfg": """
+        import valloss_compat
+        plain = runner
+        def runner():
+            built = plain()
+            built._val_loop = dict(type='ValLoop')
+            return built
+    """,
+    "mmengine's loops reloaded": """
+        # The registry does not let it, patched or not; nothing is lost.
+        import importlib
+        import valloss_compat
+        try:
+            importlib.reload(loops)
+        except KeyError as error:
+            assert 'already registered' in str(error)
+        else:
+            raise AssertionError('mmengine can be reloaded now')
+        assert valloss_compat.status().notes == []
+    """,
+    "mmengine's loops reloaded by force": """
+        # New classes: not patched, which status() says, until the next apply().
+        import importlib
+        from mmengine.registry import LOOPS
+        import valloss_compat
+        old = loops.ValLoop
+        LOOPS._module_dict.clear()
+        importlib.reload(loops)
+        assert loops.ValLoop is not old
+        (note,) = valloss_compat.status().notes
+        assert note.startswith('mmengine.runner.loops.ValLoop, mmengine.'), note
+        assert 'call valloss_compat.apply()' in note
+        assert valloss_compat.apply().notes == []
+        assert 'run_iter' in vars(old) and not hasattr(old.run_iter, MARK)
+        assert valloss_compat.status().active
+        plain = runner
+        def runner():
+            built = plain()
+            built._val_loop = dict(type='ValLoop')
+            assert type(built.val_loop) is loops.ValLoop
+            return built
+    """,
+    "in two threads at once": """
+        import threading
+        start, failed = threading.Barrier(2), []
+        def get():
+            start.wait()
+            try:
+                import valloss_compat
+                assert valloss_compat.status().active
+            except BaseException as error:
+                failed.append(error)
+        threads = [threading.Thread(target=get) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed, failed
+    """,
+    "with DataLoader workers that fork": """
+        import valloss_compat
+        method = 'fork'
+    """
+    + WORKERS,
+    "with DataLoader workers that spawn": """
+        import valloss_compat
+        method = 'spawn'
+    """
+    + WORKERS,
     "from custom_imports of a config": """
         from mmengine import Config
         Config(dict(custom_imports=dict(imports=['valloss_compat'])))
@@ -156,50 +265,47 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("order", sorted(ORDERS))
-def test_import_order(order: str, nursery: Nursery) -> None:
+def test_independent_of_import_order(order: str, nursery: Nursery) -> None:
     """The same val_loss whenever the package is imported."""
     assert nursery.run(script(ORDERS[order]) + REPORT).json()["val_loss"] == 1.5
 
 
-def test_missing_mmengine_says_what_to_install() -> None:
-    """Where there is no mmengine the import fails with the remedy."""
-    result = run_cold(
-        "import sys\nsys.modules['mmengine'] = None\nimport valloss_compat"
-    )
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1] == (
-        "valloss_compat.errors.UnusableMMEngineError: valloss_compat patches "
-        "mmengine, and there is no mmengine in this environment. Install the "
-        "release that your project pins, for example pip install "
-        "'mmengine==0.10.4' (mmengine-lite, mmengine-open and onedl-mmengine "
-        "serve as well)."
-    )
+RANKS = """
+import json, os, tempfile
+import valloss_compat
+import torch.distributed as dist
+dist.init_process_group('gloo')
+from mmengine.dataset import DefaultSampler
+from torch.utils.data import DataLoader
+from tiny import Digits, collate, element, make_runner, sample
+rank, data = dist.get_rank(), Digits(4)
+runner = make_runner(
+    tempfile.mkdtemp(), lambda _, inputs: [sample(), element(loss=inputs[0].mean())],
+    val_dataloader=DataLoader(data, sampler=DefaultSampler(data, shuffle=False),
+                              collate_fn=collate))
+with open(os.path.join(os.environ['FOLDER'], '%d.json' % rank), 'w') as file:
+    json.dump(runner.val(), file)
+dist.barrier()
+"""
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("", "not OpenMMLab's"),
-        ("import pkg_resources_is_gone", "No module named 'pkg_resources_is_gone'"),
-        (
-            "raise ModuleNotFoundError('x', name='pkg_resources')",
-            "pip install 'setuptools<81'",
-        ),
-        ("raise AttributeError('np.float_ was removed')", "np.float_ was removed"),
-    ],
-)
-def test_unusable_mmengine_says_why(
-    content: str, said: str, tmp_path: os.PathLike[str]
-) -> None:
-    """A package named mmengine that does not import: the cause and the remedy."""
-    package = os.path.join(str(tmp_path), "mmengine")
-    os.mkdir(package)
-    with open(os.path.join(package, "__init__.py"), "w") as file:
-        file.write(content)
+def test_torchrun_with_two_processes(tmp_path: Path) -> None:
+    """Each imports the package for itself, and both report the mean over all."""
+    (tmp_path / "script.py").write_text(RANKS)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launcher = ["torch.distributed.run"]
+    if importlib.util.find_spec(launcher[0]) is None:  # it came with torch 1.9
+        launcher = ["torch.distributed.launch", "--use_env"]
+    options = ["--nproc_per_node=2", f"--master_port={port}", "script.py"]
     result = run_cold(
-        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport valloss_compat"
+        "import os, sys\n"
+        f"os.execv(sys.executable, [sys.executable, '-m', *{[*launcher, *options]!r}])",
+        env={"FOLDER": str(tmp_path)},
+        cwd=str(tmp_path),
     )
-    assert result.returncode == 1
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("valloss_compat.errors.UnusableMMEngineError: "), last
-    assert said in last
+    assert result.returncode == 0, result.stderr
+    for rank in range(2):
+        metrics = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert metrics == {"n/seen": 4.0, "loss": 1.5, "val_loss": 1.5}

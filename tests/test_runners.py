@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import tracemalloc
 
 import pytest
@@ -26,6 +27,11 @@ needs_flexible_runner = pytest.mark.skipif(
 needs_compile = pytest.mark.skipif(
     not hasattr(Runner, "_maybe_compile") or not hasattr(torch, "compile"),
     reason="torch.compile came with torch 2.0, mmengine's use of it with 0.7.1",
+)
+needs_dynamo = pytest.mark.skipif(
+    sys.version_info >= (3, 12)
+    and tuple(map(int, torch.__version__.split(".")[:2])) < (2, 4),
+    reason="torch before 2.4: 'Dynamo is not supported on Python 3.12+'",
 )
 
 
@@ -59,6 +65,7 @@ def test_a_flexible_runner_reports_the_loss(tmp_path):
 
 
 @needs_compile
+@needs_dynamo
 @pytest.mark.filterwarnings("ignore")  # what torch's tracing warns of is torch's
 def test_a_compiled_model_reports_the_loss(tmp_path):
     """Mmengine's own option in training, and val_step compiled by a user."""

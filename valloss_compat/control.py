@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 import warnings
-from typing import Dict, List, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional
 
 from valloss_compat import dispatch, options
 from valloss_compat.errors import UnknownMMEngineError, VallossCompatWarning
-from valloss_compat.family import Family
 from valloss_compat.options import Options
+from valloss_compat.patching import lock
+from valloss_compat.plans import Plan
 from valloss_compat.status import PatchStatus, Status, version_of
 
-_lock = threading.RLock()
-_plans: Dict[str, dispatch.Plan] = {}
+if TYPE_CHECKING:
+    from valloss_compat.distribution import Distribution
+
+_plans: Dict[str, Plan] = {}
 _mode = "off"
+_latest: Optional[Plan] = None  # stays after a revert, to tell what was reverted
 
 
 def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
@@ -37,43 +41,57 @@ def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
         UnusableMMEngineError: If mmengine is missing or fails to import.
         UnknownMMEngineError: If ``strict`` and the shape is not known.
     """
-    with _lock:
+    with lock:
+        start(mode, strict)
+        return status()
+
+
+def start(mode: Optional[str] = None, strict: Optional[bool] = None) -> None:
+    """Do what :func:`apply` does, without the price of a status: for the import."""
+    with lock:
         known = options.snapshot()
         chosen = options.choose(mode=mode, strict=strict)
         try:
-            return _apply(chosen)
+            _apply(chosen)
         except Exception:
             options.restore(known)
             raise
 
 
-def _apply(chosen: Options) -> Status:
-    global _mode
+def _apply(chosen: Options) -> None:
+    global _mode, _latest
     mode = chosen.mode
     if mode == "off":
-        return status()
+        return
     plan = _plans.get(mode)
+    if plan is not None and plan.replaced():
+        # mmengine was loaded anew: what is in place now is to be patched.
+        plan.revert()
+        plan = None
     if plan is None:
         plan = dispatch.plan(mode)
         if plan.name == "unknown" and not chosen.strict:
-            warnings.warn(
-                f"nothing is patched, because mmengine {version_of('mmengine')} "
-                f"is not as valloss_compat knows it: {plan.reason}",
-                VallossCompatWarning,
-                stacklevel=4,
-            )
+            _warn_of_unknown(plan)
     if plan.name == "unknown" and chosen.strict:
         raise UnknownMMEngineError(
             f"mmengine {version_of('mmengine')} is not as valloss_compat knows "
             f"it: {plan.reason}. Update valloss_compat, or leave strict out to "
             "go on unpatched."
         )
-    _plans[mode] = plan
+    _plans[mode] = _latest = plan
     if _mode not in ("off", mode):
-        revert()
+        _plans[_mode].revert()
     plan.apply()
     _mode = mode
-    return status()
+
+
+def _warn_of_unknown(plan: Plan) -> None:
+    warnings.warn(
+        f"nothing is patched, because mmengine {version_of('mmengine')} is not as "
+        f"valloss_compat knows it: {plan.reason}",
+        VallossCompatWarning,
+        stacklevel=5,
+    )
 
 
 def revert() -> Status:
@@ -86,7 +104,7 @@ def revert() -> Status:
         Status: As it is now.
     """
     global _mode
-    with _lock:
+    with lock:
         if _mode in _plans:
             _plans[_mode].revert()
         _mode = "off"
@@ -118,7 +136,7 @@ def configure(
         ValueError: If a value is not known, contradicts another option, or
             contradicts the environment variable ``VALLOSS_COMPAT``.
     """
-    with _lock:
+    with lock:
         known = options.snapshot()
         chosen = options.choose(
             mode=mode, weighting=weighting, sync_dist=sync_dist, strict=strict
@@ -135,28 +153,51 @@ def configure(
 
 
 def status() -> Status:
-    """Tell what is patched and what is not; imports nothing.
+    """Tell what is patched and what is not; imports nothing of mmengine.
 
     Returns:
         Status: Its ``repr`` is a table, ``as_dict()`` is for JSON.
     """
-    with _lock:
+    # Not at the top: applying does without.
+    from valloss_compat.distribution import distributions_of
+
+    with lock:
         plan = _plans.get(_mode)
-        quiet = [patch for known in _plans.values() for patch in known.patches]
-        patches = plan.patches if plan else [p for p in quiet if p.state == "quiet"]
-        overriding: List[str] = []
-        for part in plan.parts if plan else []:
-            overriding += part.overriding() if isinstance(part, Family) else []
+        shown = plan or _latest
+        patches = list(shown.patches) if shown else []
+        for other in _plans.values():
+            if other is not shown:
+                patches += [p for p in other.patches if p.look().state == "quiet"]
+        whose = distributions_of(sys.modules.get("mmengine"))
         return Status(
             mode=_mode,
             plan=plan.name if plan else "none",
             reason=plan.reason if plan else _why_off(),
             options=options.current(),
             mmengine=version_of("mmengine"),
+            distribution=whose[0].name if whose else None,
             torch=version_of("torch"),
             patches=[PatchStatus(p.name, *p.look()) for p in patches],
-            overriding=overriding,
+            overriding=shown.overriding if shown else [],
+            notes=_notes(shown, whose),
         )
+
+
+def _notes(plan: Optional[Plan], whose: List[Distribution]) -> List[str]:
+    notes = []
+    if len(whose) > 1:
+        names = " and ".join(f"{known.name} {known.version}" for known in whose)
+        notes.append(
+            f"{names} are installed over each other, and each has overwritten files "
+            "of the other: uninstall all of them, then install the one you want"
+        )
+    replaced = plan.replaced() if plan else []
+    if replaced:
+        notes.append(
+            f"{', '.join(replaced)} was loaded anew after it was patched: call "
+            "valloss_compat.apply() to patch what is in place now"
+        )
+    return notes
 
 
 def _why_off() -> str:

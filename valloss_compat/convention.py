@@ -16,6 +16,7 @@ from mmengine.structures import BaseDataElement
 #: Loss name (str) -> value, as the model gave it.
 Losses = typing.Mapping[Any, Any]
 
+_ONLY_LOSS = {"loss"}
 _NOT_TOLD = ("loss", "and more")
 _RIGHT_FORM = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 
@@ -61,6 +62,17 @@ def split(result: Any) -> Tuple[Any, Optional[Losses]]:
     Raises:
         TypeError: If there is a loss element whose ``loss`` is no mapping.
     """
+    # Most results are this, each time: known at a glance, without a call.
+    if type(result) is list and result:
+        last = result[-1]
+        if type(last) is BaseDataElement:
+            try:
+                if last._data_fields == _ONLY_LOSS:
+                    losses = last.loss
+                    if type(losses) is dict:
+                        return result[:-1], losses
+            except AttributeError:  # one that was never initialised
+                return result, None
     if not isinstance(result, (list, tuple)) or not result:
         return result, None
     last = result[-1]

@@ -6,15 +6,16 @@ Features decide, never the version number: the number is only for messages.
 from __future__ import annotations
 
 import importlib
-import inspect
 from functools import partial
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, List, NamedTuple, Optional, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from valloss_compat.errors import UnusableMMEngineError
 from valloss_compat.family import Family
 from valloss_compat.patching import Patch
+from valloss_compat.plans import Plan
+from valloss_compat.shape import shape_of
 
 #: Modules that mmengine needs, does not declare (or not tightly), and the remedy.
 _REMEDIES = {
@@ -28,60 +29,48 @@ _REMEDIES = {
 }
 
 
-class Shape(NamedTuple):
-    """What the installed mmengine looks like.
+class Targets(NamedTuple):
+    """What is patched in mmengine; None for what is not there.
 
     Attributes:
-        native (bool): Whether it has the convention of 0.10.5 itself.
-        unknown (str): What does not look as known; empty if all does.
+        loops (module, optional): ``mmengine.runner.loops``.
+        evaluator (type, optional): ``mmengine.evaluator.Evaluator``.
+        log_processor (type, optional): ``mmengine.runner.LogProcessor``.
     """
 
-    native: bool
-    unknown: str
+    loops: Any
+    evaluator: Any
+    log_processor: Any
+
+    def methods(self) -> List[Tuple[Any, str]]:
+        """Owner and attribute of all that is patched in any mode."""
+        places = [
+            (getattr(self.loops, loop, None), method)
+            for loop in ("ValLoop", "TestLoop")
+            for method in ("run", "run_iter")
+        ]
+        places += [(self.evaluator, "process"), (self.evaluator, "evaluate")]
+        places += [(self.log_processor, "get_log_after_epoch")]
+        places += [(self.loops, name) for name in ("_update_losses", "_parse_losses")]
+        return [place for place in places if hasattr(*place)]
+
+    def classes(self) -> Dict[str, Any]:
+        """Full name, under which it is found, -> class."""
+        found = {
+            f"mmengine.runner.loops.{name}": getattr(self.loops, name, None)
+            for name in ("BaseLoop", "ValLoop", "TestLoop")
+        }
+        found["mmengine.evaluator.Evaluator"] = self.evaluator
+        found["mmengine.runner.LogProcessor"] = self.log_processor
+        return {name: cls for name, cls in found.items() if cls is not None}
 
 
-class Plan:
-    """The patches that one mode applies to one mmengine.
-
-    Attributes:
-        name (str): ``'add'`` (the convention is added), ``'correct'`` (native
-            mmengine is corrected), ``'native'`` (only hooks are found by name) or
-            ``'unknown'`` (nothing is patched, for want of a known shape).
-        reason (str): Why.
-        parts (list): Patches and families of patches, in order.
-    """
-
-    def __init__(
-        self, name: str, reason: str, parts: Optional[List[Union[Patch, Family]]] = None
-    ) -> None:
-        self.name = name
-        self.reason = reason
-        self.parts = parts or []
-
-    def apply(self) -> None:
-        """Put all patches on."""
-        for part in self.parts:
-            part.apply()
-
-    def revert(self) -> None:
-        """Take all patches off, in reverse order."""
-        for patch in reversed(self.patches):
-            patch.revert()
-
-    @property
-    def patches(self) -> List[Patch]:
-        """The single patches."""
-        patches: List[Patch] = []
-        for part in self.parts:
-            patches.extend(part.patches if isinstance(part, Family) else [part])
-        return patches
-
-
-def load() -> ModuleType:
+def load() -> Targets:
     """Import what is patched.
 
     Returns:
-        module: ``mmengine.runner.loops``.
+        Targets: What there is of it. A module or class that is not where it
+        was is None, for the shape to tell.
 
     Raises:
         UnusableMMEngineError: If mmengine is missing, is another project's
@@ -95,11 +84,21 @@ def load() -> ModuleType:
             "onedl-mmengine serve as well).",
             name="mmengine",
         )
+    return Targets(
+        loops=_import("mmengine.runner.loops"),
+        evaluator=getattr(_import("mmengine.evaluator"), "Evaluator", None),
+        log_processor=getattr(_import("mmengine.runner"), "LogProcessor", None),
+    )
+
+
+def _import(module: str) -> Optional[ModuleType]:
     try:
-        return importlib.import_module("mmengine.runner.loops")
+        return importlib.import_module(module)
     except Exception as error:
         name = getattr(error, "name", None) or ""
         remedy = _REMEDIES.get(name.split(".")[0])
+        if name == module and module != "mmengine.runner":
+            return None  # a newer mmengine may have it elsewhere
         if name.startswith("mmengine"):
             remedy = (
                 "the package of that name is not OpenMMLab's or not whole; "
@@ -111,46 +110,6 @@ def load() -> ModuleType:
             f"{remedy or 'make `import mmengine.runner` work in this environment'}.",
             name=name or "mmengine",
         ) from error
-
-
-def shape_of(loops: ModuleType, evaluator: Any) -> Shape:
-    """Look at what is to be patched.
-
-    Args:
-        loops (module): ``mmengine.runner.loops``.
-        evaluator (type): ``mmengine.evaluator.Evaluator``.
-
-    Returns:
-        Shape: ``native`` by the helpers that came with the convention.
-    """
-    helpers = [
-        name for name in ("_update_losses", "_parse_losses") if hasattr(loops, name)
-    ]
-    expected = [
-        (getattr(loops, "ValLoop", None), "run_iter", "val_step"),
-        (getattr(loops, "TestLoop", None), "run_iter", "test_step"),
-        (getattr(loops, "ValLoop", None), "run", "evaluate"),
-        (getattr(loops, "TestLoop", None), "run", "evaluate"),
-        (evaluator, "process", None),
-        (evaluator, "evaluate", None),
-    ]
-    for owner, attribute, calls in expected:
-        function = getattr(owner, attribute, None)
-        if function is None:
-            return Shape(bool(helpers), f"there is no {attribute} where it was")
-        code = getattr(inspect.unwrap(function), "__code__", None)
-        # Somebody's plain wrapper hides the code: then nothing speaks against it.
-        if code is None or code.co_filename != loops.__file__ or calls is None:
-            continue
-        if calls not in code.co_names:
-            where = f"{owner.__qualname__}.{attribute}"
-            return Shape(bool(helpers), f"{where} no longer calls {calls}")
-    if len(helpers) == 1:
-        return Shape(True, f"there is {helpers[0]} without its twin")
-    init = getattr(inspect.unwrap(loops.ValLoop.__init__), "__code__", None)
-    if init is not None and "val_loss" in init.co_names and not helpers:
-        return Shape(True, "ValLoop has a val_loss, and none of the known helpers")
-    return Shape(bool(helpers), "")
 
 
 def plan(mode: str) -> Plan:
@@ -165,62 +124,104 @@ def plan(mode: str) -> Plan:
     Raises:
         UnusableMMEngineError: If there is no mmengine to patch.
     """
-    loops = load()
-    evaluator = importlib.import_module("mmengine.evaluator").Evaluator
-    shape = shape_of(loops, evaluator)
-    if shape.unknown:
-        return Plan("unknown", shape.unknown)
-    # Not at the top: these import mmengine, which may be missing.
+    targets = load()
+    shape = shape_of(*targets)
+    unknown = shape.unknown
+    parts: List[Union[Patch, Family]] = []
+    untouched = shape.native and mode == "parity"
+    if not unknown:
+        try:
+            # What works is not touched: only ValLossHook can be found.
+            parts = [_names()] if untouched else _parts(mode, shape.native, targets)
+        except ImportError as error:  # of what the seams need of mmengine
+            unknown = f"{type(error).__name__}: {error}"
+    if unknown:
+        name, reason = "unknown", unknown
+    elif shape.native:
+        name, reason = "correct", "this mmengine has the convention, with defects"
+        if untouched:
+            name, reason = "native", "this mmengine has the convention itself"
+    else:
+        name, reason = "add", "this mmengine lacks the convention"
+    alone = []
+    if unknown or untouched:
+        alone = [_left_alone(*place, reason) for place in targets.methods()]
+    return Plan(name, reason, parts, targets.classes(), alone)
+
+
+def _names() -> Patch:
+    """Hooks of ours are found by their names."""
     from valloss_compat.patches import hook_names
 
     registry = importlib.import_module("mmengine.registry").Registry
-    names = Patch(registry, "get", hook_names.get)
-    if shape.native and mode == "parity":
-        # What works is not touched: only ValLossHook can be found.
-        return Plan("native", "this mmengine has the convention itself", [names])
+    return Patch(registry, "get", hook_names.get)
+
+
+def _left_alone(target: Any, attribute: str, reason: str) -> Patch:
+    """Stands for a patch in a plan that applies none."""
+    patch = Patch(target, attribute, lambda call, *args, **kw: call(*args, **kw))
+    patch.reason = reason
+    return patch
+
+
+def _parts(mode: str, native: bool, targets: Targets) -> List[Union[Patch, Family]]:
+    # Not at the top: these import mmengine, which may be missing.
     from valloss_compat.native_recorder import NativeRecorder
     from valloss_compat.parity import ParityRecorder
-    from valloss_compat.patches import evaluator as evaluators
     from valloss_compat.patches import log_processor as log_seam
-    from valloss_compat.patches import loops as loop_seams
-    from valloss_compat.patches import native
+    from valloss_compat.patches import native as helpers
     from valloss_compat.recorder import Recorder
 
     if mode == "parity":
         recorder: Recorder = ParityRecorder()
     else:
-        recorder = NativeRecorder() if shape.native else Recorder()
-    run_iter = partial(loop_seams.run_iter, recorder)
-    process = partial(evaluators.process, recorder)
-    evaluate = partial(evaluators.evaluate, recorder)
-    evaluator_family = Family(evaluator, {"process": process, "evaluate": evaluate})
+        recorder = NativeRecorder() if native else Recorder()
+    # Native mmengine has no idea of loops with a run of their own.
+    whole = mode == "default"
+    parts = _families(recorder, targets, whole)
+    if whole:
+        # A subclass that calls super() is served; others log what they like.
+        get_log = partial(log_seam.get_log_after_epoch, recorder)
+        logs = {"get_log_after_epoch": get_log}
+        parts.append(Family(targets.log_processor, logs, subclasses=False))
+    parts.append(_names())
+    if isinstance(recorder, NativeRecorder):
+        loops = targets.loops
+        update_losses = partial(helpers.update_losses, recorder)
+        parse_losses = partial(helpers.parse_losses, recorder)
+        parts.append(Patch(loops, "_update_losses", update_losses))
+        parts.append(Patch(loops, "_parse_losses", parse_losses))
+    return parts
+
+
+def _families(
+    recorder: Any, targets: Targets, whole: bool
+) -> List[Union[Patch, Family]]:
+    """The loops and evaluators, and in default mode their subclasses."""
+    from valloss_compat.patches import evaluator as evaluators
+    from valloss_compat.patches import loops as loop_seams
+
+    evaluator_seams = {
+        "process": partial(evaluators.process, recorder),
+        "evaluate": partial(evaluators.evaluate, recorder),
+    }
+    evaluator_family = Family(targets.evaluator, evaluator_seams)
 
     def cover(instance: Any) -> None:
         evaluator_family.cover(type(instance))
 
-    loop_patches = {
+    loops = targets.loops
+    known = (loops.ValLoop, loops.TestLoop)
+
+    def others(cls: Any) -> bool:
+        return not issubclass(cls, known) and loop_seams.validates(cls)
+
+    seams = {
         "run": partial(loop_seams.run, recorder, cover),
-        "run_iter": run_iter,
+        "run_iter": partial(loop_seams.run_iter, recorder),
     }
-    # Native mmengine has no idea of loops with a run of their own.
-    whole = mode == "default"
-    parts: List[Union[Patch, Family]] = [
-        Family(loops.ValLoop, loop_patches, subclasses=whole),
-        Family(loops.TestLoop, loop_patches, subclasses=whole),
-        evaluator_family,
-    ]
+    families = [Family(cls, seams, subclasses=whole) for cls in known]
+    families.append(evaluator_family)
     if whole:
-        parts.append(Family(loops.BaseLoop, loop_patches, only=loop_seams.validates))
-        # A subclass that calls super() is served; others log what they like.
-        processor = importlib.import_module("mmengine.runner.log_processor")
-        get_log = partial(log_seam.get_log_after_epoch, recorder)
-        logs = {"get_log_after_epoch": get_log}
-        parts.append(Family(processor.LogProcessor, logs, subclasses=False))
-    parts.append(names)
-    if not isinstance(recorder, NativeRecorder):
-        return Plan("add", "this mmengine lacks the convention", parts)
-    parts += [
-        Patch(loops, "_update_losses", partial(native.update_losses, recorder)),
-        Patch(loops, "_parse_losses", partial(native.parse_losses, recorder)),
-    ]
-    return Plan("correct", "this mmengine has the convention, with defects", parts)
+        families.append(Family(loops.BaseLoop, seams, only=others))
+    return list(families)

@@ -8,9 +8,10 @@ found or when it is made.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Mapping, Optional
+from typing import Any, Callable, List, Mapping, Optional, Set, Tuple
 
-from valloss_compat.patching import Patch, Seam
+from valloss_compat.patching import Patch, full_name, lock
+from valloss_compat.wrapper import Seam
 
 
 class Family:
@@ -35,9 +36,11 @@ class Family:
         only: Optional[Callable[[Any], bool]] = None,
     ) -> None:
         self.root = root
+        self.patches: List[Patch] = []
         self._only = only
         self._seams = seams
-        self.patches: List[Patch] = []
+        self._known: Set[Tuple[int, str]] = set()
+        self._on = False
         self._watch = Patch(root, "__init_subclass__", self._made)
         self._subclasses = subclasses
         if subclasses:
@@ -45,31 +48,51 @@ class Family:
 
     def apply(self) -> None:
         """Patch the root and, if asked, each subclass that there is by now."""
-        for cls in _tree(self.root) if self._subclasses else [self.root]:
-            self._find(cls)
-        for patch in self.patches:
-            patch.apply()
+        with lock:
+            self._on = True
+            for cls in _tree(self.root) if self._subclasses else [self.root]:
+                self._find(cls)
+            for patch in self.patches:
+                patch.apply()
+
+    def revert(self) -> None:
+        """Take all patches off, in reverse order."""
+        with lock:
+            self._on = False
+            for patch in reversed(self.patches):
+                patch.revert()
 
     def cover(self, cls: Any) -> None:
         """Patch what was missed of a class: made or changed past our watch."""
-        for base in cls.__mro__:
-            if issubclass(base, self.root):
-                for patch in self._find(base):
-                    patch.apply()
+        with lock:
+            for base in cls.__mro__:
+                if issubclass(base, self.root):
+                    self._patch(base)
 
     def overriding(self) -> List[str]:
-        """Full names of the methods of subclasses that are patched."""
-        return [patch.name for patch in self.patches if patch.target is not self.root]
+        """Full names of the methods of loaded subclasses that override the root's."""
+        return [
+            f"{full_name(cls)}.{attribute}"
+            for cls in _tree(self.root)[1:]
+            if self._only is None or self._only(cls)
+            for attribute in self._seams
+            if self._escapes(cls, attribute)
+        ]
+
+    def _patch(self, cls: type) -> None:
+        if self._on:  # another thread may have reverted since it was asked for
+            for patch in self._find(cls):
+                patch.apply()
 
     def _find(self, cls: type) -> List[Patch]:
         if self._only is not None and not self._only(cls):
             return []
-        known = {(patch.target, patch.attribute) for patch in self.patches}
         found = [
             Patch(cls, attribute, seam)
             for attribute, seam in self._seams.items()
-            if self._escapes(cls, attribute) and (cls, attribute) not in known
+            if (id(cls), attribute) not in self._known and self._escapes(cls, attribute)
         ]
+        self._known.update((id(cls), patch.attribute) for patch in found)
         self.patches.extend(found)
         return found
 
@@ -87,14 +110,15 @@ class Family:
     def _made(self, original: Callable[..., Any], cls: type, **kwargs: Any) -> None:
         """``__init_subclass__``: a subclass was made."""
         original(cls, **kwargs)
-        for patch in self._find(cls):
-            patch.apply()
+        with lock:
+            self._patch(cls)
 
 
 def _tree(root: Any) -> List[Any]:
-    classes = [root]
+    classes, seen = [root], {id(root)}
     for cls in classes:  # grows while it is walked
         for subclass in cls.__subclasses__():
-            if subclass not in classes:
+            if id(subclass) not in seen:
+                seen.add(id(subclass))
                 classes.append(subclass)
     return classes

@@ -19,6 +19,8 @@ from valloss_compat.sums import LossSum, first_of
 #: The device whose tensors are read at once.
 _HOST = torch.device("cpu")
 _Tensor = torch.Tensor
+_INFINITY = float("inf")
+_HAS_IS_CPU = hasattr(torch.Tensor, "is_cpu")  # not before torch 1.9; half the price
 
 
 class LossMeter:
@@ -135,22 +137,23 @@ class LossMeters(LossMapping):
             TypeError: If a name is no string or a value of another type.
         """
         count = 1 if batch_size is None else batch_size
-        for name, value in losses.items():
-            meter = self.get(name)
+        for name in losses:
+            value = losses[name]
             # Most losses are this, each time: no call more than it takes.
-            if (
-                type(value) is _Tensor
-                and type(meter) is LossMeter
-                and meter.is_scalar
-                and value.device == _HOST
-            ):
-                number = value.tolist()  # of a scalar its number, and the fastest
-                if type(number) is float:
-                    meter._total += number * count
-                    meter._count += count
-                    if number != number and meter._nan_at is None:
-                        meter._nan_at = batch_idx
-                    continue
+            try:
+                meter = self[name]
+                if (
+                    meter.is_scalar
+                    and type(value) is _Tensor
+                    and (value.is_cpu if _HAS_IS_CPU else value.device == _HOST)
+                ):
+                    number = value.tolist()  # of a scalar its number, and the fastest
+                    if number <= _INFINITY:
+                        meter._total += number * count
+                        meter._count += count
+                        continue
+            except (KeyError, AttributeError, TypeError):
+                pass  # its first one, a meter of another kind, a complex number
             self._record(name, value, batch_idx, batch_size)
 
     def _record(
@@ -177,9 +180,14 @@ class LossMeters(LossMapping):
             raise _wrong_type(name, value)
 
     def _of(self, name: str) -> LossMeter:
-        meter = self.get(name)
-        if meter is None:
-            meter = self[name] = LossMeter()
+        known = self.get(name)
+        if isinstance(known, LossMeter):
+            return known
+        meter = self[name] = LossMeter()
+        if known is not None:
+            # Native mmengine's HistoryBuffer, of batches while we were reverted.
+            values, counts = known.data
+            meter.load(LossSum(float(values.sum()), float(counts.sum()), None))
         return meter
 
     def sums(self) -> Dict[str, LossSum]:

@@ -14,14 +14,22 @@ class PatchStatus(NamedTuple):
     Attributes:
         target (str): Full name of what is patched.
         state (str): ``'applied'``, ``'not applied'``, ``'quiet'`` (ours is
-            below somebody else's wrapper and only calls the original) or
-            ``'not seen'`` (somebody replaced ours, or hides it).
-        reason (str): Why, where it is not plain.
+            below somebody else's wrapper, or was put back by somebody, and
+            only calls the original) or ``'not seen'`` (somebody replaced ours
+            or hides it, or mmengine was loaded anew).
+        reason (str): Why; empty for a plain ``'applied'``, never for others.
+        owner (str): Who stands there now: ``'valloss_compat'`` and the
+            version of the copy that made the wrapper, or the full name of
+            what is there.
+        original (str): Full name of what stood there before us, or stands
+            there where we are not.
     """
 
     target: str
     state: str
     reason: str
+    owner: str
+    original: str
 
 
 class Status(NamedTuple):
@@ -30,14 +38,21 @@ class Status(NamedTuple):
     Attributes:
         mode (str): ``'off'``, ``'default'`` or ``'parity'``.
         plan (str): ``'add'``, ``'correct'``, ``'native'``, ``'unknown'`` or
-            ``'none'`` where nothing was applied yet.
+            ``'none'`` where nothing is applied.
         reason (str): Why this plan.
         options (Options): As they are now.
         mmengine (str, optional): Version of the imported mmengine.
+        distribution (str, optional): Name of the distribution whose files it
+            is: ``'mmengine'``, ``'mmengine-lite'``, ``'mmengine-open'``,
+            ``'onedl-mmengine'``; None where no metadata tells.
         torch (str, optional): Version of the imported torch.
-        patches (list[PatchStatus]): One entry a patch.
-        overriding (list[str]): Methods of subclasses that override a patched
-            one, and are patched themselves.
+        patches (list[PatchStatus]): One entry a target, also where nothing is
+            applied; empty only where no mmengine was looked at.
+        overriding (list[str]): Full names of the methods of loaded subclasses
+            that override a patched one. In mode ``'default'`` those of loops
+            and evaluators are patched themselves.
+        notes (list[str]): What else needs attention: distributions that
+            overwrote each other, an mmengine that was loaded anew.
     """
 
     mode: str
@@ -45,9 +60,11 @@ class Status(NamedTuple):
     reason: str
     options: Options
     mmengine: Optional[str]
+    distribution: Optional[str]
     torch: Optional[str]
     patches: List[PatchStatus]
     overriding: List[str]
+    notes: List[str]
 
     @property
     def active(self) -> bool:
@@ -63,18 +80,34 @@ class Status(NamedTuple):
 
     def __repr__(self) -> str:
         shown = [f"{k}={v}" for k, v in self.options.as_dict().items() if k != "mode"]
+        whose = f" (distribution {self.distribution})" if self.distribution else ""
         lines = [
             f"valloss_compat: mode {self.mode}, plan {self.plan}"
             + (f" ({self.reason})" if self.reason else ""),
             f"options {', '.join(shown)}",
-            f"mmengine {self.mmengine or 'not imported'}, "
+            f"mmengine {self.mmengine or 'not imported'}{whose}, "
             f"torch {self.torch or 'not imported'}",
         ]
-        width = max([len(patch.target) for patch in self.patches], default=0)
-        for patch in self.patches:
-            line = f"  {patch.target:<{width}}  {patch.state}"
-            lines.append(line + (f": {patch.reason}" if patch.reason else ""))
+        lines += [f"note: {note}" for note in self.notes]
+        if self.patches:
+            lines += _table([PatchStatus._fields, *self.patches])
+        if self.overriding:
+            lines += ["overriding:", *(f"  {name}" for name in self.overriding)]
         return "\n".join(lines)
+
+
+def _table(rows: List[Any]) -> List[str]:
+    """Columns side by side; the reason, which is long, comes last."""
+    shown = []
+    for target, state, reason, owner, original in rows:
+        who, before = ("its own" if n == target else n for n in (owner, original))
+        shown.append((target, state, who, before, reason))
+    widths = [max(map(len, column)) for column in zip(*shown)]
+    widths[-1] = 0
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip()
+        for row in shown
+    ]
 
 
 def version_of(module: str) -> Optional[str]:

@@ -97,6 +97,6 @@ class ModelState:
 
 def _version(tensor: torch.Tensor) -> int:
     try:
-        return tensor._version
+        return int(tensor._version)
     except RuntimeError:  # an inference tensor: nobody counts, nobody may write
         return 0

@@ -198,9 +198,9 @@ def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
     if one.layout is not torch.strided or one.is_complex() or one.is_quantized:
         return False
     if not one.is_floating_point():
-        return torch.equal(one, other)
+        return bool(torch.equal(one, other))
     bits = _BITS[one.element_size()]
-    return torch.equal(one.view(bits), other.view(bits))
+    return bool(torch.equal(one.view(bits), other.view(bits)))
 
 
 def _overlaps(tensor: torch.Tensor) -> bool:

@@ -1,0 +1,175 @@
+"""Write the parts of tox.ini and README.md that follow from the table of releases.
+
+    blocks.py            write them anew
+    blocks.py --check    say which ones differ, and fail if one does
+
+They stand between lines that hold `>>> NAME, from .ci/releases.toml` and `<<< NAME`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from typing import Callable, Dict, Iterable, List, Tuple
+
+from table import ROOT, Row, Table
+
+BARE = "torch,coverage,demo,benchmark,downstream"
+
+
+def labels(table: Table) -> List[str]:
+    """The rows of the label `matrix`."""
+    names = [row.environment for row in table.rows]
+    return [
+        "matrix = \\",
+        *(f"    {name}, \\" for name in names[:-1]),
+        f"    {names[-1]}",
+    ]
+
+
+def torches(table: Table) -> List[str]:
+    """The pins of torch and of what goes with it, by factor."""
+    rows = {row.torch_minor: row for row in table.rows}
+    lines = aligned(
+        (f"torch{minor}", f"torch=={row.torch}") for minor, row in rows.items()
+    )
+    old = ",".join(minor for minor, row in rows.items() if row.numpy == "<2")
+    bare = [row for row in table.rows if row.bare]
+    lines += ["# Bare `torch`: the one that goes with the running Python."]
+    lines += [f"{BARE}: torch=={row.torch}; {where(row, bare)}" for row in bare]
+    lines += [
+        "# torch before 2.3 was compiled for numpy 1.",
+        f"torch{{{old}}}: numpy<2",
+    ]
+    last = max((row for row in bare if row.numpy == "<2"), key=python_of)
+    lines += [f'{BARE}: numpy<2; python_version <= "{last.python}"']
+    return lines
+
+
+def python_of(row: Row) -> Tuple[int, ...]:
+    """3.10 comes after 3.9."""
+    return tuple(map(int, row.python.split(".")))
+
+
+def where(row: Row, bare: List[Row]) -> str:
+    """The marker of a bare torch; the ends serve the Pythons beyond them as well."""
+    ordered = sorted(bare, key=python_of)
+    sign = {row is ordered[0]: "<=", row is ordered[-1]: ">="}.get(True, "==")
+    return f'python_version {sign} "{row.python}"'
+
+
+def needing_torchvision(table: Table) -> List[str]:
+    """The releases that import torchvision."""
+    names = ",".join(r.version for r in table.releases if r.needs_torchvision)
+    return [f"mmengine{{{names}}}: torchvision"]
+
+
+def releases(table: Table) -> List[str]:
+    """The pin of each release, by factor."""
+    return aligned((release.name, release.requirement) for release in table.releases)
+
+
+def aligned(pairs: Iterable[Tuple[str, str]]) -> List[str]:
+    """`NAME: PIN`, the pins in one column."""
+    pairs = list(pairs)
+    width = max(len(name) for name, _ in pairs) + 1
+    return [f"{name + ':':{width}} {pin}" for name, pin in pairs]
+
+
+def rows(table: Table) -> List[str]:
+    """README: what the matrix is made of."""
+    alike: Dict[Tuple[str, ...], List[str]] = {}
+    for row in table.rows:
+        alike.setdefault(row.runs, []).append(f"{row.python} with {row.torch}")
+    lines = ["| releases | Python with torch |", "|---|---|"]
+    for runs in sorted(alike):
+        what = ", ".join(described(table, factor) for factor in runs)
+        lines += [f"| {what} | {', '.join(alike[runs])} |"]
+    return [
+        "",
+        *lines,
+        "",
+        f"{len(table.cells())} cells in {len(table.rows)} rows.",
+        "",
+    ]
+
+
+def described(table: Table, runs: str) -> str:
+    """What a row runs, in words."""
+    if runs == "edge":
+        return f"mmengine {', '.join(release.version for release in table.edge)}"
+    these = table.of("mmengine" if runs == "all" else runs)
+    return f"{these[0].pypi} {these[0].version}" + (
+        f" to {these[-1].version} ({len(these)})" if these[1:] else ""
+    )
+
+
+#: File -> block -> its lines.
+BLOCKS: Dict[str, Dict[str, Callable[[Table], List[str]]]] = {
+    "tox.ini": {
+        "rows of the matrix": labels,
+        "torch": torches,
+        "torchvision": needing_torchvision,
+        "releases": releases,
+    },
+    "README.md": {"rows": rows},
+}
+
+
+def written(text: str, name: str, lines: List[str]) -> str:
+    """Return a file's text with one block made anew, indented as its first marker is.
+
+    Raises:
+        ValueError: If the file has no such block, or more than one.
+    """
+    block = re.compile(
+        rf"^( *)(\S+ >>> {name}, from [^\n]*\n).*?^( *\S+ <<< {name}\b)", re.M | re.S
+    )
+
+    def fill(found: re.Match[str]) -> str:
+        indent, first, last = found.groups()
+        body = "".join(f"{indent}{line}".rstrip() + "\n" for line in lines)
+        return f"{indent}{first}{body}{last}"
+
+    text, count = block.subn(fill, text)
+    if count != 1:
+        raise ValueError(f"{count} blocks named {name!r}, expected one")
+    return text
+
+
+def changes() -> Dict[str, Tuple[str, str]]:
+    """Return the text that is there, and that should be, of each file with blocks."""
+    table = Table()
+    texts = {}
+    for file, blocks in BLOCKS.items():
+        now = text = (ROOT / file).read_text(encoding="utf-8")
+        for name, lines in blocks.items():
+            text = written(text, name, lines(table))
+        texts[file] = (now, text)
+    return texts
+
+
+def main() -> int:
+    """Write the blocks, or check them."""
+    check = sys.argv[1:] == ["--check"]
+    stale = 0
+    for file, (now, text) in changes().items():
+        if now == text:
+            continue
+        stale += 1
+        if check:
+            lines = now.splitlines(), text.splitlines()
+            print(
+                *difflib.unified_diff(*lines, file, "the table", lineterm=""), sep="\n"
+            )
+        else:
+            (ROOT / file).write_text(text, encoding="utf-8")
+            print(f"{file}: written")
+    if check and stale:
+        print("these differ from .ci/releases.toml: run `python .ci/blocks.py`")
+    return int(check and stale > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Runs the tests on mutants: a process that has torch and mmengine imported, and forks.
+
+mutant_server.py TREE SOCKET
+
+Importing torch and mmengine takes longer than most mutants live. For each request (the
+name of the mutated module) a child imports the mutated package from TREE and runs the
+tests there, until one fails: first those near that module, then, in a second child,
+all others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+#: Which tests to try first, by module, beside those with the module's name.
+NEAR = {
+    "convention": ["conformance", "test_properties.py"],
+    "device_sum": ["test_meter.py"],
+    "dispatch": ["test_native.py"],
+    "family": ["test_loops.py", "test_evaluators.py", "wild"],
+    "meter": ["test_weighting.py", "test_properties.py", "conformance"],
+    "parity": ["conformance"],
+    "patching": ["test_control.py", "test_evaluators.py"],
+    "recorder": ["test_loops.py", "test_evaluators.py", "conformance", "wild"],
+    "sums": ["test_meter.py", "test_ranks.py", "test_weighting.py", "conformance"],
+    "batch_size": ["test_weighting.py"],
+}
+#: These start interpreters: not before all others let a mutant live.
+LAST = ["test_import.py", "test_examples.py"]
+#: Look at the files of the package, not at what it does.
+NEVER = ["test_packaging.py"]
+
+
+def groups(module: str, tests: Path) -> list[list[str]]:
+    """Return the test files and folders that are near a module, and all others."""
+    near = [f"test_{module}.py", *NEAR.get(module, [])]
+    found = sorted(
+        path.name
+        for path in tests.iterdir()
+        if path.name.startswith("test_") or (path / "__init__.py").exists()
+    )
+    far = [name for name in found if name not in (*near, *LAST, *NEVER)]
+    return [[name for name in near if name in found], [*far, *LAST]]
+
+
+def live(tree: Path, arguments: list[str]) -> int:
+    """Run tests, in the child."""
+    os.setsid()
+    silence = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(silence, number)
+    os.chdir(tree / "tests")
+    sys.path[:0] = [str(tree / "tests"), str(tree)]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    return int(pytest.main([*options, *arguments]))
+
+
+def forked(tree: Path, arguments: list[str], caller: list[socket.socket]) -> int:
+    """Run tests in a child; end it if the caller does not wait for it any more.
+
+    Returns:
+        int: pytest's exit code; 71 for a child that was killed.
+    """
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            code = live(tree, arguments)
+        finally:
+            os._exit(code)
+    while True:
+        gone, status = os.waitpid(child, os.WNOHANG)
+        if gone:
+            return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 71
+        if select.select(caller, [], [], 0.05)[0]:  # closed at the other end
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return 71
+
+
+def answer(connection: socket.socket, tree: Path) -> None:
+    """Tell one caller whether a test fails on what is in the tree now."""
+    module = connection.recv(100).decode()
+    code = 0
+    for group in groups(module, tree / "tests"):
+        code = code or forked(tree, group, [connection])
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(bytes([code]))
+
+
+def main() -> None:
+    """Serve until the socket's file is gone or this process is ended."""
+    tree, path = Path(sys.argv[1]), sys.argv[2]
+    for name in ("mmengine.runner", "mmengine.visualization", "matplotlib.pyplot"):
+        importlib.import_module(name)
+    assert "valloss_compat" not in sys.modules
+    gc.freeze()
+    # Of the tests and the package as they are: no mutant is as old as these.
+    forked(tree, ["--collect-only"], [])
+    # Two mutants of one second and one length would share one file of bytecode.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                answer(connection, tree)
+
+
+if __name__ == "__main__":
+    main()

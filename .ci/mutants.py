@@ -1,0 +1,126 @@
+"""Mutation testing: is there a test that fails for each defect put into the package?
+
+    tox run -e mutation -- patching meter sums convention     these modules
+    tox run -e mutation                                       all
+
+cosmic-ray makes the mutants, in a copy of the tree; they run in forks of processes that
+have torch and mmengine imported, on several releases, as no release has all branches. A
+mutant lives if all tests pass on all of them. Prints the survivors as diffs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, List
+
+import cell
+from table import ROOT, Table
+
+#: A whole run of the tests takes a minute at most; an endless loop never ends.
+SECONDS = 300
+
+
+def serve(release: str, tree: Path, path: Path) -> subprocess.Popen[bytes]:
+    """Start the server of one release."""
+    table = Table()
+    folder = cell.folders(table.release(release), None, sys.executable)
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folder))}
+    variables.pop("VALLOSS_COMPAT_CELL", None)  # what is tested is not a wheel
+    server = str(ROOT / ".ci" / "mutant_server.py")
+    command = [sys.executable, server, str(tree), str(path)]
+    process = subprocess.Popen(command, env=variables, start_new_session=True)
+    while not path.exists():
+        if process.poll() is not None:
+            raise RuntimeError(f"no server for {release}: see above")
+        time.sleep(0.1)
+    return process
+
+
+def mutate(module: str, tree: Path, sockets: List[Path]) -> Dict[str, List[str]]:
+    """Try all mutants of one module.
+
+    Returns:
+        dict: Outcome -> the diff of each mutant with it.
+    """
+    client = ROOT / ".ci" / "mutant_client.py"
+    asked = " ".join(str(path) for path in sockets)
+    config = tree / "mutants.toml"
+    config.write_text(
+        "[cosmic-ray]\n"
+        f"module-path = 'valloss_compat/{module}.py'\n"
+        f"timeout = {SECONDS * len(sockets)}.0\n"
+        "excluded-modules = []\n"
+        f"test-command = '{sys.executable} -S {client} {Path(module).name} {asked}'\n"
+        "[cosmic-ray.distributor]\nname = 'local'\n"
+    )
+    session = tree / f"{Path(module).name}.sqlite"
+    program = shutil.which("cosmic-ray") or "cosmic-ray"
+    for command in (
+        [program, "baseline", str(config)],
+        [program, "init", "--force", str(config), str(session)],
+        [program, "exec", str(config), str(session)],
+    ):
+        subprocess.run(command, cwd=tree, check=True)
+    dump = subprocess.check_output([program, "dump", str(session)], cwd=tree, text=True)
+    found: Dict[str, List[str]] = {}
+    for line in dump.splitlines():
+        _, result = json.loads(line)
+        if result is not None and result["worker_outcome"] != "skipped":
+            outcome = result["test_outcome"] or result["worker_outcome"]
+            found.setdefault(str(outcome), []).append(result["diff"] or "")
+    return found
+
+
+def copy(tree: Path) -> None:
+    """Copy what the tests look at."""
+    names = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
+    for name in names.split("\0")[:-1]:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tree / name)
+
+
+def main() -> int:
+    """Mutate the modules asked for; fail below 95 %."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("modules", nargs="*", help="as patches/loops; default: all")
+    parser.add_argument("--releases", nargs="+", default=["0.10.4", "0.10.7", "0.6.0"])
+    options = parser.parse_args()
+    package = ROOT / "valloss_compat"
+    every = [path.relative_to(package) for path in sorted(package.rglob("[a-z]*.py"))]
+    modules = options.modules or [str(path.with_suffix("")) for path in every]
+    dead = total = 0
+    with tempfile.TemporaryDirectory() as name:
+        tree = Path(name) / "tree"
+        copy(tree)
+        sockets = [Path(name) / release for release in options.releases]
+        servers = []
+        try:
+            for path in sockets:
+                servers.append(serve(path.name, tree, path))
+            for module in modules:
+                start = time.monotonic()
+                found = mutate(module, tree, sockets)
+                lived = found.get("survived", [])
+                all_of_it = sum(map(len, found.values()))
+                total, dead = total + all_of_it, dead + all_of_it - len(lived)
+                print(*lived, sep="\n")
+                minutes = (time.monotonic() - start) / 60
+                counts = {outcome: len(diffs) for outcome, diffs in found.items()}
+                print(f"{module}: {counts}, {minutes:.1f} minutes", flush=True)
+        finally:
+            for server in servers:
+                cell.kill_group(server)
+    print(f"{dead} of {total} mutants killed, {100 * dead / max(1, total):.1f} %")
+    return int(dead < 0.95 * total)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

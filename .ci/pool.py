@@ -1,0 +1,194 @@
+"""Cells side by side: one thread makes rows, as many others as asked for run cells."""
+
+from __future__ import annotations
+
+import datetime
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+import cell
+from reports import Cell, first_error, write_death
+from rows import Built, RowFailed, Rows
+from table import ROOT, Release, Row
+
+#: A cell that takes longer hangs; with seven other programs on two cores one took 260.
+SECONDS = 900
+
+
+class Pool:
+    """Runs cells.
+
+    Args:
+        rows (Rows): Makes the environments.
+        folder (Path): For reports and logs.
+        run (str): The commit, for the reports.
+        still (Callable): Tells whether the tree is still at that commit.
+        keep (bool): Whether environments stay.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        folder: Path,
+        run: str,
+        still: Callable[[], bool],
+        keep: bool = False,
+    ) -> None:
+        self._rows = rows
+        self._folder = folder
+        self._run = run
+        self._still = still
+        self._keep = keep
+        self._ready: queue.Queue[Optional[Tuple[Row, Release, Built]]] = queue.Queue()
+        self._left: Dict[str, int] = {}
+        self._running: Dict[int, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._total = self._done = self._red = 0
+        self._start = time.monotonic()
+
+    def run(self, plan: Sequence[Tuple[Row, List[Release]]], jobs: int) -> bool:
+        """Run all cells of a plan.
+
+        Returns:
+            bool: False if it was interrupted.
+        """
+        self._total = sum(len(releases) for _, releases in plan)
+        for row, releases in plan:
+            for release in releases:  # an old report must not stand for this run
+                path = self._folder / f"{row.name}-{release.name}.xml"
+                if path.exists():
+                    path.unlink()
+        tasks = [lambda: self._make(plan, jobs), *[self._work] * jobs]
+        threads = [
+            threading.Thread(target=self._guarded, args=(task,), daemon=True)
+            for task in tasks
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self._stop()
+        return not self._stopped.is_set()
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        """Run one thread's task; what it did not expect ends the run, not only it."""
+        try:
+            task()
+        except BaseException:
+            traceback.print_exc()
+            self._stop()
+            for _ in threading.enumerate():  # whoever waits for a cell
+                self._ready.put(None)
+
+    def _make(self, plan: Sequence[Tuple[Row, List[Release]]], jobs: int) -> None:
+        for row, releases in plan:
+            if self._stopped.is_set():
+                break
+            start = time.monotonic()
+            self._left[row.name] = len(releases)
+            try:
+                built = self._rows.build(row)
+            except RowFailed as error:
+                if self._stopped.is_set():
+                    break
+                for release in releases:
+                    self._bury(f"{row.name}-{release.name}", f"no environment: {error}")
+                    self._tell(f"{row.name}-{release.name}")
+                continue
+            self._say(f"{row.name}: made in {time.monotonic() - start:.0f} s")
+            for release in releases:
+                self._ready.put((row, release, built))
+        for _ in range(jobs):
+            self._ready.put(None)
+
+    def _work(self) -> None:
+        while True:
+            item = self._ready.get()
+            if item is None or self._stopped.is_set():
+                return
+            row, release, built = item
+            name = f"{row.name}-{release.name}"
+            self._test(name, built, built.paths[release.name])
+            if not self._stopped.is_set() and not self._still():
+                self._say(f"{name}: the tree is no longer at {self._run}: stopped")
+                (self._folder / f"{name}.xml").unlink(missing_ok=True)
+                self._stop()
+            if self._stopped.is_set():
+                return
+            self._tell(name)
+            with self._lock:
+                self._left[row.name] -= 1
+                last = not self._left[row.name]
+            if last and not self._keep:
+                self._rows.free(row)
+
+    def _test(self, name: str, built: Built, paths: Sequence[Path]) -> None:
+        report, log = (self._folder / f"{name}.{end}" for end in ("xml", "log"))
+        variables = cell.environment(built.variables, name, paths)
+        variables["VALLOSS_COMPAT_COMMIT"] = self._run
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                cell.command(built.python, report),
+                cwd=str(ROOT / "tests"),
+                env=variables,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._running[process.pid] = process
+            try:
+                code = process.wait(timeout=SECONDS)
+                why = first_error(log) if code else ""
+            except subprocess.TimeoutExpired:
+                code, why = -signal.SIGKILL, f"not done after {SECONDS} s"
+            cell.kill_group(process)  # nothing that the cell started stays
+            del self._running[process.pid]
+        # A process that failed after it wrote a report without a failure has failed.
+        if (
+            code
+            and not self._stopped.is_set()
+            and not Cell(name, self._folder).failures
+        ):
+            self._bury(name, f"exit code {code}: {why}")
+
+    def _bury(self, name: str, why: str) -> None:
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        path = self._folder / f"{name}.xml"
+        write_death(path, why, now, {"commit": self._run})
+
+    def _tell(self, name: str) -> None:
+        """One line of progress."""
+        found = Cell(name, self._folder)
+        with self._lock:
+            self._done += 1
+            self._red += not found.green
+            left = (time.monotonic() - self._start) / self._done
+            left *= self._total - self._done
+            text = f"[{self._done:3}/{self._total}] {name:36} "
+            text += "passed" if found.green else "FAILED"
+            text += (
+                f" {found.seconds:5.1f} s, {self._red} red, {left / 60:.0f} min left"
+            )
+            if found.failures:
+                text += f"\n    {': '.join(found.failures[0])}"
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        for process in list(self._running.values()):
+            cell.kill_group(process)
+        self._rows.close()

@@ -1,0 +1,123 @@
+"""The table of releases, read: which rows and cells there are, and their names.
+
+A row is a Python and a torch with its companions; a cell is one release on one row.
+Runs on Python 3.7 too.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest requires it there
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / ".tox" / "reports"
+
+
+class Release(NamedTuple):
+    """One release of mmengine, or of a fork that carries its import name."""
+
+    factor: str
+    version: str
+    pypi: str
+    needs_torchvision: bool
+
+    @property
+    def name(self) -> str:
+        """As in a cell's name: lite0.10.4."""
+        return f"{self.factor}{self.version}"
+
+    @property
+    def requirement(self) -> str:
+        """As pip takes it: mmengine-lite==0.10.4."""
+        return f"{self.pypi}=={self.version}"
+
+
+class Row(NamedTuple):
+    """A Python, a torch and its companions."""
+
+    python: str
+    torch: str
+    torchvision: str
+    runs: Tuple[str, ...]
+    numpy: str = ""
+    bare: bool = False
+
+    @property
+    def torch_minor(self) -> str:
+        """2.4 of 2.4.1."""
+        return ".".join(self.torch.split(".")[:2])
+
+    @property
+    def name(self) -> str:
+        """As the rows and cells begin: py311-torch2.4."""
+        return f"py{self.python.replace('.', '')}-torch{self.torch_minor}"
+
+    @property
+    def environment(self) -> str:
+        """The tox environment that runs all its cells."""
+        return f"{self.name}-releases"
+
+
+class Table:
+    """What `.ci/releases.toml` says."""
+
+    def __init__(self, path: Path = ROOT / ".ci" / "releases.toml") -> None:
+        with path.open("rb") as file:
+            raw = tomllib.load(file)
+        self.releases: List[Release] = []
+        self.edge: List[Release] = []
+        for entry in raw["distribution"]:
+            self._add(entry)
+        self.by_name: Dict[str, Release] = {r.name: r for r in self.releases}
+        self.rows = [Row(**{**row, "runs": tuple(row["runs"])}) for row in raw["row"]]
+
+    def _add(self, entry: Dict[str, Any]) -> None:
+        versions = entry["releases"]
+        until = entry.get("torchvision_until")
+        needing = versions[: versions.index(until) + 1] if until else []
+        releases = [
+            Release(entry["factor"], version, entry["pypi"], version in needing)
+            for version in versions
+        ]
+        self.releases += releases
+        self.edge += [r for r in releases if r.version in entry.get("edge", [])]
+
+    def of(self, factor: str) -> List[Release]:
+        """Return the releases of one distribution, oldest first."""
+        return [r for r in self.releases if r.factor == factor]
+
+    def release(self, name: str) -> Release:
+        """Return a release by its name; a bare number is one of mmengine's.
+
+        Raises:
+            KeyError: If the table has none of that name.
+        """
+        return self.by_name[name if name in self.by_name else f"mmengine{name}"]
+
+    def releases_on(self, row: Row) -> List[Release]:
+        """Return what runs on a row, oldest first, the forks last."""
+        sets = {"all": self.of("mmengine"), "edge": self.edge}
+        return [r for runs in row.runs for r in sets.get(runs) or self.of(runs)]
+
+    def row(self, name: str) -> Row:
+        """Return a row by its name, or by that of its tox environment.
+
+        Raises:
+            KeyError: If the table has none of that name.
+        """
+        return {row.name: row for row in self.rows}[re.sub("-releases$", "", name)]
+
+    def cells(self) -> List[str]:
+        """Return the names of all cells, row by row."""
+        return [
+            f"{row.name}-{release.name}"
+            for row in self.rows
+            for release in self.releases_on(row)
+        ]

@@ -1,0 +1,233 @@
+"""``doctor CONFIG``: what it says of a config, by names alone."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from valloss_compat.cli.checks import config as checks
+
+STOPPING = {"type": "EarlyStoppingHook", "monitor": "val_loss", "min_delta": 0.0}
+#: A config in which nothing is to be found fault with.
+GOOD = {
+    "default_scope": "mine",
+    "custom_imports": {"imports": ["valloss_compat"], "allow_failed_imports": False},
+    "model": {"type": "Net"},
+    "train_cfg": {"max_epochs": 5},
+    "val_dataloader": {"dataset": {"type": "Data"}},
+    "val_evaluator": [{"type": "Accuracy"}],
+    "val_cfg": {},
+    "custom_hooks": [STOPPING],
+    "default_hooks": {
+        "checkpoint": {"type": "CheckpointHook", "save_best": "val_loss"}
+    },
+}
+
+
+def config(**changed):
+    """The good one, with entries replaced; None takes one away."""
+    known = {**copy.deepcopy(GOOD), **changed}
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def resolve(model):
+    """The class of a model, where its library is installed: here mmdet is."""
+    if not model["type"].endswith("Net") or model["type"] == "Net":
+        return None
+    module = "mmdet.models.detectors" if "Retina" in model["type"] else "projects.mine"
+    return type(model["type"], (), {"__module__": module})
+
+
+def found(known, severity, failed=()):
+    """The findings of one severity, as ``check: text``."""
+    findings = checks.look(known, failed, resolve)
+    assert {f.severity for f in findings} <= {"ok", "note", "problem"}
+    return [f"{f.check}: {f.text}" for f in findings if f.severity == severity]
+
+
+def test_a_good_config():
+    """No problem; what the model has to do is a note, as no config shows it."""
+    assert found(config(), "problem") == []
+    notes = found(config(), "note")
+    assert any("the model is mine.Net: its forward" in note for note in notes)
+    assert not any("config.monitor" in note for note in notes)
+    assert sum("monitors 'val_loss'" in text for text in found(config(), "ok")) == 2
+
+
+def hook(**settings):
+    return config(custom_hooks=[{**STOPPING, **settings}])
+
+
+def best(name, **settings):
+    entry = {"type": "CheckpointHook", "save_best": name, **settings}
+    return config(default_hooks={"checkpoint": entry})
+
+
+PIPELINE = [
+    {"type": "LoadImageFromFile"},
+    {"type": "Resize", "scale": (10, 10)},
+    {"type": "LoadAnnotations"},
+    {"type": "PackInputs"},
+]
+
+
+def of_library(library, model, pipeline, **changed):
+    """A config of a downstream library."""
+    dataset = {"type": "Data", "pipeline": pipeline}
+    return config(
+        default_scope=library,
+        model={"type": model, **changed},
+        val_dataloader={"dataset": {"type": "RepeatDataset", "dataset": dataset}},
+        custom_hooks=None,
+        default_hooks=None,
+    )
+
+
+PADDED = {"type": "SegDataPreProcessor", "test_cfg": {"size_divisor": 32}}
+NOTES = {
+    "no import": (config(custom_imports=None), "does not import valloss_compat"),
+    "another import": (
+        config(custom_imports={"imports": "projects.mine"}),
+        "does not import valloss_compat",
+    ),
+    "a failure is hidden": (
+        config(
+            custom_imports={"imports": "valloss_compat", "allow_failed_imports": True}
+        ),
+        "say allow_failed_imports=False",
+    ),
+    "nothing monitors": (
+        config(custom_hooks=None, default_hooks=None),
+        "no hook monitors val_loss",
+    ),
+    "min_delta by default": (
+        config(
+            custom_hooks=[{"type": "mmengine.EarlyStoppingHook", "monitor": "loss"}]
+        ),
+        "min_delta=0.1 (the default)",
+    ),
+    "min_delta as given": (hook(min_delta=1), "has min_delta=1:"),
+    "a named loss": (hook(monitor="loss_cls"), "only if the model's loss element has"),
+    "a prefix": (hook(monitor="teacher/val_loss"), "prefixes its passes"),
+    "auto": (best("auto"), "save_best=...) is 'auto'"),
+    "a metric": (best(["accuracy"]), "monitors 'accuracy', which is no loss"),
+    "no validation": (
+        config(
+            val_cfg=None,
+            val_dataloader=None,
+            val_evaluator=None,
+            custom_hooks=None,
+            default_hooks=None,
+        ),
+        "this config does not validate",
+    ),
+    "a loop": (config(val_cfg={"type": "MyLoop"}), "val_cfg has a class of its own"),
+    "an evaluator": (
+        config(val_evaluator={"type": "mmdet.MultiDatasetsEvaluator"}),
+        "val_evaluator has a class of its own, mmdet.MultiDatasetsEvaluator",
+    ),
+    "a library's model": (
+        of_library("mmdet", "RetinaNet", []),
+        "the model is mmdet.RetinaNet, of a library whose models append no loss",
+    ),
+    "a model of mine in a library's scope": (
+        of_library("mmdet", "MyNet", []),
+        "the model is mmdet.MyNet: its forward",
+    ),
+    "a wrapped model": (
+        config(model={"type": "Wrap", "detector": {"type": "mmdet.RetinaNet"}}),
+        "the model is mine.Wrap, which wraps mmdet.RetinaNet: its forward",
+    ),
+    "resized before": (
+        of_library("mmdet", "RetinaNet", PIPELINE),
+        "Resize comes before LoadAnnotations in the validation pipeline of mmdet",
+    ),
+    "no ground truth": (
+        of_library("mmseg", "EncoderDecoder", PIPELINE[:2]),
+        "has no LoadAnnotations: validation samples have no ground truth",
+    ),
+    "no targets": (
+        of_library("mmpose", "TopdownPoseEstimator", PIPELINE),
+        "has no GenerateTarget: mmpose's heads",
+    ),
+    "padded": (
+        of_library("mmseg", "EncoderDecoder", PIPELINE, data_preprocessor=PADDED),
+        "pads the input (size_divisor=32), but not the labels",
+    ),
+    "unknown to the hook": (
+        of_library("mmdet", "RetinaNet", PIPELINE, backbone={"type": "torch.nn.What"}),
+        "ValLossHook",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", sorted(NOTES))
+def test_notes(case):
+    """Worth knowing, and no problem by itself."""
+    known, said = NOTES[case]
+    assert any(said in text for text in found(known, "note")), found(known, "note")
+    assert found(known, "problem") == []
+
+
+PROBLEMS = {
+    "its tag in a test": (best("test_loss"), "'test_loss', but that is its name in a"),
+    "its tag in logs": (hook(monitor="val/loss"), "monitor 'val_loss'"),
+    "no monitor": (config(custom_hooks=[{"type": "EarlyStoppingHook"}]), "no monitor"),
+    "the wrong rule": (hook(rule="greater"), "by which the worst epoch is the best"),
+    "the wrong rule of several": (
+        best(["accuracy", "val_loss"], rule=["greater", "greater"]),
+        "of 'val_loss' has rule='greater'",
+    ),
+    "no evaluator": (config(val_evaluator=None), "there is no val_evaluator beside"),
+    "no validation": (
+        config(val_cfg=None, val_dataloader=None, val_evaluator=None),
+        "but a loss is monitored",
+    ),
+    "too late": (
+        config(train_cfg={"max_epochs": 5, "val_begin": 6}),
+        "the first validation would be after 6, but the training ends after 5",
+    ),
+    "a library's model": (
+        config(default_scope="mmpretrain", model={"type": "ImageClassifier"}),
+        "of a library whose models append no loss element",
+    ),
+    "no model": (config(model=None), "no model with a type"),
+    "the hook refuses": (
+        config(custom_hooks=[STOPPING, {"type": "ValLossHook"}]),
+        "valloss_compat does not know Net",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", sorted(PROBLEMS))
+def test_problems(case):
+    """Each with what was found, and what to do."""
+    known, said = PROBLEMS[case]
+    problems = found(known, "problem")
+    assert any(said in text for text in problems), problems
+
+
+def test_the_rule_of_a_metric_beside_the_loss():
+    """A list of rules has one for each name."""
+    known = best(["accuracy", "val_loss"], rule=["greater", "less"])
+    assert found(known, "problem") == []
+
+
+def test_the_hook_takes_the_place_of_the_model():
+    """With ValLossHook nothing is asked of the model; what it refuses is a problem."""
+    known = config(
+        custom_hooks=[STOPPING, {"type": "ValLossHook", "trust": ["mine.Net"]}]
+    )
+    assert found(known, "problem") == []
+    assert any("ValLossHook will compute" in text for text in found(known, "ok"))
+    assert not any("its forward" in text for text in found(known, "note"))
+
+
+def test_imports_that_failed():
+    """What happens in a training hangs on allow_failed_imports."""
+    failed = [("projects.mine", "ModuleNotFoundError: no")]
+    assert any("would end" in text for text in found(config(), "note", failed))
+    lenient = {"imports": ["projects.mine"], "allow_failed_imports": True}
+    notes = found(config(custom_imports=lenient), "note", failed)
+    assert any("would go on without it" in text for text in notes)

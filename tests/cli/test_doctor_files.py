@@ -1,0 +1,196 @@
+"""``doctor CONFIG`` with files: all formats, bases, imports, loops of their own."""
+
+from __future__ import annotations
+
+import gc
+import json
+import textwrap
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import LOOPS
+
+from cli.processes import as_command
+from cli.test_doctor import examine, texts
+from valloss_compat.cli.checks import config_file
+from valloss_compat.cli.doctor import registered
+from valloss_compat.cli.errors import CommandError
+
+BASE = """
+default_scope = 'mmengine'
+model = dict(type='mine.Net')
+train_cfg = dict(max_epochs=3)
+val_dataloader = dict(dataset=dict(type='Data'))
+val_evaluator = dict(type='Accuracy')
+val_cfg = dict()
+"""
+CHILD = """
+_base_ = ['base.py']
+print('printed by a config')
+custom_imports = dict(imports=['valloss_compat', 'their_loops'])
+custom_hooks = [dict(type='EarlyStoppingHook', monitor='val_loss', min_delta=0.0)]
+val_cfg = dict(type='LoopOfTheirs')
+"""
+THEIRS = """
+from mmengine.registry import LOOPS
+from mmengine.runner import ValLoop
+print('printed by an import')
+
+@LOOPS.register_module()
+class LoopOfTheirs(ValLoop):
+    def run(self):
+        {body}
+"""
+SOUND = "return super().run()"
+BROKEN = """
+        self.runner.call_hook('before_val')
+        self.runner.call_hook('before_val_epoch')
+        self.runner.model.eval()
+        for idx, batch in enumerate(self.dataloader):
+            self.runner.model.val_step(batch)
+        self.runner.call_hook('after_val_epoch', metrics=dict())
+        self.runner.call_hook('after_val')
+"""
+LAZY = """
+from mmengine.config import read_base
+with read_base():
+    from .base import *
+from mmengine.hooks import EarlyStoppingHook
+from package_that_is_not_there.models import Net
+model = dict(type=Net, head=dict(type=Net))
+custom_hooks = [dict(type=EarlyStoppingHook, monitor='val_loss', min_delta=0.0)]
+"""
+
+
+def write(folder, **files):
+    for name, text in files.items():
+        path = folder / name.replace("__", ".")
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+
+
+@pytest.mark.parametrize(("body", "severity"), [(SOUND, "ok"), (BROKEN, "problem")])
+def test_a_config_with_a_base_and_a_loop(nursery, tmp_path, body, severity):
+    """The loop is imported and tried out; what a config prints is not on stdout."""
+    write(
+        tmp_path, base__py=BASE, my__py=CHILD, their_loops__py=THEIRS.format(body=body)
+    )
+    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    assert told["config"] == str(tmp_path / "my.py")
+    loop = [f for f in told["findings"] if f["check"] == "validation.LoopOfTheirs"]
+    assert {finding["severity"] for finding in loop} == {severity}
+    assert any("monitors 'val_loss'" in text for text in texts(told, "ok"))
+
+
+def test_a_loop_and_an_import_that_are_not_there(nursery, tmp_path):
+    """Said, and no problem of the config."""
+    write(tmp_path, base__py=BASE, my__py=CHILD)
+    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    assert texts(told, "problem") == []
+    assert not [f for f in told["findings"] if "Loop" in f["check"]]
+    assert any("their_loops cannot be imported" in t for t in texts(told, "note"))
+
+
+def test_a_loop_of_mmengine_is_not_tried_twice(nursery, tmp_path):
+    """Nor is its evaluator."""
+    plain = BASE.replace("val_cfg = dict()", "val_cfg = dict(type='ValLoop')")
+    write(tmp_path, my__py=plain)
+    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    tried = [f for f in told["findings"] if f["check"].startswith("validation")]
+    assert len(tried) == 1
+
+
+def test_problems_of_a_config_for_people(nursery, tmp_path):
+    """Exit status 1, and a count at the end."""
+    write(tmp_path, my__py=BASE.replace("val_cfg = dict()", ""))
+    done = as_command(nursery, ["doctor", str(tmp_path / "my.py")], tmp_path)
+    assert done.returncode == 1
+    assert "[problem] config.validation: there is no val_cfg" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 problem found"
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_other_formats(tmp_path, suffix):
+    """JSON is YAML too."""
+    path = tmp_path / f"my{suffix}"
+    path.write_text(json.dumps({"model": {"type": "Net"}}), encoding="utf-8")
+    assert config_file.load(str(path)) == {"model": {"type": "Net"}}
+
+
+def test_a_class_in_a_config(tmp_path):
+    """Is named as well."""
+    write(tmp_path, my__py="model = dict(type=dict, parts=[dict(type='Net')])")
+    known = config_file.load(str(tmp_path / "my.py"))
+    assert known["model"] == {"type": "builtins.dict", "parts": [{"type": "Net"}]}
+
+
+@pytest.mark.skipif(
+    not hasattr(Config, "_parse_lazy_import"),
+    reason="configs that import what they name came with mmengine 0.8.0",
+)
+def test_a_config_that_imports_what_it_names(tmp_path):
+    """The new style: classes are named, and need not be there."""
+    write(tmp_path, base__py=BASE, my__py=LAZY)
+    known = config_file.load(str(tmp_path / "my.py"))
+    assert known["model"]["type"] == "package_that_is_not_there.models.Net"
+    assert known["val_cfg"] == {}
+    assert known["custom_hooks"][0]["type"] == "mmengine.hooks.EarlyStoppingHook"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("none.py", None, "there is no config file"),
+        ("my.txt", "", "is no config: a name that ends in .py, .json"),
+        ("my.py", "x = = 1", "cannot be read: "),
+        ("my.py", "1 / 0", "cannot be read: ZeroDivisionError"),
+        ("my.py", "import sys\nsys.exit(3)", "cannot be read: SystemExit: 3"),
+        ("my.py", "_base_ = ['none.py']", "cannot be read: "),
+        ("my.json", "{", "cannot be read: "),
+        ("no_package::none.py", None, "cannot be read: "),
+    ],
+)
+@pytest.mark.filterwarnings(
+    # Config.fromfile leaves its copy of a file open where that does not parse.
+    "ignore:unclosed file:ResourceWarning",
+    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning",
+)
+def test_what_cannot_be_read(tmp_path, name, text, said, monkeypatch):
+    """Named, with the cause."""
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(CommandError) as raised:
+        config_file.load(name)
+    assert said in str(raised.value)
+    assert name in str(raised.value)
+    del raised
+    gc.collect()  # what was left open is closed while it is not an error
+
+
+def test_exit_status_of_what_cannot_be_read(nursery, tmp_path):
+    """2, and nothing on stdout, with --json too."""
+    done = as_command(nursery, ["doctor", "--json", "none.py"], tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "doctor: error: there is no config file 'none.py'" in done.stderr
+
+
+def test_a_registry_that_raises(monkeypatch):
+    """As where the library of a scope does not import: there is no class to see."""
+
+    def get(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(LOOPS, "get", get)
+    assert registered("LOOPS", {"type": "Theirs"}, {"default_scope": "mmdet"}) is None
+
+
+def test_imports_in_all_forms():
+    """A dict of a list or a name."""
+    of = config_file.custom_imports
+    assert of({"custom_imports": {"imports": ["a", "b"]}}) == ["a", "b"]
+    assert of({"custom_imports": {"imports": "a"}}) == ["a"]
+    assert of({}) == []
+    failed = config_file.import_customs(
+        {"custom_imports": {"imports": ["json", "n_o"]}}
+    )
+    assert [name for name, _ in failed] == ["n_o"]

@@ -1,0 +1,248 @@
+"""``run SCRIPT``: whatever a script can see, print or end with is as without us."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import zipfile
+
+import pytest
+
+from cli.processes import RUN, both, python
+
+PROBE = '''"""The script's own docstring."""
+import json, sys, os, pickle
+
+def outline(value):
+    if hasattr(value, 'get_code'):
+        return [type(value).__name__, getattr(value, '__dict__', None)]
+    return repr(value).split(' at 0x')[0]
+
+class Here:
+    """Pickled by the name of __main__."""
+
+print(json.dumps({
+    'names': list(globals())[:12],
+    'main': {k: outline(v) for k, v in globals().items() if k.startswith('__')},
+    'is main': sys.modules['__main__'].__dict__ is globals(),
+    'argv': sys.argv,
+    'path': sys.path,
+    'flags': list(sys.flags),
+    'ours': [name for name in sys.modules if name.startswith('valloss')],
+    'pickled': type(pickle.loads(pickle.dumps(Here()))) is Here,
+    'warnings': sys.warnoptions,
+    'excepthook': repr(sys.excepthook),
+    'variables': sorted(set(os.environ) - {'LC_CTYPE'}),
+}))
+'''
+
+KILL = "import os, signal\nos.kill(os.getpid(), signal.{})\nwhile 1: pass"
+#: How a script can end.
+ENDS = {
+    "with an int": "import sys\nsys.exit(7)",
+    "with words": "import sys\nsys.exit('some words')",
+    "with None": "import sys\nsys.exit()",
+    "with an object": "import sys\nsys.exit([1])",
+    "at its last line": "print('done')",
+    "by os._exit": "import os\nos._exit(9)",
+    "by a syntax error": "print(1)\nx = = 1",
+    "by an exception with a cause": """
+def inner():
+    raise ValueError('x')
+def outer():
+    try:
+        inner()
+    except ValueError as error:
+        raise RuntimeError('y') from error
+outer()""",
+    "by a missing module": "import nothing_of_this_name",
+    "by Ctrl-C": KILL.format("SIGINT"),
+    "by KeyboardInterrupt": "raise KeyboardInterrupt",
+    "by SIGTERM": KILL.format("SIGTERM"),
+    "after atexit": "import atexit\natexit.register(print, 'bye')\n1 / 0",
+    "after its threads": """
+import threading
+threading.Thread(target=lambda: print('late')).start()
+1 / 0""",
+    "by its own excepthook": """
+import sys
+def mine(kind, error, trace):
+    frames = 0
+    while trace:
+        trace, frames = trace.tb_next, frames + 1
+    print(kind, frames)
+sys.excepthook = mine
+1 / 0""",
+    "by a missing part of mmengine": """
+import os, shutil
+os.mkdir('mmengine')
+open(os.path.join('mmengine', '__init__.py'), 'w').close()
+try:
+    import mmengine.runner
+finally:
+    shutil.rmtree('mmengine')""",
+    "by an error in mmengine": """
+import os
+os.mkdir('mmengine')
+for name, text in (('__init__', ''), ('runner', 'raise RuntimeError(1)')):
+    open(os.path.join('mmengine', name + '.py'), 'w').write(text)
+try:
+    import mmengine.runner
+finally:
+    [os.remove(os.path.join('mmengine', n + '.py')) for n in ('__init__', 'runner')]
+    import shutil
+    shutil.rmtree('mmengine')""",
+}
+
+
+def write(folder, text, name="probe.py"):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def assert_same(words, cwd, env=None, flags=()):
+    plain, ours = both(words, cwd, env, flags)
+    assert ours == plain
+    return plain
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["probe.py", "config.py", "--opt", "-m", "--", "x y", ""],
+        ["./probe.py"],
+        ["../here/sub/linked.py", "-h"],
+        ["-m", "probe", "run", "-m", "--version"],
+        ["-m", "sub.package", "a"],
+        ["folder", "a"],
+        ["archive.zip", "a"],
+    ],
+    ids=" ".join,
+)
+def test_a_script_sees_the_same(words, tmp_path):
+    """argv, __main__, sys.path, flags, and no module of ours."""
+    here = tmp_path / "here"
+    for name in ("probe.py", "sub/package/__main__.py", "folder/__main__.py"):
+        write(here, PROBE, name)
+    write(here, "", "sub/package/__init__.py")
+    os.symlink(str(here / "probe.py"), str(here / "sub" / "linked.py"))
+    with zipfile.ZipFile(str(here / "archive.zip"), "w") as archive:
+        archive.writestr("__main__.py", PROBE)
+    plain = assert_same(words, here)
+    told = json.loads(plain.stdout)
+    assert told["is main"]
+    assert told["pickled"]
+    assert not told["ours"]
+
+
+def test_flags_of_the_interpreter_are_kept(tmp_path):
+    """Where -I keeps the current folder off sys.path, the script's stays off too."""
+    write(tmp_path, PROBE)
+    flags = ["-W", "ignore::ImportWarning", "-O", "-B"]
+    told = json.loads(assert_same(["probe.py"], tmp_path, flags=flags).stdout)
+    assert "ignore::ImportWarning" in told["warnings"]
+    isolated = python(["-I", "-c", "import valloss_compat.importer"], tmp_path)
+    if isolated.returncode == 0:  # the package is installed, as in tox's environments
+        assert_same(["probe.py"], tmp_path, flags=["-I"])
+
+
+def test_a_compiled_script(tmp_path):
+    """A .pyc, as python runs it."""
+    import py_compile
+
+    source = write(tmp_path, PROBE)
+    py_compile.compile(str(source), cfile=str(tmp_path / "compiled.pyc"))
+    assert_same(["compiled.pyc", "a"], tmp_path)
+
+
+@pytest.mark.parametrize("end", sorted(ENDS))
+def test_a_script_ends_the_same(end, tmp_path):
+    """Exit status, output and traceback, without a frame of ours."""
+    write(tmp_path, ENDS[end])
+    assert "valloss" not in assert_same(["probe.py"], tmp_path).stderr
+
+
+@pytest.mark.parametrize("end", ["with an int", "after atexit", "by Ctrl-C"])
+def test_a_module_ends_the_same(end, tmp_path):
+    """With the interpreter's own frames above it, as python -m shows them."""
+    write(tmp_path, ENDS[end])
+    assert "valloss" not in assert_same(["-m", "probe"], tmp_path).stderr
+
+
+def test_a_module_that_is_not_there(tmp_path):
+    """The interpreter's own message and exit status."""
+    plain = assert_same(["-m", "nothing_of_this_name"], tmp_path)
+    assert "No module named nothing_of_this_name" in plain.stderr
+
+
+def test_a_script_that_is_not_there(tmp_path):
+    """Said as python says it; exit status 2."""
+    plain, ours = both(["none.py"], tmp_path)
+    assert ours.returncode == plain.returncode == 2
+    said = plain.stderr[plain.stderr.index("can't open file") :]
+    assert ours.stderr == f"python -m valloss_compat run: error: {said}"
+
+
+HIDING = """
+import os, sys
+sys.path[:] = [p for p in sys.path if not os.path.isdir(p + '/valloss_compat')]
+sys.modules['mmengine'] = None
+import valloss_compat
+"""
+
+
+def test_the_package_is_found_whatever_the_script_does_to_its_path(tmp_path):
+    """As where it is in the folder of the command line, which is not the script's."""
+    write(tmp_path, HIDING)
+    done = python([*RUN, "probe.py"], tmp_path)
+    assert "UnusableMMEngineError: valloss_compat patches mmengine" in done.stderr
+
+
+MULTIPROCESSING = """
+import multiprocessing, pickle, sys
+
+class Item:
+    def __init__(self, number):
+        self.number = number
+
+def work(item):
+    main = sys.modules['__main__']
+    return [item.number, type(item) is Item, __name__, sys.argv[1:], sys.path[0],
+            sorted(n for n in vars(main) if n[0] != '_'),
+            [n for n in sys.modules if n.startswith('valloss')]]
+
+if __name__ == '__main__':
+    for method in sys.argv[1:]:
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            print(method, pool.map(work, [Item(1)]))
+"""
+
+
+def test_child_processes_find_the_same(tmp_path):
+    """fork, spawn and forkserver: classes of __main__, argv, path; nothing of ours."""
+    write(tmp_path, MULTIPROCESSING)
+    plain = assert_same(["probe.py", "fork", "spawn", "forkserver"], tmp_path)
+    assert plain.returncode == 0, plain.stderr
+    assert plain.stdout.count("[[1, True, ") == 3
+
+
+@pytest.mark.parametrize("options", [["-h"], ["--help"]])
+def test_its_help(options, tmp_path):
+    """Before the script an option is ours."""
+    done = python([*RUN, *options], tmp_path)
+    assert done.returncode == 0
+    assert "SCRIPT [ARGS ...]" in done.stdout
+
+
+def test_nonsense_in_the_environment(tmp_path):
+    """Said before the script runs; exit status 2."""
+    write(tmp_path, "print('ran')")
+    done = python([*RUN, "probe.py"], tmp_path, env={"VALLOSS_COMPAT": "nonsense"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "python -m valloss_compat run: error: the environment"
+    )
+    assert sys.executable not in done.stderr

@@ -1,0 +1,95 @@
+"""Environments that cannot work: the whole message that the import ends with.
+
+Each in a cold process. A message says what was got, and what to do.
+"""
+
+from __future__ import annotations
+
+import pytest
+from fresh import run_cold
+
+# A mmengine of which the first module is as given, and a module that is missing.
+COLD = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in {missing!r}:
+            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
+sys.meta_path.insert(0, Missing())
+sys.path.insert(0, {folder!r})
+import valloss_compat
+"""
+PREFIX = (
+    "valloss_compat.errors.UnusableMMEngineError: valloss_compat patches mmengine, "
+)
+
+
+@pytest.mark.parametrize(
+    ("mmengine", "missing", "message"),
+    [
+        pytest.param(
+            "",
+            "",
+            "and importing mmengine.runner failed with ModuleNotFoundError: No module "
+            "named 'mmengine.runner'. Remedy: the package of that name is not "
+            "OpenMMLab's or not whole; reinstall mmengine.",
+            id="of another project",
+        ),
+        pytest.param(
+            "import torchvision",
+            "torchvision",
+            "and importing mmengine.runner failed with ModuleNotFoundError: No module "
+            "named 'torchvision'. Remedy: mmengine before 0.5.0 imports torchvision; "
+            "install the one that matches your torch.",
+            id="without torchvision",
+        ),
+        pytest.param(
+            None,
+            "yapf",
+            "and importing mmengine.runner failed with ModuleNotFoundError: No module "
+            "named 'yapf'. Remedy: pip install 'yapf<=0.40.1'.",
+            id="without yapf",
+        ),
+        pytest.param(
+            "import pkg_resources",
+            "pkg_resources",
+            "and importing mmengine.runner failed with ModuleNotFoundError: No module "
+            "named 'pkg_resources'. Remedy: pip install 'setuptools<81'.",
+            id="without pkg_resources",
+        ),
+        pytest.param(
+            "import its_own_need",
+            "its_own_need",
+            "and importing mmengine.runner failed with ModuleNotFoundError: No module "
+            "named 'its_own_need'. Remedy: make `import mmengine.runner` work in this "
+            "environment.",
+            id="without what nobody knows",
+        ),
+        pytest.param(
+            "raise AttributeError('np.float_ was removed')",
+            "",
+            "and importing mmengine.runner failed with AttributeError: np.float_ was "
+            "removed. Remedy: make `import mmengine.runner` work in this environment.",
+            id="that fails in another way",
+        ),
+    ],
+)
+def test_an_unusable_mmengine(tmp_path, mmengine, missing, message):
+    """In a cold process. Without a text it is the real one of the environment."""
+    if mmengine is not None:
+        (tmp_path / "mmengine").mkdir()
+        (tmp_path / "mmengine" / "__init__.py").write_text(mmengine)
+    done = run_cold(COLD.format(missing=[missing], folder=str(tmp_path)))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == PREFIX + message
+
+
+def test_no_mmengine():
+    """In a cold process."""
+    done = run_cold("import sys\nsys.modules['mmengine'] = None\nimport valloss_compat")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == PREFIX + (
+        "and there is no mmengine in this environment. Install the release that your "
+        "project pins, for example pip install 'mmengine==0.10.4' (mmengine-lite, "
+        "mmengine-open and onedl-mmengine serve as well)."
+    )

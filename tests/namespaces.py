@@ -1,0 +1,27 @@
+"""The namespaces that are patched, to be compared before and after."""
+
+from __future__ import annotations
+
+from mmengine.evaluator import Evaluator
+from mmengine.registry import Registry
+from mmengine.runner import LogProcessor, loops
+
+import valloss_compat
+from valloss_compat.patching import full_name
+
+
+def targets():
+    """What stands in the namespaces that are patched, subclasses included."""
+    status = valloss_compat.status()
+    owners = {LogProcessor, Registry, loops.BaseLoop, loops}
+    for root in (loops.ValLoop, loops.TestLoop, Evaluator):
+        owners.update((root, *root.__subclasses__()))
+    found = {(id(o), key): value for o in owners for key, value in vars(o).items()}
+    names = {patch.target.rpartition(".")[0] for patch in status.patches}
+    known = {full_name(owner) for owner in owners}
+    assert {name for name in names if name.startswith("mmengine")} <= known
+    return found
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(one[key] is other[key] for key in one)

@@ -1,0 +1,90 @@
+"""What CI reads from JUnit reports: green is where tests ran and none failed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ci"))
+
+from reports import Cell, first_error, write_death
+from results import Results
+from table import Table
+
+REPORT = """<?xml version="1.0"?>
+<testsuites><testsuite time="1.5" timestamp="2026-11-25T01">
+<properties><property name="commit" value="{commit}"/></properties>{cases}
+</testsuite></testsuites>"""
+PASSED = '<testcase classname="a" name="b"/>'
+SKIPPED = '<testcase classname="a" name="c"><skipped message="why"/></testcase>'
+FAILED = (
+    '<testcase classname="a" name="d"><failure message="assert 1 == 2&#10; more"/>'
+    "</testcase>"
+)
+
+
+COMMIT = "0123456789" * 4
+
+
+def cell(folder, cases, name="cell", commit=COMMIT):
+    """Write a report, and read it."""
+    text = REPORT.format(cases=cases, commit=commit)
+    (folder / f"{name}.xml").write_text(text, encoding="utf-8")
+    return Cell(name, folder)
+
+
+def test_a_failure_comes_with_its_first_line(tmp_path):
+    found = cell(tmp_path, PASSED + SKIPPED + FAILED)
+    assert (found.passed, found.failed, found.skipped) == (1, 1, 1)
+    assert found.failures == [("a::d", "assert 1 == 2")]
+    assert not found.green
+    assert cell(tmp_path, PASSED + SKIPPED).green
+
+
+@pytest.mark.parametrize("cases", ["", SKIPPED, None])
+def test_a_cell_without_a_test_has_failed(tmp_path, cases):
+    """Whether it wrote a report or not."""
+    found = Cell("none", tmp_path) if cases is None else cell(tmp_path, cases)
+    assert found.died
+    assert (found.failed, found.green, found.found) == (1, False, cases is not None)
+
+
+def test_a_death_is_read_as_a_failure_of_its_commit(tmp_path):
+    write_death(tmp_path / "x.xml", "no <disk>", "2026-11-25", {"commit": "abc"})
+    found = Cell("x", tmp_path)
+    assert found.failures == [("cell::died", "no <disk>")]
+    assert found.properties == {"commit": "abc"}
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("ImportError while loading\nE   KeyError: 1\nE   more", "KeyError: 1"),
+        ("fine\nuv: error: no torch\nend", "uv: error: no torch"),
+        ("one\ntwo\n\n", "two"),
+        ("", "its log is empty"),
+    ],
+)
+def test_the_error_of_a_log(tmp_path, log, said):
+    (tmp_path / "log").write_text(log, encoding="utf-8")
+    assert first_error(tmp_path / "log") == said
+
+
+def test_only_all_cells_of_one_clean_commit_are_the_whole_matrix(tmp_path):
+    """One that is missing, of another commit, or of a changed tree, is named."""
+    table = Table()
+    names = table.cells()
+    for name in names[1:]:
+        cell(tmp_path, PASSED, name)
+    part = Results(table, tmp_path)
+    assert part.title().startswith(f"NOT WHOLE: {len(names) - 1} of {len(names)} run")
+    cell(tmp_path, FAILED + PASSED, names[0])
+    whole = Results(table, tmp_path)
+    assert whole.title() == f"{len(names) - 1} of {len(names)} cells passed"
+    others = {"f" * 40: "f" * 10, f"{COMMIT} with changes": "0123456789 with changes"}
+    for commit, shown in others.items():
+        cell(tmp_path, PASSED, names[0], commit)
+        assert not Results(table, tmp_path).whole
+        assert shown in Results(table, tmp_path).details()

@@ -1,0 +1,1 @@
+"""What ``doctor`` looks at: one room a question, each with findings for an answer."""

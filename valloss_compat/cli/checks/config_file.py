@@ -1,0 +1,97 @@
+"""Read a config as names: nothing that it names is built, or has to be installed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any, Dict, List, Tuple
+
+from valloss_compat.cli.errors import CommandError
+
+_SUFFIXES = (".py", ".json", ".yaml", ".yml")
+
+
+def load(name: str) -> Dict[str, Any]:
+    """Read a config with its bases.
+
+    Args:
+        name (str): A file, or ``'PACKAGE::PATH'`` as in ``_base_``.
+
+    Returns:
+        dict: Plain dicts and lists. In the new style of config, which imports
+        what it names, a class is the string ``'package.module.Class'``.
+
+    Raises:
+        CommandError: If it cannot be read.
+    """
+    from mmengine.config import Config
+
+    if "::" not in name:
+        if not os.path.isfile(name):
+            raise CommandError(
+                f"there is no config file {name!r}: give the path of a .py, .json or "
+                ".yaml config, or 'PACKAGE::PATH' for one that a package ships"
+            )
+        if not name.endswith(_SUFFIXES):
+            raise CommandError(
+                f"{name!r} is no config: a name that ends in {', '.join(_SUFFIXES)} is "
+                "expected"
+            )
+    try:
+        if "::" not in name:
+            config = Config.fromfile(name, import_custom_modules=False)
+        else:
+            # mmengine knows such names in `_base_` alone.
+            with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder:
+                path = os.path.join(folder, "config.py")
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(f"_base_ = [{name!r}]\n")
+                config = Config.fromfile(path, import_custom_modules=False)
+    except (Exception, SystemExit) as error:
+        raise CommandError(
+            f"the config {name!r} cannot be read: {type(error).__name__}: {error}. "
+            "Its own python has to run, and its bases have to be there"
+        ) from None
+    to_dict = getattr(config, "to_dict", None) or config._cfg_dict.to_dict
+    plain = _plain(to_dict())
+    assert isinstance(plain, dict)
+    return plain
+
+
+def import_customs(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
+    """Import what ``custom_imports`` names, as a train script would.
+
+    Args:
+        config (dict): A whole config.
+
+    Returns:
+        list[tuple[str, str]]: Name and error of each that failed.
+    """
+    failed = []
+    for name in custom_imports(config):
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit) as error:
+            failed.append((name, f"{type(error).__name__}: {error}"))
+    return failed
+
+
+def custom_imports(config: Mapping[str, Any]) -> List[str]:
+    """The modules that ``custom_imports`` names."""
+    entry = config.get("custom_imports")
+    names = entry.get("imports") if isinstance(entry, Mapping) else entry
+    if isinstance(names, str):
+        return [names]
+    return [str(name) for name in names or ()]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    return value

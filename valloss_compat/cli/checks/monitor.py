@@ -1,0 +1,162 @@
+"""What a config's hooks monitor, and by what rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+
+from valloss_compat.cli.checks.findings import Finding, note, ok, problem
+
+CHECK = "config.monitor"
+TOTAL = "val_loss"
+
+#: What is sometimes monitored in its place, and why it is no metric.
+_MISTAKEN = {
+    "val/val_loss": "that is its tag in the logs",
+    "val/loss": "that is a tag in the logs",
+    "train/loss": "that is the tag of the training loss in the logs",
+    "test_loss": "that is its name in a test",
+    "loss_val": "metrics have no such name",
+    "valid_loss": "metrics have no such name",
+    "validation_loss": "metrics have no such name",
+}
+
+
+class Monitor(NamedTuple):
+    """One metric that one hook monitors.
+
+    Attributes:
+        who (str): The hook and its argument: ``"CheckpointHook(save_best=...)"``.
+        name (str): Of the metric.
+        rule (str, optional): Which values are better, if the hook says so.
+        hook (dict): The hook's config.
+        stops (bool): Whether it is one that ends the training.
+    """
+
+    who: str
+    name: str
+    rule: Optional[str]
+    hook: Mapping[str, Any]
+    stops: bool
+
+
+def kind(entry: Any) -> str:
+    """The class name of what a config entry builds, without scope or module."""
+    named = entry.get("type", "") if isinstance(entry, Mapping) else ""
+    return str(named).rpartition(".")[2]
+
+
+def hooks(config: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+    """All hooks of a config, those by default first."""
+    defaults = config.get("default_hooks") or {}
+    entries = [*defaults.values(), *(config.get("custom_hooks") or ())]
+    return [entry for entry in entries if isinstance(entry, Mapping)]
+
+
+def monitors(config: Mapping[str, Any]) -> List[Monitor]:
+    """What is monitored, in the order of the hooks."""
+    return [found for hook in hooks(config) for found in _of_hook(hook)]
+
+
+def _of_hook(hook: Mapping[str, Any]) -> Iterator[Monitor]:
+    name = kind(hook)
+    rules = hook.get("rule")
+    if name.endswith("EarlyStoppingHook"):
+        monitored = str(hook.get("monitor"))
+        yield Monitor(f"{name}(monitor=...)", monitored, rules, hook, True)
+    best = hook.get("save_best") if name.endswith("CheckpointHook") else None
+    names = [best] if isinstance(best, str) else best or []
+    # One rule holds for all, a list of rules has one for each.
+    several = rules if isinstance(rules, (list, tuple)) else [rules] * len(names)
+    for metric, rule in zip(names, several):
+        yield Monitor(f"{name}(save_best=...)", str(metric), rule, hook, False)
+
+
+def watched(config: Mapping[str, Any]) -> bool:
+    """Whether a hook monitors a validation loss, by whatever name."""
+    return any("loss" in monitor.name.lower() for monitor in monitors(config))
+
+
+def look(config: Mapping[str, Any]) -> List[Finding]:
+    """Findings about what is monitored.
+
+    Args:
+        config (dict): A whole config.
+
+    Returns:
+        list[Finding]: At least one.
+    """
+    found: List[Finding] = []
+    for monitor in monitors(config):
+        found += [*_name(monitor), *_rule(monitor)]
+    if not watched(config):
+        found.append(
+            note(
+                CHECK,
+                f"no hook monitors {TOTAL}: it is logged, and nothing else. For early "
+                f"stopping custom_hooks=[dict(type='EarlyStoppingHook', "
+                f"monitor='{TOTAL}', min_delta=0.0)], for the best checkpoint "
+                f"default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))",
+            )
+        )
+    return found
+
+
+def _name(monitor: Monitor) -> Iterator[Finding]:
+    who, name = monitor.who, monitor.name
+    last = name.replace(".", "/").rpartition("/")[2]
+    if monitor.stops and "monitor" not in monitor.hook:
+        yield problem(
+            CHECK, f"{who} has no monitor: expected monitor='{TOTAL}', or a metric"
+        )
+    elif name in _MISTAKEN:
+        yield problem(
+            CHECK,
+            f"{who} monitors {name!r}, but {_MISTAKEN[name]}: monitor '{TOTAL}'",
+        )
+    elif name == TOTAL:
+        yield ok(CHECK, f"{who} monitors '{TOTAL}'")
+    elif last == TOTAL:
+        yield note(
+            CHECK,
+            f"{who} monitors {name!r}: there is one of that name where a loop "
+            f"prefixes its passes, as mmdet's TeacherStudentValLoop does; else "
+            f"monitor '{TOTAL}'",
+        )
+    elif "loss" in name.lower():
+        yield note(
+            CHECK,
+            f"{who} monitors {name!r}, which is a metric only if the model's loss "
+            f"element has a loss of that name; the sum of all is '{TOTAL}'",
+        )
+    elif name == "auto":
+        yield note(
+            CHECK,
+            f"{who} is 'auto': the first metric, which {TOTAL} is not where an "
+            f"evaluator has metrics; for the loss say '{TOTAL}'",
+        )
+    else:
+        yield note(CHECK, f"{who} monitors {name!r}, which is no loss")
+
+
+def _rule(monitor: Monitor) -> Iterator[Finding]:
+    if "loss" not in monitor.name.lower():
+        return
+    if monitor.rule == "greater":
+        yield problem(
+            CHECK,
+            f"{monitor.who} of {monitor.name!r} has rule='greater', by which the "
+            "worst epoch is the best: say rule='less', or leave it out",
+        )
+    if not monitor.stops:
+        return
+    defaults: Dict[str, Any] = {"min_delta": 0.1}
+    delta = monitor.hook.get("min_delta", defaults["min_delta"])
+    if isinstance(delta, (int, float)) and delta >= defaults["min_delta"]:
+        whose = "" if "min_delta" in monitor.hook else " (the default)"
+        yield note(
+            CHECK,
+            f"{monitor.who} has min_delta={delta}{whose}: a loss that falls by less "
+            "from one validation to the next counts as not improved, and most do; "
+            "min_delta=0.0 is what loss curves usually want",
+        )

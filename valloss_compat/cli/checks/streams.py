@@ -1,0 +1,41 @@
+"""Who may write where while ``doctor`` looks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from typing import Iterator
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """What a config or a library prints is not for stdout."""
+    with contextlib.redirect_stdout(sys.stderr), _redirected(1, 2):
+        yield
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Nothing is printed or warned of, not by a child process either."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        sink = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+        stack.enter_context(contextlib.redirect_stdout(sink))
+        stack.enter_context(contextlib.redirect_stderr(sink))
+        stack.enter_context(_redirected(1, sink.fileno()))
+        stack.enter_context(_redirected(2, sink.fileno()))
+        yield
+
+
+@contextlib.contextmanager
+def _redirected(descriptor: int, to: int) -> Iterator[None]:
+    before = os.dup(descriptor)
+    os.dup2(to, descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(before, descriptor)
+        os.close(before)

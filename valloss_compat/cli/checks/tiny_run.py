@@ -1,0 +1,194 @@
+"""A real training in miniature, whose validation loss is known beforehand.
+
+A Runner of this environment trains three epochs of a model with one parameter,
+validates after each on three batches, and may stop early. Nothing is stubbed:
+what a training would meet here, this one meets.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import uuid
+from typing import Any, ClassVar, Dict, List, NamedTuple, Optional, Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+from torch.utils.data import DataLoader, Dataset
+
+#: Samples of each validation batch, and the model's two losses on it.
+SIZES = (2, 2, 1)
+LOSSES = ({"loss_cls": 0.5, "loss_box": 0.5}, {"loss_cls": 2.0}, {"loss_cls": 3.5})
+#: What each epoch adds to ``loss_cls``: the first epoch is the best.
+RISE = 1.0
+
+
+def expected(epoch: int, weighting: str) -> float:
+    """``val_loss`` of an epoch, counted from 0: the sum of the means of the losses."""
+    weights = SIZES if weighting == "sample" else (1, 1, 1)
+    pairs = list(zip(LOSSES, weights))
+    cls = sum(losses["loss_cls"] * w for losses, w in pairs) / sum(weights)
+    boxes = [(losses["loss_box"], w) for losses, w in pairs if "loss_box" in losses]
+    box = sum(loss * w for loss, w in boxes) / sum(w for _, w in boxes)
+    return cls + box + RISE * epoch
+
+
+class Seen(NamedTuple):
+    """What came out.
+
+    Attributes:
+        metrics (list[dict]): Those that hooks got, an epoch each.
+        to_metrics (int): How many loss elements reached a metric.
+        to_hooks (int): How many reached a hook.
+        samples (list[int]): How many predictions the metric got, an epoch each.
+        epochs (int): How many were trained.
+        best (list[str]): File names of the best checkpoints.
+        error (Exception, optional): What ended the training.
+    """
+
+    metrics: List[Dict[str, Any]]
+    to_metrics: int
+    to_hooks: int
+    samples: List[int]
+    epochs: int
+    best: List[str]
+    error: Optional[Exception]
+
+
+def run(work_dir: str, evaluator: Optional[type], loop: Optional[type]) -> Seen:
+    """Train.
+
+    Args:
+        work_dir (str): A folder for what the Runner writes.
+        evaluator (type, optional): Class of the evaluator. Defaults to None:
+            mmengine's.
+        loop (type, optional): Class of the validation loop. Defaults to None:
+            mmengine's.
+
+    Returns:
+        Seen: What came out.
+    """
+    metric, spy, model = _Metric(), _Spy(), _Model()
+    data = DataLoader(_Numbers(), batch_size=2, collate_fn=_collate)
+    runner = Runner(
+        model=model,
+        work_dir=work_dir,
+        train_dataloader=data,
+        val_dataloader=data,
+        train_cfg={"by_epoch": True, "max_epochs": 3, "val_interval": 1},
+        val_cfg={"type": loop} if loop else {},
+        val_evaluator=evaluator(metrics=[metric]) if evaluator else [metric],
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
+        custom_hooks=[
+            spy,
+            {
+                "type": "EarlyStoppingHook",
+                "monitor": "val_loss",
+                "rule": "less",
+                "min_delta": 0.0,
+                "patience": 1,
+            },
+        ],
+        default_hooks={
+            "checkpoint": {
+                "type": "CheckpointHook",
+                "interval": 1,
+                "save_best": "val_loss",
+                "rule": "less",
+            }
+        },
+        default_scope="mmengine",
+        experiment_name=uuid.uuid4().hex,
+        log_level="CRITICAL",
+    )
+    error: Optional[Exception] = None
+    try:
+        runner.train()
+    except Exception as raised:
+        error = raised
+    best = glob.glob(os.path.join(work_dir, "**", "best_*"), recursive=True)
+    return Seen(
+        spy.metrics,
+        metric.elements,
+        spy.elements,
+        metric.samples,
+        model.epoch + 1,
+        [os.path.basename(path) for path in best],
+        error,
+    )
+
+
+def _is_loss(item: Any) -> bool:
+    return isinstance(item, BaseDataElement) and "loss" in item
+
+
+class _Numbers(Dataset):
+    metainfo: ClassVar[Dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return sum(SIZES)
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        return {"inputs": torch.tensor([float(index)])}
+
+
+def _collate(items: Sequence[Dict[str, Any]]) -> Dict[str, List[Any]]:
+    return {"inputs": [item["inputs"] for item in items]}
+
+
+class _Model(BaseModel):
+    """Gives the losses of the table, and says which epoch it is in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.epoch = -1
+        self.batch = 0
+
+    def forward(self, inputs: Any, mode: str = "tensor") -> Any:
+        if mode == "loss":
+            return {"loss": self.weight * torch.stack(list(inputs)).mean()}
+        if self.batch == 0:
+            self.epoch += 1
+        losses = {
+            name: self.weight.detach() * 0 + value
+            for name, value in LOSSES[self.batch].items()
+        }
+        losses["loss_cls"] += RISE * self.epoch
+        self.batch = (self.batch + 1) % len(LOSSES)
+        samples = [BaseDataElement(pred=number) for number in inputs]
+        return [*samples, BaseDataElement(loss=losses)]
+
+
+class _Metric(BaseMetric):
+    default_prefix = "doctor"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+        self.samples: List[int] = []
+
+    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+        # The evaluator makes dicts of them.
+        self.elements += sum("loss" in sample for sample in data_samples)
+        self.results.append(len(data_samples))
+
+    def compute_metrics(self, results: List[int]) -> Dict[str, float]:
+        self.samples.append(sum(results))
+        return {"samples": float(sum(results))}
+
+
+class _Spy(Hook):
+    def __init__(self) -> None:
+        self.elements = 0
+        self.metrics: List[Dict[str, Any]] = []
+
+    def after_val_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        self.elements += sum(map(_is_loss, kwargs["outputs"]))
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        self.metrics.append(dict(metrics or {}))

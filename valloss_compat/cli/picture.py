@@ -1,0 +1,202 @@
+"""The picture of one or more runs. The only room that imports matplotlib."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
+
+# Okabe and Ito's palette, told apart with any colour vision; without its yellow,
+# which is too light for a line (https://jfly.uni-koeln.de/color/).
+COLORS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)
+#: For those who see no colours at all, and for more runs than there are colours.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+_GREY, _GRID = "#5f6368", "#e3e5e8"
+
+_TRAIN: Dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2, "alpha": 0.7}
+_BEST: Dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "*",
+    "markersize": 15,
+    "markeredgecolor": "white",
+}
+_STOP: Dict[str, Any] = {"linestyle": ":", "linewidth": 1.5}
+_END: Dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "|",
+    "markersize": 14,
+    "markeredgewidth": 2.2,
+}
+
+#: Places and values.
+Curve = Tuple[Sequence[float], Sequence[float]]
+
+
+class _Plain(LogFormatterSciNotation):
+    """Labels the same ticks of a logarithmic axis, as 0.2 and not as powers."""
+
+    def __call__(self, x: float, pos: Optional[int] = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+class Drawn(NamedTuple):
+    """One run as it is drawn.
+
+    Attributes:
+        name (str): For the legend.
+        train (tuple): Places and values of training; may be empty.
+        val (tuple): Places and values of the validations; may be empty.
+        best (tuple, optional): Place and value of the best validation.
+        said (str): What the legend says of the best one, such as
+            ``'epoch 7: 0.216'``; empty if there is none.
+        end (float): Place where the run ended.
+        planned (float, optional): Place where it was to end, if it did not.
+    """
+
+    name: str
+    train: Curve
+    val: Curve
+    best: Optional[Tuple[float, float]]
+    said: str
+    end: float
+    planned: Optional[float]
+
+
+def draw(
+    runs: Sequence[Drawn],
+    path: str,
+    *,
+    metric: str = "val_loss",
+    train_name: str = "loss",
+    unit: str = "epoch",
+    ylabel: str = "loss",
+    title: str = "",
+    log: bool = False,
+) -> None:
+    """Draw the curves and write them.
+
+    Args:
+        runs (Sequence[Drawn]): At least one.
+        path (str): The file; its suffix is the format.
+        metric (str): What the validations' curve is called.
+        train_name (str): What that of training is called.
+        unit (str): Unit of the places.
+        ylabel (str): Unit of the values.
+        title (str): Empty for none.
+        log (bool): Whether the values are on a logarithmic scale.
+    """
+    # A bare Figure takes its canvas by the suffix: no display, and nothing of
+    # pyplot, whose state is the user's.
+    crowded = len(runs) > 3
+    height = 5 + 0.14 * (len(runs) + 4) if crowded else 5
+    figure = Figure(figsize=(9, height), dpi=120)
+    axes = figure.add_subplot()
+    for index, run in enumerate(runs):
+        _draw_run(axes, run, index, len(runs) == 1)
+    axes.set_xlabel(unit)
+    axes.set_ylabel(ylabel + (" (logarithmic)" if log else ""))
+    if title:
+        axes.set_title(title, loc="left", fontweight="bold")
+    _scale(axes, runs, log)
+    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    place: Dict[str, Any] = {"loc": "best"}
+    if crowded:  # no room for it within
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncol": 2}
+    keys = _keys(runs, metric, train_name, unit)
+    axes.legend(handles=keys, framealpha=0.9, edgecolor="none", **place)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def _draw_run(axes: Any, run: Drawn, index: int, alone: bool) -> None:
+    color = COLORS[index % len(COLORS)]
+    axes.plot(*run.train, color=color, **_TRAIN)
+    if alone:
+        color = COLORS[1]
+    many = len(run.val[0]) > 60
+    axes.plot(
+        *run.val,
+        color=color,
+        linewidth=1.8,
+        marker="" if many else MARKERS[index % len(MARKERS)],
+        markersize=4,
+    )
+    if run.best is not None:
+        axes.plot(*run.best, color=color, zorder=4, **_BEST)
+    if alone:
+        axes.axvline(run.end, color=_GREY, **_STOP)
+        if run.planned is not None:
+            axes.axvspan(run.end, run.planned, color=_GREY, alpha=0.08, linewidth=0)
+    elif run.val[0]:
+        axes.plot(run.val[0][-1], run.val[1][-1], color=color, zorder=3, **_END)
+
+
+def _scale(axes: Any, runs: Sequence[Drawn], log: bool) -> None:
+    ends = [run.end for run in runs]
+    if len(runs) == 1:
+        ends.append(runs[0].planned or 0)
+    curves = [curve for run in runs for curve in (run.train, run.val)]
+    left = min(place for places, _ in curves for place in places)
+    span = max(ends) - min(left, 0)
+    axes.set_xlim(min(left, 0), max(ends) + 0.015 * span)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+    if log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_Plain())
+        axes.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1.5, 0.5)))
+        return
+    values = [value for _, held in curves for value in held if math.isfinite(value)]
+    # Zero is the floor of a loss; far above it, it would only flatten the curves.
+    if values and 0 <= min(values) < 0.4 * max(values):
+        axes.set_ylim(bottom=0)
+
+
+def _keys(
+    runs: Sequence[Drawn], metric: str, train_name: str, unit: str
+) -> List[Line2D]:
+    """The legend: several runs by colour, then what lines and marks mean."""
+    keys: List[Line2D] = []
+
+    def add(label: str, **look: Any) -> None:
+        keys.append(Line2D([], [], label=label, **look))
+
+    alone = len(runs) == 1
+    for index, run in enumerate([] if alone else runs):
+        add(
+            f"{run.name}, best at {run.said}" if run.said else run.name,
+            color=COLORS[index % len(COLORS)],
+            marker=MARKERS[index % len(MARKERS)],
+            markersize=5,
+            linewidth=2.2,
+        )
+    color = COLORS[0] if alone else _GREY
+    if any(run.train[0] for run in runs):
+        add(f"training: {train_name}", color=color, **_TRAIN)
+    color = COLORS[1] if alone else _GREY
+    if any(run.val[0] for run in runs):
+        add(f"validation: {metric}", color=color, linewidth=1.8)
+    if any(run.best for run in runs):
+        add(f"best: {runs[0].said}" if alone else "best", color=color, **_BEST)
+    if alone:
+        end, planned = runs[0].end, runs[0].planned
+        label = f"end: {unit} {round(end, 1):,.10g}"
+        if planned is not None:
+            label = f"stop: {unit} {round(end, 1):,.10g} of {planned:,}"
+        add(label, color=_GREY, **_STOP)
+    elif any(run.val[0] for run in runs):
+        add("last validation", color=color, **_END)
+    return keys
