@@ -162,6 +162,7 @@ def config_of(annotations: Path, flip_test: bool) -> Config:
             },
             "val_evaluator": {"type": "CocoMetric", "ann_file": str(annotations)},
             "val_cfg": {},
+            "env_cfg": {},  # older releases of mmengine take no config without
             "default_hooks": {
                 "checkpoint": {"type": "CheckpointHook", "save_best": "val_loss"}
             },

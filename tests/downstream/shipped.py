@@ -139,7 +139,8 @@ def settle(model: Any, config: Config) -> None:
         norm.momentum = None  # a plain mean
     with torch.no_grad():
         for batch in Runner.build_dataloader(copy.deepcopy(config.val_dataloader)):
-            model.val_step(batch)
+            if len(batch["inputs"]) > 1:  # of one pixel there is no variance
+                model.val_step(batch)
     for norm in norms:
         norm.eval()
         norm.momentum = 0.1

@@ -108,7 +108,10 @@ BUILT = ("fcos", "vfnet", "ghm", "dynamic", "ddrnet", "segnext", "emanet")
 
 def shipped_config(library: str, path: str) -> Config:
     package = Path(importlib.import_module(library).__file__).parent
-    return Config.fromfile(str(package / ".mim" / "configs" / path))
+    file = package / ".mim" / "configs" / path
+    if not file.exists():
+        pytest.skip(f"this release of {library} ships no {path}")
+    return Config.fromfile(str(file))
 
 
 @pytest.mark.parametrize(("library", "path", "named"), WRONG, ids=lambda value: value)

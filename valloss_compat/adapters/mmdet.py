@@ -69,6 +69,8 @@ class MMDet(Adapter):
     may_draw = True
     # Averages over the positive samples of all ranks.
     may_sync = True
+    # What a head keeps of a loss for a mask head next to it; nothing reads it here.
+    may_change = ("_raw_positive_infos",)
 
     def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
         """Judge all parts, and what they assign, sample and code boxes with."""
