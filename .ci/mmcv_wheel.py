@@ -30,6 +30,7 @@ def wheel_of(release: str, folder: Path) -> Path:
         flags["MAX_JOBS"] = os.environ.get("MAX_JOBS", "2")
         # Not isolated: its setup compiles against the torch that is installed.
         options = ["--no-deps", "--no-build-isolation", "--no-binary", "mmcv"]
+        options += ["--no-cache-dir"]  # which may hold one without operators
         subprocess.run(
             [*PIP, "wheel", *options, "-w", str(folder), f"mmcv=={release}"],
             env={**os.environ, **flags},
