@@ -94,10 +94,11 @@ def _of_evaluator(cls: Any) -> Iterator[str]:
 
 def _of_method(cls: Any, name: str, attribute: str, *calls: str) -> Iterator[str]:
     function = getattr(cls, attribute, None)
+    code = None
     if function is None:
         yield f"there is no {name}.{attribute} where it was"
-        return
-    code = _own_code(function, cls.__module__)
+    else:
+        code = _own_code(function, cls.__module__)
     for wanted in calls:
         if code is not None and wanted not in code.co_names:
             yield f"{name}.{attribute} no longer calls {wanted}"
