@@ -31,8 +31,8 @@ def losses(config: Any, model: Any, reorder: bool = True) -> Dict[str, float]:
     if augments is not None:  # drawn sizes, for training
         model.data_preprocessor.batch_augments = None
     sums: Dict[str, float] = {}
-    for index, batch in enumerate(batches):
-        torch.manual_seed(index)
+    for batch in batches:
+        torch.manual_seed(0)
         with torch.no_grad():
             data = model.data_preprocessor(batch, training_flag(model))
             named = model(**data, mode="loss")

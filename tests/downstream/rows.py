@@ -43,12 +43,12 @@ class Row(NamedTuple):
 
 
 class Seed(Hook):
-    """Samplers of boxes draw: each batch starts from a seed, as for the oracle."""
+    """Samplers of boxes draw: the first batch starts from a seed, as for the oracle."""
 
     def before_val_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None
     ) -> None:
-        torch.manual_seed(batch_idx)
+        torch.manual_seed(0)
 
 
 class Measured(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from val_loss_hook.models import Classifier, Known, Points, loader
+from val_loss_hook.models import Classifier, Head, Known, Points, loader
 from valloss_compat import adapters
 from valloss_compat.adapters import Adapter, UnsupportedError, facts, judge, look
 from valloss_compat.adapters.mmpretrain import MMPretrain
@@ -139,6 +139,45 @@ def test_parts_of_objects_and_configs_are_seen_alike():
     assert not lazy.built
     (part,) = lazy.parts
     assert (part.path, part.names, part.where) == ("heads.0", ("A.Head",), "A.B.Head")
+
+
+def _shadowed(head):
+    vars(head)["forward"] = lambda features: features[0]
+
+
+def _compiled(head):
+    forward = head.forward
+
+    def compiled(features):
+        return forward(features)
+
+    compiled._torchdynamo_orig_callable = forward
+    vars(head)["forward"] = compiled
+
+
+@pytest.mark.parametrize(
+    ("body", "change", "known"),
+    [
+        ({}, None, True),
+        ({"__init__": lambda self: Head.__init__(self)}, None, True),
+        ({"forward": lambda self, features: features[0]}, None, False),
+        ({"bias": property(lambda self: self.training)}, None, False),
+        ({"scale": 2}, None, False),
+        ({"make": classmethod(lambda cls: cls())}, None, False),
+        ({}, _shadowed, False),
+        ({}, _compiled, True),
+    ],
+)
+def test_a_subclass_without_attributes_of_its_own_works_as_its_base(
+    body, change, known
+):
+    """Anything but an ``__init__`` may make it another; so may a function on it."""
+    model = Classifier()
+    model.head = type("Mine", (Head,), {"__module__": "mine", **body})()
+    if change is not None:
+        change(model.head)
+    part = next(facts.of_model(model).at("head"))
+    assert (part.kind_in("val_loss_hook") == "Head") is known
 
 
 def test_an_adapter_without_a_library_is_refused():

@@ -253,6 +253,40 @@ def test_a_loss_that_draws_is_refused_unless_it_may(tmp_path, changing, monkeypa
     assert runner.val()["val_loss"] > 0
 
 
+def test_a_loss_that_may_draw_draws_the_same_each_time(tmp_path, changing, monkeypatch):
+    """So that validations can be compared, whatever the training drew between."""
+    drawn = []
+    model = changing(lambda head: drawn.append(float(torch.rand(1))))
+    monkeypatch.setattr(Known, "may_draw", True)
+    runner = make_runner(tmp_path, hook(strategy="second_forward"), model=model)
+    runner.val()
+    torch.manual_seed(12)
+    runner.val_loop.run()
+    assert len(drawn) == 6
+    assert len(set(drawn)) == 1
+
+
+def test_other_losses_than_in_the_last_validation_are_told(tmp_path, changing, capsys):
+    """As where mmdet's YOLOX turns its L1 loss on: val_loss is of more parts then."""
+    told = []
+    model = changing(lambda head: told.append(1))
+    loss = model.loss
+
+    def one_more(scores, data_samples):
+        losses = loss(scores, data_samples)
+        return {**losses, "loss_l1": losses["acc"]} if len(told) > 3 else losses
+
+    vars(model)["loss"] = one_more
+    runner = make_runner(
+        tmp_path, hook(strategy="second_forward"), model=model, log_level="WARNING"
+    )
+    runner.val()
+    runner.val_loop.run()
+    runner.val_loop.run()
+    text = capsys.readouterr()
+    assert (text.out + text.err).count("the last has loss_l1; their val_loss") == 1
+
+
 def test_what_a_loss_logs_is_taken_back(tmp_path, changing):
     """The message hub belongs to training."""
 

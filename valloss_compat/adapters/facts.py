@@ -26,6 +26,15 @@ BRICKS = ("torch", "torchvision", "mmcv", "mmengine")
 _SETTINGS = ("init_cfg", "norm_cfg", "act_cfg", "conv_cfg")
 
 
+#: What is in the namespace of a class that changes nothing of its base.
+_HARMLESS = {
+    *("__init__", "__module__", "__qualname__", "__doc__", "__annotations__"),
+    *("__annotate_func__", "__annotations_cache__", "__classdictcell__"),
+    *("__dict__", "__weakref__", "__abstractmethods__", "_abc_impl"),
+    *("__firstlineno__", "__static_attributes__"),
+}
+
+
 class Part:
     """A model, one of its modules, or a transform.
 
@@ -79,15 +88,19 @@ class Part:
     def kind_in(self, library: str) -> Optional[str]:
         """The class of a library that this is, or is derived from without change.
 
-        A subclass that only has an ``__init__`` of its own works as its base.
+        A subclass that only has an ``__init__`` of its own works as its base. What
+        has any other attribute may work otherwise, and so may a part with a function
+        of its own in place of its class's (of the model, hooks may wrap ``val_step``).
         """
-        if self.library == library:
-            return self.kind
-        for base in type(self.source).__mro__ if self.built else ():
+        if not self.built:
+            return self.kind if self.library == library else None
+        own = vars(self.source).items() if self.path else ()
+        if any(_shadows(self.source, name, value) for name, value in own):
+            return None
+        for base in type(self.source).__mro__:
             if _library(base) == library:
                 return base.__name__
-            own = {name for name, value in vars(base).items() if callable(value)}
-            if own - {"__init__"}:
+            if not set(vars(base)) <= _HARMLESS:
                 return None
         return None
 
@@ -114,6 +127,18 @@ class Part:
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.path})" if self.path else self.kind
+
+
+def _shadows(thing: Any, name: str, value: Any) -> bool:
+    """Whether an attribute of an object is a function in place of its class's.
+
+    One that torch compiled does the same.
+    """
+    return (
+        isinstance(value, (types.FunctionType, types.MethodType))
+        and hasattr(type(thing), name)
+        and not hasattr(value, "_torchdynamo_orig_callable")
+    )
 
 
 class Pipeline(Tuple[Part, ...]):

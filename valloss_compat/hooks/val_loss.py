@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, List, Mapping, NoReturn, Optional, Union
+from typing import Any, Collection, List, Mapping, Optional, Set, Union
 
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.hooks import Hook
@@ -96,6 +96,8 @@ class ValLossHook(Hook):
         self._off = False
         self._reported = False
         self._told_of_hooks = False
+        self._seen: Set[str] = set()  # names of losses, of this validation
+        self._names: Set[str] = set()  # and of the last one
 
     # What mmengine calls.
 
@@ -135,8 +137,15 @@ class ValLossHook(Hook):
             )
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """The runner is not kept beyond its validation."""
-        self._runner = None
+        """Say where this val_loss is of other parts than the last one."""
+        before, self._names, self._seen = self._names, self._seen, set()
+        if before and self._names and self._names != before:
+            other = ", ".join(sorted(self._names ^ before))
+            warn_in_log(
+                f"ValLossHook: only one of this validation and the last has {other}; "
+                "their val_loss are no numbers to compare"
+            )
+        self._runner = None  # it is not kept beyond its validation
 
     # One step.
 
@@ -147,7 +156,7 @@ class ValLossHook(Hook):
             data = args[0] if args else kwargs["data"]
             batch = None if self._loader else losses.copy_of(data)
         except UnsupportedError as error:
-            self._refuse(error.refusal)
+            self._refuse(error.refusal, of_batch=True)
             return val_step(*args, **kwargs)
         share = self.strategy == "auto" and "val_step" not in vars(self._runner.model)
         with Memo(
@@ -157,7 +166,7 @@ class ValLossHook(Hook):
             try:
                 element = self._element(losses, result, batch, memo)
             except UnsupportedError as error:
-                self._refuse(error.refusal)
+                self._refuse(error.refusal, of_batch=True)
                 return result
         if memo.watched and not self._told_of_hooks:
             self._told_of_hooks = True
@@ -168,6 +177,7 @@ class ValLossHook(Hook):
         if element is None:
             return result
         self._reported = True
+        self._seen.update(element.loss)
         return [*result, element] if isinstance(result, list) else (*result, element)
 
     def _element(
@@ -238,28 +248,26 @@ class ValLossHook(Hook):
                 )
             )
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal, of_batch: bool = False) -> None:
         """Raise or, if so asked, log it, and report no loss from now on.
 
         Raises:
-            UnsupportedError: As asked for; also where losses of this epoch are
-                with the evaluator already and cannot be taken back, as a mean
-                over a part of the batches is not the validation loss.
+            UnsupportedError: As asked for; also where the losses of other
+                batches of this epoch cannot be taken back (other ranks have
+                theirs), as a mean over a part is not the validation loss.
         """
-        if self.on_unsupported == "error" or (
-            self._reported and not self._taken_back()
-        ):
-            self._raise(refusal)
+        if self.on_unsupported == "error" or (of_batch and not self._taken_back()):
+            raise UnsupportedError(refusal)
         self._off = True
         warn_in_log(f"ValLossHook has no validation loss: {refusal}")
 
     def _taken_back(self) -> bool:
-        """Whether the losses of this epoch were cleared, on the one rank there is."""
-        meters = getattr(self._runner.val_loop, "val_loss", None)
-        if get_world_size() > 1 or not isinstance(meters, dict):
+        """Whether no loss of this epoch is left, on the one rank there is."""
+        if get_world_size() > 1:
             return False
-        meters.clear()
+        if self._reported:
+            meters = getattr(self._runner.val_loop, "val_loss", None)
+            if not isinstance(meters, dict):
+                return False
+            meters.clear()
         return True
-
-    def _raise(self, refusal: Refusal) -> NoReturn:
-        raise UnsupportedError(refusal)

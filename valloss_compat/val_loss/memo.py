@@ -1,9 +1,10 @@
 """Backbones and heads that run once for predictions and loss.
 
-Each shared module remembers what its ``forward`` returned for the predictions,
-and hands a copy of that to the loss, if the arguments are bit for bit the same
-and nobody wrote into them or the result since. Where any of this cannot be
-told, the module runs again: the number is that of a plain second forward.
+Each shared module keeps copies of what its ``forward`` got and returned for the
+predictions, made before anybody could write into them, in whatever way (numpy's
+writes are not counted). The loss gets the copy of the result, if its arguments
+are bit for bit those of then. Where any of this cannot be told, the module runs
+again: the number is that of a plain second forward.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import (
     Callable,
     Dict,
     Iterable,
-    Iterator,
     List,
     NamedTuple,
     Tuple,
@@ -37,7 +37,6 @@ class _Call(NamedTuple):
     arguments: Any
     result: Any
     context: Tuple[Any, ...]
-    versions: List[Tuple[torch.Tensor, int]]
 
 
 class Memo:
@@ -100,30 +99,32 @@ class _Remembering:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._memo._replaying:
-            for call in self._calls:
-                if _still(call) and same((args, kwargs), call.arguments):
-                    self._memo.hits += 1
-                    # A copy: what the loss writes must not reach the predictions.
-                    return copy(call.result, _clone)
-            self._memo.about_to_run(self.module)
+            return self._answer(args, kwargs)
+        try:
+            arguments = copy((args, kwargs), _clone)
+        except Unknown:
             return self._forward(*args, **kwargs)
         before = RandomState(self._memo.devices)
         result = self._forward(*args, **kwargs)
-        if before.same():
-            self._remember((args, kwargs), result)
+        # One that writes into its arguments does more than to return something.
+        if before.same() and same((args, kwargs), arguments):
+            self._remember(arguments, result)
         return result
+
+    def _answer(self, args: Any, kwargs: Any) -> Any:
+        for index, call in enumerate(self._calls):
+            if call.context == _context() and same((args, kwargs), call.arguments):
+                self._memo.hits += 1
+                # Handed over: the loss may write into it, so it answers once.
+                return self._calls.pop(index).result
+        self._memo.about_to_run(self.module)
+        return self._forward(*args, **kwargs)
 
     def _remember(self, arguments: Any, result: Any) -> None:
         try:
-            call = _Call(
-                copy(arguments), copy(result), _context(), [*_versions(arguments)]
-            )
-            call.versions.extend(_versions(result))
-            if any(_overlaps(tensor) for tensor in _tensors(result)):
-                return
+            self._calls.append(_Call(arguments, copy(result, _clone), _context()))
         except Unknown:
             return
-        self._calls.append(call)
 
 
 def watched(model: Any) -> bool:
@@ -150,9 +151,7 @@ def shareable(model: Any) -> bool:
     )
 
 
-def copy(
-    thing: Any, leaf: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor
-) -> Any:
+def copy(thing: Any, leaf: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     """Copy the containers of a value, and its tensors with ``leaf``.
 
     Raises:
@@ -210,6 +209,8 @@ def _overlaps(tensor: torch.Tensor) -> bool:
 
 def _clone(tensor: torch.Tensor) -> torch.Tensor:
     """A copy with the same strides, which kernels may choose their way by."""
+    if tensor.layout is not torch.strided or tensor.requires_grad or _overlaps(tensor):
+        raise Unknown(tensor.layout)
     clone = torch.empty_strided(
         tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
     )
@@ -224,33 +225,6 @@ def _look(tensor: torch.Tensor) -> Tuple[Any, ...]:
         tensor.requires_grad,
         tensor.layout,
     )
-
-
-def _versions(thing: Any) -> Iterator[Tuple[torch.Tensor, int]]:
-    """The tensors in a value and how often they were written into."""
-    for tensor in _tensors(thing):
-        if tensor.layout is not torch.strided or tensor.requires_grad:
-            raise Unknown(tensor.layout)
-        try:
-            yield tensor, tensor._version
-        except RuntimeError as error:  # made in inference mode: nobody counts
-            raise Unknown("inference") from error
-
-
-def _tensors(thing: Any) -> Iterator[torch.Tensor]:
-    if isinstance(thing, torch.Tensor):
-        yield thing
-    elif isinstance(thing, (list, tuple)):
-        for item in thing:
-            yield from _tensors(item)
-    elif isinstance(thing, dict):
-        yield from _tensors(list(thing.values()))
-
-
-def _still(call: _Call) -> bool:
-    """Whether a remembered call would give the same again, and nothing was written."""
-    unwritten = all(tensor._version == version for tensor, version in call.versions)
-    return unwritten and call.context == _context()
 
 
 def _context() -> Tuple[Any, ...]:

@@ -50,6 +50,7 @@ class SecondForward:
         self.devices = accelerators_of(model)
         self._pipelines = pipelines
         self._first = True
+        self._start: Optional[RandomState] = None
         self._said: Set[str] = set()
         self._name = type(model).__name__
 
@@ -128,7 +129,11 @@ class SecondForward:
         return reduce_losses(self._guarded(batch, from_loader, memo), self._name)
 
     def _guarded(self, batch: Any, from_loader: bool, memo: Optional[Memo]) -> Any:
-        random = RandomState(self.devices)
+        random = started = RandomState(self.devices)
+        if self.adapter.may_draw:
+            # The same draw for each batch and validation: they can be compared.
+            self._start = started = self._start or random
+            started.restore()
         hub = HubState()
         with torch.no_grad(), _in_eval(self.model):
             state = ModelState(self.model, self._first, self._idle(memo))
@@ -142,7 +147,7 @@ class SecondForward:
             except Exception as raised:
                 error = raised
             finally:
-                drawn = not random.same()
+                drawn = not started.same()
                 random.restore()
                 hub.restore()
                 changes = state.restore()
