@@ -87,6 +87,13 @@ ESTIMATORS = (
     Shipped("heat map, flip_test", "mmpose", _TOPDOWN),
     Shipped("SimCC", "mmpose", _SIMCC, {"test_cfg": {"flip_test": False}}),
     Shipped("SimCC, flip_test", "mmpose", _SIMCC, {"test_cfg": {"flip_test": True}}),
+    # Its decoder writes into what the head returned, by numpy.
+    Shipped(
+        "SimCC, use_dark",
+        "mmpose",
+        _SIMCC,
+        {"head": {"decoder": {"use_dark": True}}, "test_cfg": {"flip_test": False}},
+    ),
 )
 ALL = (*DETECTORS, *SEGMENTORS, *ESTIMATORS)
 
@@ -196,7 +203,9 @@ def _persons(config: Config, root: Path, row: Shipped) -> None:
     file = _once(root, data.keypoints)
     pipeline = config.val_dataloader.dataset.pipeline
     # What the quick start tells users to change.
-    pipeline.insert(-1, {"type": "GenerateTarget", "encoder": config.codec})
+    pipeline.insert(
+        -1, {"type": "GenerateTarget", "encoder": config.model.head.decoder}
+    )
     config.val_dataloader.dataset.update(
         data_root=str(root), ann_file=file.name, data_prefix={"img": "images/"}
     )
