@@ -4,7 +4,7 @@
 that keeps its wheel, and the projects to install without their dependencies.
 A wheel that is there already is used; ``VALLOSS_COMPAT_MMCV_WHEEL`` names one
 that is elsewhere. mmcv publishes none for a plain CPU: compiling its sdist takes
-20 to 25 minutes on two cores.
+5 to 20 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def wheel_of(release: str, folder: Path) -> Path:
     tag = "cp{}{}".format(*sys.version_info)
     pattern = f"mmcv-{release}-{tag}-*.whl"
     if not list(folder.glob(pattern)):
-        print(f"compiling mmcv {release}: some 20 minutes on two cores", flush=True)
+        print(f"compiling mmcv {release}: 5 to 20 minutes on two cores", flush=True)
         flags = {"MMCV_WITH_OPS": "1", "FORCE_CUDA": "0"}
         flags["MAX_JOBS"] = os.environ.get("MAX_JOBS", "2")
         # Not isolated: its setup compiles against the torch that is installed.
