@@ -106,13 +106,18 @@ def test_with_warn_a_batch_that_cannot_be_copied_is_validated(tmp_path, capsys):
     assert set(runner.val_loop.run()) == {"mean/score"}
 
 
-def test_with_several_ranks_half_an_epoch_ends_the_run(tmp_path, monkeypatch):
-    """Other ranks have their losses of this epoch, which nobody can take back."""
+@pytest.mark.parametrize(("ranks", "reported"), [(1, True), (2, False), (2, True)])
+def test_with_losses_that_stay_warn_is_not_enough(
+    tmp_path, monkeypatch, ranks, reported
+):
+    """Other ranks have theirs of this epoch; or a loop's own account has them."""
     runner = make_runner(tmp_path, hook(on_unsupported="warn"))
-    monkeypatch.setattr("valloss_compat.hooks.val_loss.get_world_size", lambda: 2)
+    monkeypatch.setattr("valloss_compat.hooks.val_loss.get_world_size", lambda: ranks)
     runner.call_hook("before_val")
     runner.call_hook("before_val_epoch")
-    runner.val_loop.run_iter(0, next(iter(runner.val_dataloader)))
+    if reported:
+        runner.val_loop.run_iter(0, next(iter(runner.val_dataloader)))
+        runner.val_loop.val_loss = "its own"
     bad = {"inputs": [torch.ones(4)], "data_samples": [Stuck()]}
     with pytest.raises(UnsupportedError, match="cannot be copied"):
         runner.val_loop.run_iter(1, bad)

@@ -101,7 +101,7 @@ class Part:
             if _library(base) == library:
                 return base.__name__
             if not set(vars(base)) <= _HARMLESS:
-                return None
+                break
         return None
 
     def get(self, name: str, default: Any = None) -> Any:
