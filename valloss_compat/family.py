@@ -126,14 +126,14 @@ class Family:
         try:
             if self._only is not None and not self._only(cls):
                 return []
-            return [name for name in self._seams if self._escapes(cls, name)]
-        except (
-            Exception
-        ) as error:  # of its metaclass: never the end of a class statement
+            wanted = [name for name in self._seams if self._escapes(cls, name)]
+        except Exception as error:  # of its metaclass; the class is made all the same
             name = type.__repr__(cls)
             note = f"{name} is left alone: {type(error).__name__}: {error}"
             self._odd[id(cls)] = weakref.ref(cls), note
             return []
+        self._odd.pop(id(cls), None)
+        return wanted
 
     def _escapes(self, cls: Any, attribute: str) -> bool:
         """Whether calls on this class pass by all patches of its bases."""

@@ -19,7 +19,6 @@ from valloss_compat.wrapper import MISSING, Seam, mark_of, wrap
 #: Held by whoever puts patches on or takes them off, in whatever thread.
 lock = threading.RLock()
 
-
 _DELETED = "somebody deleted it"
 _GONE = "reverted; ours is held by nobody any more"
 
