@@ -179,6 +179,7 @@ def status() -> Status:
             torch=version_of("torch"),
             patches=[PatchStatus(p.name, *p.look()) for p in patches],
             overriding=shown.overriding if shown else [],
+            escaping=shown.escaping if shown else [],
             notes=_notes(shown, whose),
         )
 
@@ -191,6 +192,7 @@ def _notes(plan: Optional[Plan], whose: List[Distribution]) -> List[str]:
             f"{names} are installed over each other, and each has overwritten files "
             "of the other: uninstall all of them, then install the one you want"
         )
+    notes += plan.odd() if plan else []
     replaced = plan.replaced() if plan else []
     if replaced:
         notes.append(

@@ -211,17 +211,21 @@ def _families(
         evaluator_family.cover(type(instance))
 
     loops = targets.loops
-    known = (loops.ValLoop, loops.TestLoop)
-
-    def others(cls: Any) -> bool:
-        return not issubclass(cls, known) and loop_seams.validates(cls)
-
     seams = {
         "run": partial(loop_seams.run, recorder, cover),
         "run_iter": partial(loop_seams.run_iter, recorder),
     }
-    families = [Family(cls, seams, subclasses=whole) for cls in known]
-    families.append(evaluator_family)
-    if whole:
-        families.append(Family(loops.BaseLoop, seams, only=others))
-    return list(families)
+    families = [
+        Family(cls, seams, subclasses=whole) for cls in (loops.ValLoop, loops.TestLoop)
+    ]
+    if not whole:
+        return [*families, evaluator_family]
+    others = Family(loops.BaseLoop, seams, only=loop_seams.validates)
+
+    def cover_loop(loop: Any) -> None:
+        for family in (*families, others):
+            family.cover(type(loop))
+
+    built = partial(loop_seams.built, cover_loop)
+    watch = Patch(loops.BaseLoop, "__init__", built)
+    return [*families, evaluator_family, others, watch]

@@ -62,14 +62,23 @@ class Plan:
     @property
     def overriding(self) -> List[str]:
         """Full names of the methods of loaded subclasses that override ours."""
-        names: List[str] = []
-        for part in self.parts:
-            names += part.overriding() if isinstance(part, Family) else []
-        return names
+        return [name for family in self._families() for name in family.overriding()]
+
+    @property
+    def escaping(self) -> List[str]:
+        """Full names of those of them that are not patched."""
+        return [name for family in self._families() for name in family.escaping()]
+
+    def odd(self) -> List[str]:
+        """Which classes cannot be looked at, and why."""
+        return [note for family in self._families() for note in family.notes()]
 
     def replaced(self) -> List[str]:
         """Full names of what was loaded anew since the plan was made."""
         return [name for name, cls in self.places.items() if _found(name) is not cls]
+
+    def _families(self) -> List[Family]:
+        return [part for part in self.parts if isinstance(part, Family)]
 
 
 def _found(name: str) -> Any:

@@ -15,8 +15,8 @@ class PatchStatus(NamedTuple):
         target (str): Full name of what is patched.
         state (str): ``'applied'``, ``'not applied'``, ``'quiet'`` (ours is
             below somebody else's wrapper, or was put back by somebody, and
-            only calls the original) or ``'not seen'`` (somebody replaced ours
-            or hides it, or mmengine was loaded anew).
+            only calls the original) or ``'not seen'`` (somebody replaced,
+            deleted or hides ours, or mmengine was loaded anew).
         reason (str): Why; empty for a plain ``'applied'``, never for others.
         owner (str): Who stands there now: ``'valloss_compat'`` and the
             version of the copy that made the wrapper, or the full name of
@@ -50,9 +50,14 @@ class Status(NamedTuple):
             applied; empty only where no mmengine was looked at.
         overriding (list[str]): Full names of the methods of loaded subclasses
             that override a patched one. In mode ``'default'`` those of loops
-            and evaluators are patched themselves.
+            and evaluators are patched themselves, but for the next.
+        escaping (list[str]): Those of ``overriding`` that are not patched:
+            those of log processors, of a class whose metaclass refuses, and
+            of a class that was made past our ``__init_subclass__``, until it
+            is built or the next ``apply()``. Empty while nothing is applied.
         notes (list[str]): What else needs attention: distributions that
-            overwrote each other, an mmengine that was loaded anew.
+            overwrote each other, an mmengine that was loaded anew, classes
+            whose metaclass does not let us look.
     """
 
     mode: str
@@ -64,6 +69,7 @@ class Status(NamedTuple):
     torch: Optional[str]
     patches: List[PatchStatus]
     overriding: List[str]
+    escaping: List[str]
     notes: List[str]
 
     @property
@@ -92,8 +98,11 @@ class Status(NamedTuple):
         if self.patches:
             lines += _table([PatchStatus._fields, *self.patches])
         if self.overriding:
-            lines += ["overriding:", *(f"  {name}" for name in self.overriding)]
+            lines += ["overriding:", *map(self._shown, self.overriding)]
         return "\n".join(lines)
+
+    def _shown(self, name: str) -> str:
+        return f"  {name}{' (not patched)' if name in self.escaping else ''}"
 
 
 def _table(rows: List[Any]) -> List[str]:

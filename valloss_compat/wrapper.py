@@ -35,6 +35,7 @@ class Mark:
     """
 
     __slots__ = (
+        "__weakref__",
         "attribute",
         "inherited",
         "original",

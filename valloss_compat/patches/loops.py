@@ -8,6 +8,7 @@ from typing import Any, Callable, Optional, Set, Tuple
 
 from mmengine.runner import BaseLoop, TestLoop, ValLoop
 
+from valloss_compat.family import derives
 from valloss_compat.recorder import Recorder
 from valloss_compat.under_way import evaluators_of
 
@@ -35,7 +36,7 @@ def validates(cls: Any) -> bool:
         bool: True if its methods call ``val_step`` or ``test_step``, and none
         of them ``train_step``.
     """
-    if issubclass(cls, (ValLoop, TestLoop)):
+    if derives(cls, ValLoop) or derives(cls, TestLoop):
         return False
     calls: Set[str] = set()
     for base in cls.__mro__:
@@ -46,6 +47,18 @@ def validates(cls: Any) -> bool:
                 code = getattr(inspect.unwrap(method), "__code__", None)
                 calls.update(getattr(code, "co_names", ()))
     return "train_step" not in calls and not calls.isdisjoint(("val_step", "test_step"))
+
+
+def built(
+    cover: Callable[[Any], None],
+    original: Callable[..., Any],
+    loop: Any,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """A loop is built: its class is seen to, should it have been made past us."""
+    cover(loop)
+    return original(loop, *args, **kwargs)
 
 
 def run(
