@@ -147,6 +147,18 @@ NOTES = {
         of_library("mmseg", "EncoderDecoder", PIPELINE[:2]),
         "has no LoadAnnotations: validation samples have no ground truth",
     ),
+    "several dataloaders": (
+        {
+            **of_library("mmdet", "RetinaNet", []),
+            "val_dataloader": [
+                {"dataset": {"pipeline": PIPELINE[2:]}},
+                {"dataset": {"pipeline": PIPELINE}},
+            ],
+            "val_evaluator": [[{"type": "A"}], [{"type": "B"}]],
+            "val_cfg": {"type": "MultiValLoop"},
+        },
+        "Resize comes before LoadAnnotations in the validation pipeline of mmdet",
+    ),
     "no targets": (
         of_library("mmpose", "TopdownPoseEstimator", PIPELINE),
         "has no GenerateTarget: mmpose's heads",
