@@ -87,7 +87,8 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
     """
     found = _apply()
     of_config: List[Finding] = []
-    loop = None
+    loop = evaluator = None
+    known: Dict[str, Any] = {}
     if config is not None:
         known = config_file.load(config)
         # Before anything is tried: they may patch, too, or bring a loop.
@@ -96,14 +97,20 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
             known, failed, lambda model: registered("MODELS", model, known)
         )
         loop = registered("LOOPS", known.get("val_cfg"), known)
-        registered("EVALUATOR", known.get("val_evaluator"), known)
-    found += validation.try_out()
-    for cls in own_evaluators():
-        found += validation.try_out(evaluator=cls)
-    if loop is not None and not loop.__module__.startswith("mmengine."):
-        found += validation.try_out(loop=loop)
-    found += of_config
+        evaluator = registered("EVALUATOR", known.get("val_evaluator"), known)
     status = control.status()
+    if status.mode == "off" or status.plan == "unknown":
+        found.append(note("validation", "not tried, as nothing is patched"))
+    else:
+        found += validation.try_out()
+        for cls in own_evaluators():
+            settings = _settings(known["val_evaluator"]) if cls is evaluator else {}
+            found += validation.try_out(evaluator=cls, settings=settings)
+        if loop is not None and not loop.__module__.startswith("mmengine."):
+            settings = _settings(known["val_cfg"])
+            found += validation.try_out(loop=loop, settings=settings)
+        status = control.status()
+    found += of_config
     return {
         "schema": SCHEMA,
         "environment": patches.describe(status),
@@ -111,6 +118,12 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
         "config": config,
         "findings": patches.look(status) + found,
     }
+
+
+def _settings(entry: Mapping[str, Any]) -> Dict[str, Any]:
+    """The arguments in a config entry that a tiny training does not give itself."""
+    given = ("type", "_scope_", "metrics", "runner", "dataloader", "evaluator")
+    return {key: value for key, value in entry.items() if key not in given}
 
 
 def _apply() -> List[Finding]:
@@ -133,7 +146,8 @@ def own_evaluators() -> List[type]:
 
     classes = [Evaluator]
     for cls in classes:  # grows while it is walked
-        classes += [sub for sub in cls.__subclasses__() if sub not in classes]
+        seen = set(map(id, classes))  # a metaclass may define ==
+        classes += [sub for sub in cls.__subclasses__() if id(sub) not in seen]
     return [
         cls for cls in classes[1:] if not {"process", "evaluate"}.isdisjoint(vars(cls))
     ]
@@ -155,9 +169,9 @@ def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional
     name = entry.get("type") if isinstance(entry, Mapping) else None
     if not name:
         return None
-    scope = str(config.get("default_scope") or "mmengine")
+    scope = entry.get("_scope_") or config.get("default_scope") or "mmengine"
     try:
-        with registries.DefaultScope.overwrite_default_scope(scope):
+        with registries.DefaultScope.overwrite_default_scope(str(scope)):
             cls = getattr(registries, registry).get(str(name))
     except Exception:  # the library is not here, or does not import
         return None
