@@ -90,6 +90,65 @@ def test_a_loop_and_an_import_that_are_not_there(nursery, tmp_path):
     assert not [f for f in told["findings"] if "Loop" in f["check"]]
 
 
+ARGUMENTS = """
+from mmengine.evaluator import Evaluator
+from mmengine.registry import EVALUATOR, LOOPS
+from mmengine.runner import ValLoop
+
+@EVALUATOR.register_module()
+class Judge(Evaluator):
+    def __init__(self, metrics, level):
+        super().__init__(metrics)
+        assert level == 3
+    def process(self, data_samples, data_batch=None):
+        super().process(data_samples, data_batch)
+
+@LOOPS.register_module()
+class LoopOfTheirs(ValLoop):
+    def __init__(self, runner, dataloader, evaluator, mark):
+        super().__init__(runner, dataloader, evaluator)
+        assert mark == 1
+"""
+WITH_ARGUMENTS = """
+_base_ = ['base.py']
+default_scope = 'nowhere'
+custom_imports = dict(imports=['valloss_compat', 'theirs'])
+val_evaluator = dict(type='Judge', metrics=[], level={level}, _scope_='mmengine')
+val_cfg = dict(type='LoopOfTheirs', mark=1, _scope_='mmengine')
+"""
+
+
+@pytest.mark.parametrize(("level", "severity"), [(3, "ok"), (4, "note")])
+def test_arguments_of_a_config(nursery, tmp_path, level, severity):
+    """An evaluator and a loop are tried with theirs, found in the scope they name."""
+    text = WITH_ARGUMENTS.format(level=level)
+    write(tmp_path, base__py=BASE, my__py=text, theirs__py=ARGUMENTS)
+    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    tried = {f["check"]: f["severity"] for f in told["findings"]}
+    assert tried["validation.Judge"] == severity
+    assert tried["validation.LoopOfTheirs"] == "ok"
+
+
+REFUSING = """
+from mmengine.registry import LOOPS
+from mmengine.runner import ValLoop
+
+@LOOPS.register_module()
+class LoopOfTheirs(ValLoop):
+    def __init__(self, *args, **kwargs):
+        raise ValueError('not today')
+"""
+
+
+def test_a_loop_that_cannot_be_built(nursery, tmp_path):
+    """Is not tried, and that is a note."""
+    write(tmp_path, base__py=BASE, my__py=CHILD, their_loops__py=REFUSING)
+    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    assert texts(told, "problem") == []
+    (said,) = [t for t in texts(told, "note") if "LoopOfTheirs: a tiny" in t]
+    assert "not tried: building it raised ValueError" in said
+
+
 def test_a_loop_of_mmengine_is_not_tried_twice(nursery, tmp_path):
     """Nor is its evaluator."""
     plain = BASE.replace("val_cfg = dict()", "val_cfg = dict(type='ValLoop')")

@@ -117,7 +117,7 @@ def _values(hook: Mapping[str, Any]) -> Iterator[str]:
     names = best if isinstance(best, list) else [best]
     rules = rule if isinstance(rule, list) and not stops else [rule]
     if best is not None and not all(isinstance(name, str) for name in names):
-        yield f"save_best={best!r}: the name of a metric, or a list of them, is expected"
+        yield f"save_best={best!r}: expected is the name of a metric, or several"
     elif len(rules) not in (1, len(names)):
         yield (
             f"{len(rules)} rules for {len(names)} names in save_best: expected is one "
