@@ -25,6 +25,14 @@ Say what is patched, and why what is not is not; train a tiny model in this
 environment and check its val_loss. With a config also: what monitors the loss,
 which model has to emit it, and what stands in the way."""
 
+_EPILOG = """\
+examples:
+  python -m valloss_compat doctor
+  python -m valloss_compat doctor configs/my_config.py
+  python -m valloss_compat doctor --json mmdet::retinanet/retinanet_r50_fpn_1x_coco.py
+
+exit status: 0 fine; 1 problems were found; 2 it could not do what it was asked."""
+
 
 def register(subparsers: Any) -> None:
     """Add the command's parser."""
@@ -32,7 +40,8 @@ def register(subparsers: Any) -> None:
         "doctor",
         help="check that the validation loss works here, and for a config",
         description=_DESCRIPTION,
-        epilog="Exit status: 0 fine, 1 problems were found, 2 it could not run.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON document instead of text"

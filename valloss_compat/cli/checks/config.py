@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import (
     Any,
     Callable,
-    Dict,
     Iterable,
     Iterator,
     List,
@@ -17,7 +16,8 @@ from typing import (
 
 from valloss_compat import adapters
 from valloss_compat.adapters import facts
-from valloss_compat.cli.checks import monitor, pipelines
+from valloss_compat.cli.checks import monitor, pipelines, shapes
+from valloss_compat.cli.checks import val_loss_hook as hook
 from valloss_compat.cli.checks.config_file import custom_imports
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
 from valloss_compat.cli.checks.monitor import kind
@@ -43,16 +43,6 @@ _LIBRARIES = (
     "mmtrack",
     "mmyolo",
 )
-#: Of what type mmengine wants an entry.
-_SHAPES: Dict[str, Tuple[type, ...]] = {
-    "default_hooks": (dict,),
-    "custom_hooks": (list,),
-    "train_cfg": (dict,),
-    "val_cfg": (dict,),
-    "val_dataloader": (dict, list),
-    "val_evaluator": (dict, list),
-}
-HOOK = "ValLossHook"
 _ELEMENT = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 
 
@@ -73,7 +63,7 @@ def look(
     Returns:
         list[Finding]: In the order in which a training meets the matters.
     """
-    found, config = _shapes(config)
+    found, config = shapes.mend(config)
     looks: List[Tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("config.custom_imports", lambda: _imports(config, failed)),
         ("config.validation", lambda: _validation(config)),
@@ -92,26 +82,6 @@ def look(
                 )
             )
     return found
-
-
-def _shapes(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
-    """What is of the wrong type, and the config with something empty in its place."""
-    found: List[Finding] = []
-    mended = dict(config)
-    for name, kinds in _SHAPES.items():
-        value = config.get(name)
-        if value is None or isinstance(value, kinds):
-            continue
-        mended[name] = kinds[0]()
-        shown = " or ".join(f"a {kind.__name__}" for kind in kinds)
-        found.append(
-            problem(
-                "config",
-                f"{name} is {value!r:.80}, which is not as mmengine wants it: expected "
-                f"is {shown}",
-            )
-        )
-    return found, mended
 
 
 def _imports(
@@ -222,27 +192,29 @@ def _loss(
     models = list(_wrapped(model))
     scope = str(config.get("default_scope") or "mmengine")
     shown = ", which wraps ".join(_with_scope(part, scope) for part in models)
-    entries = [hook for hook in monitor.hooks(config) if kind(hook) == HOOK]
-    wrong = [text for entry in entries for text in _cannot_build(entry)]
+    entries = [entry for entry in monitor.hooks(config) if kind(entry) == hook.NAME]
+    wrong = [text for entry in entries for text in hook.cannot_build(entry)]
     if wrong:
         yield from (problem("config.val_loss_hook", text) for text in wrong)
         return
-    refusals = list(_refusals(config))
+    refusals = list(hook.refusals(config))
     if entries:
         yield from (problem("config.val_loss_hook", text) for text in refusals)
         if not refusals:
-            text = f"{HOOK} will compute the losses of {shown}"
+            text = f"{hook.NAME} will compute the losses of {shown}"
             yield ok("config.val_loss_hook", text)
         return
     if all(_is_of_library(part, scope, resolve(part)) for part in models):
-        by_hook = "" if refusals else f"add custom_hooks=[dict(type='{HOOK}')], or "
+        by_hook = (
+            "" if refusals else f"add custom_hooks=[dict(type='{hook.NAME}')], or "
+        )
         text = (
             f"the model is {shown}, of a library whose models append no loss element: "
             f"{by_hook}derive a model whose forward in mode 'predict' ends its result "
             f"with {_ELEMENT}"
         )
         yield problem(check, text) if monitor.watched(config) else note(check, text)
-        why = f"{HOOK} is no way out: "
+        why = f"{hook.NAME} is no way out: "
         yield from (note("config.val_loss_hook", why + text) for text in refusals)
     else:
         yield note(
@@ -281,20 +253,3 @@ def _is_of_library(model: Mapping[str, Any], scope: str, cls: Optional[type]) ->
 def _with_scope(model: Mapping[str, Any], scope: str) -> str:
     name = str(model["type"])
     return name if "." in name else f"{model.get('_scope_', scope)}.{name}"
-
-
-def _cannot_build(entry: Mapping[str, Any]) -> Iterator[str]:
-    """What the hook itself says of its arguments."""
-    from valloss_compat.hooks import ValLossHook
-
-    ours = ("type", "_scope_", "priority")  # of mmengine's registry and Runner
-    try:
-        ValLossHook(**{key: entry[key] for key in entry if key not in ours})
-    except (TypeError, ValueError) as error:
-        yield f"{HOOK} cannot be built as it is written: {error}"
-
-
-def _refusals(config: Mapping[str, Any]) -> Iterator[str]:
-    """What ``ValLossHook`` would refuse, in its words."""
-    for refusal in adapters.look(config).refusals:
-        yield str(refusal)
