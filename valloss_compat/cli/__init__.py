@@ -38,8 +38,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args.rest = rest
     try:
         code: int = args.func(args)
-        if args.command != "run" and sys.stdout is not None:
-            sys.stdout.flush()  # what cannot be written shows here
+        if args.command != "run":
+            _flush()  # what cannot be written shows here
     except CommandError as error:
         print(f"{parser.prog} {args.command}: error: {error}", file=sys.stderr)
         return 2
@@ -55,10 +55,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     return code
 
 
+def _flush() -> None:
+    if sys.stdout is not None:  # None where it was closed before
+        sys.stdout.flush()
+
+
 def _let_go_of_stdout() -> None:
     """The interpreter flushes it as it ends, which must not fail once more."""
     try:
-        sys.stdout.flush()
+        _flush()
     except OSError:
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, sys.stdout.fileno())

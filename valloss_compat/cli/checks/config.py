@@ -205,9 +205,8 @@ def _loss(
             yield ok("config.val_loss_hook", text)
         return
     if all(_is_of_library(part, scope, resolve(part)) for part in models):
-        by_hook = (
-            "" if refusals else f"add custom_hooks=[dict(type='{hook.NAME}')], or "
-        )
+        entry = f"custom_hooks=[dict(type='{hook.NAME}')]"
+        by_hook = "" if refusals else f"add {entry}, or "
         text = (
             f"the model is {shown}, of a library whose models append no loss element: "
             f"{by_hook}derive a model whose forward in mode 'predict' ends its result "
