@@ -180,6 +180,14 @@ assert spawn.get_preparation_data is known
 finder = late._After({'nothing_of_this_name': print, 'folder': print})
 sys.meta_path.append(finder)
 assert importlib.util.find_spec('nothing_of_this_name') is None
+
+class Folders:
+    def find_spec(self, name, path=None, target=None):
+        known = name == 'folder'
+        return importlib.machinery.ModuleSpec(name, None) if known else None
+
+sys.meta_path.append(Folders())
+assert importlib.util.find_spec('folder').loader is None
 """
 
 
