@@ -119,6 +119,8 @@ def test_off_is_a_problem(nursery, tmp_path):
     told = examine(nursery, tmp_path, env={"VALLOSS_COMPAT": "off"})
     first = texts(told, "problem")[0]
     assert first.startswith("patches: nothing is patched: VALLOSS_COMPAT=off")
+    assert len(texts(told, "problem")) == 1
+    assert "validation: not tried, as nothing is patched" in texts(told, "note")
 
 
 @pytest.mark.parametrize("target", sorted(REPLACED))
@@ -127,6 +129,7 @@ def test_a_patch_that_was_replaced(nursery, tmp_path, target):
     told = examine(nursery, tmp_path, before=BEFORE + REPLACED[target])
     problems = texts(told, "problem")
     assert any(text.startswith("patches: ") and target in text for text in problems)
+    assert sum(text.startswith("validation: ") for text in problems) <= 1
     if target == "Evaluator.process" and not NATIVE:
         assert any("loss elements reached the metric" in text for text in problems)
 
@@ -196,10 +199,12 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
         assert any("loss elements reached the metric" in text for text in hidden)
         assert any("there is no val_loss" in text for text in hidden)
     (refusing,) = of["validation.Refusing"]
-    assert refusing["severity"] == "problem"
-    assert "ended with ValueError: not today" in refusing["text"]
+    assert refusing["severity"] == "note"
+    assert "building it raised ValueError: not today" in refusing["text"]
     assert of["validation.Choosy"][0]["severity"] == "note"
-    assert "for want of arguments" in of["validation.Choosy"][0]["text"]
+    assert (
+        "not tried: building it raised TypeError" in of["validation.Choosy"][0]["text"]
+    )
     overriding = [text for text in texts(told, "note") if "override" in text]
     assert len(overriding) == 1
     assert "Sound.evaluate" in overriding[0]

@@ -124,7 +124,7 @@ NOTES = {
     ),
     "a loop": (config(val_cfg={"type": "MyLoop"}), "val_cfg has a class of its own"),
     "an evaluator": (
-        config(val_evaluator={"type": "mmdet.MultiDatasetsEvaluator"}),
+        config(val_evaluator={"type": "mmdet.MultiDatasetsEvaluator", "metrics": []}),
         "val_evaluator has a class of its own, mmdet.MultiDatasetsEvaluator",
     ),
     "a library's model": (
@@ -146,6 +146,18 @@ NOTES = {
     "no ground truth": (
         of_library("mmseg", "EncoderDecoder", PIPELINE[:2]),
         "has no LoadAnnotations: validation samples have no ground truth",
+    ),
+    "several dataloaders": (
+        {
+            **of_library("mmdet", "RetinaNet", []),
+            "val_dataloader": [
+                {"dataset": {"pipeline": PIPELINE[2:]}},
+                {"dataset": {"pipeline": PIPELINE}},
+            ],
+            "val_evaluator": [[{"type": "A"}], [{"type": "B"}]],
+            "val_cfg": {"type": "MultiValLoop"},
+        },
+        "Resize comes before LoadAnnotations in the validation pipeline of mmdet",
     ),
     "no targets": (
         of_library("mmpose", "TopdownPoseEstimator", PIPELINE),
@@ -178,6 +190,39 @@ PROBLEMS = {
     "the wrong rule of several": (
         best(["accuracy", "val_loss"], rule=["greater", "greater"]),
         "of 'val_loss' has rule='greater'",
+    ),
+    "hooks in a list": (config(default_hooks=[1]), "config: default_hooks is [1]"),
+    "hooks in a dict": (config(custom_hooks={"a": 1}), "expected is a list"),
+    "a loader of no kind": (config(val_dataloader=5), "expected is a dict or a list"),
+    "save_best of no kind": (best(True), "CheckpointHook has save_best=True"),
+    "an interval in words": (
+        config(train_cfg={"val_interval": "1"}),
+        "val_interval of train_cfg is '1', but a whole number",
+    ),
+    "no interval": (config(train_cfg={"val_begin": None}), "val_begin of train_cfg is"),
+    "what no check expects": (
+        of_library("mmseg", "EncoderDecoder", [], data_preprocessor={"test_cfg": "x"}),
+        "config.model: something that this looks at is not as mmengine wants it",
+    ),
+    "too few rules": (
+        best(["a", "b", "val_loss"], rule=["less", "less"]),
+        "2 rules for 3 names",
+    ),
+    "one rule in a list": (best(["a", "val_loss"], rule=["greater"]), "is the best"),
+    "no such rule": (hook(rule="bogus"), "EarlyStoppingHook has rule='bogus'"),
+    "min_delta in words": (hook(min_delta="0"), "min_delta='0': a number"),
+    "no patience": (hook(patience=0), "patience=0: expected is how many"),
+    "a strategy of no kind": (
+        config(custom_hooks=[{"type": "ValLossHook", "strategy": "nope"}]),
+        "ValLossHook cannot be built as it is written: strategy is 'nope'",
+    ),
+    "an option misspelt": (
+        config(custom_hooks=[{"type": "ValLossHook", "strategie": "auto"}]),
+        "ValLossHook cannot be built as it is written",
+    ),
+    "trust in a string": (
+        config(custom_hooks=[{"type": "ValLossHook", "trust": "x"}]),
+        "ValLossHook cannot be built as it is written: trust is",
     ),
     "no evaluator": (config(val_evaluator=None), "there is no val_evaluator beside"),
     "no validation": (
@@ -224,10 +269,18 @@ def test_the_hook_takes_the_place_of_the_model():
     assert not any("its forward" in text for text in found(known, "note"))
 
 
+def test_whose_evaluator():
+    """Metrics make an entry one of an evaluator, whatever its class is called."""
+    own = config(val_evaluator={"type": "Judge", "metrics": [{"type": "Accuracy"}]})
+    said = "val_evaluator uses mmengine's Evaluator"
+    assert not any(said in text for text in found(own, "ok"))
+    assert any(said in text for text in found(config(), "ok"))
+
+
 def test_imports_that_failed():
     """What happens in a training hangs on allow_failed_imports."""
     failed = [("projects.mine", "ModuleNotFoundError: no")]
-    assert any("would end" in text for text in found(config(), "note", failed))
+    assert any("would end" in text for text in found(config(), "problem", failed))
     lenient = {"imports": ["projects.mine"], "allow_failed_imports": True}
     notes = found(config(custom_imports=lenient), "note", failed)
     assert any("would go on without it" in text for text in notes)

@@ -82,12 +82,71 @@ def test_a_config_with_a_base_and_a_loop(nursery, tmp_path, body, severity):
 
 
 def test_a_loop_and_an_import_that_are_not_there(nursery, tmp_path):
-    """Said, and no problem of the config."""
+    """Said: the training would end there."""
     write(tmp_path, base__py=BASE, my__py=CHILD)
     told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
-    assert texts(told, "problem") == []
+    (said,) = texts(told, "problem")
+    assert "their_loops cannot be imported" in said
     assert not [f for f in told["findings"] if "Loop" in f["check"]]
-    assert any("their_loops cannot be imported" in t for t in texts(told, "note"))
+
+
+ARGUMENTS = """
+from mmengine.evaluator import Evaluator
+from mmengine.registry import EVALUATOR, LOOPS
+from mmengine.runner import ValLoop
+
+@EVALUATOR.register_module()
+class Judge(Evaluator):
+    def __init__(self, metrics, level):
+        super().__init__(metrics)
+        assert level == 3
+    def process(self, data_samples, data_batch=None):
+        super().process(data_samples, data_batch)
+
+@LOOPS.register_module()
+class LoopOfTheirs(ValLoop):
+    def __init__(self, runner, dataloader, evaluator, mark):
+        super().__init__(runner, dataloader, evaluator)
+        assert mark == 1
+"""
+WITH_ARGUMENTS = """
+_base_ = ['base.py']
+default_scope = 'nowhere'
+custom_imports = dict(imports=['valloss_compat', 'theirs'])
+val_evaluator = dict(type='Judge', metrics=[], level={level}, _scope_='mmengine')
+val_cfg = dict(type='LoopOfTheirs', mark=1, _scope_='mmengine')
+"""
+
+
+@pytest.mark.parametrize(("level", "severity"), [(3, "ok"), (4, "note")])
+def test_arguments_of_a_config(nursery, tmp_path, level, severity):
+    """An evaluator and a loop are tried with theirs, found in the scope they name."""
+    text = WITH_ARGUMENTS.format(level=level)
+    write(tmp_path, base__py=BASE, my__py=text, theirs__py=ARGUMENTS)
+    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    tried = {f["check"]: f["severity"] for f in told["findings"]}
+    assert tried["validation.Judge"] == severity
+    assert tried["validation.LoopOfTheirs"] == "ok"
+
+
+REFUSING = """
+from mmengine.registry import LOOPS
+from mmengine.runner import ValLoop
+
+@LOOPS.register_module()
+class LoopOfTheirs(ValLoop):
+    def __init__(self, *args, **kwargs):
+        raise ValueError('not today')
+"""
+
+
+def test_a_loop_that_cannot_be_built(nursery, tmp_path):
+    """Is not tried, and that is a note."""
+    write(tmp_path, base__py=BASE, my__py=CHILD, their_loops__py=REFUSING)
+    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    assert texts(told, "problem") == []
+    (said,) = [t for t in texts(told, "note") if "LoopOfTheirs: a tiny" in t]
+    assert "not tried: building it raised ValueError" in said
 
 
 def test_a_loop_of_mmengine_is_not_tried_twice(nursery, tmp_path):
@@ -146,6 +205,9 @@ def test_a_config_that_imports_what_it_names(tmp_path):
         ("my.py", "import sys\nsys.exit(3)", "cannot be read: SystemExit: 3"),
         ("my.py", "_base_ = ['none.py']", "cannot be read: "),
         ("my.json", "{", "cannot be read: "),
+        ("my.json", "[1]", "it holds a list, but a config must be a mapping"),
+        ("my.yaml", "", "it holds nothing, but a config must be a mapping"),
+        ("my.yaml", "_base_: none.yaml", "cannot be read: "),
         ("no_package::none.py", None, "cannot be read: "),
     ],
 )
@@ -189,7 +251,7 @@ def test_imports_in_all_forms():
     of = config_file.custom_imports
     assert of({"custom_imports": {"imports": ["a", "b"]}}) == ["a", "b"]
     assert of({"custom_imports": {"imports": "a"}}) == ["a"]
-    assert of({}) == []
+    assert of({}) == of({"custom_imports": 5}) == []
     failed = config_file.import_customs(
         {"custom_imports": {"imports": ["json", "n_o"]}}
     )

@@ -252,6 +252,48 @@ def test_restarts_and_a_half_written_line_are_noted(tmp_path, figures, capsys):
     ]
 
 
+def test_a_name_is_no_formula(tmp_path):
+    """Two dollars in a title or the name of a run are dollars."""
+    both = [
+        write(tmp_path / name / "20260101_000000", epochs([2, 1]))
+        for name in ("$\\a_b", "$\\frac$")
+    ]
+    target = tmp_path / "a.png"
+    assert plot(*both, "-o", target, "--title", "$\\frac$ a$") == 0
+    assert target.exists()
+
+
+def test_a_title_is_shown_as_it_is(run, figures):
+    """Its dollars as such: the picture escapes them."""
+    assert plot(run, "-o", "a.png", "--title", "$1 to $2") == 0
+    assert figures[0].axes[0].get_title(loc="left") == r"\$1 to \$2"
+
+
+def test_a_single_validation_at_the_start(tmp_path, figures):
+    """An axis has a length all the same."""
+    work_dir = write(
+        tmp_path / "run" / "20260101_000000", [{"val_loss": 1.0, "step": 0}]
+    )
+    assert plot(work_dir, "-o", "a.png") == 0
+    assert figures[0].axes[0].get_xlim() == (0, 1)
+
+
+def test_a_best_value_that_has_no_logarithm(tmp_path, figures, capsys):
+    """Said, as its star is missing."""
+    work_dir = write(tmp_path / "run" / "20260101_000000", epochs([2, -1, 1]))
+    assert plot(work_dir, "-o", "a.png", "--log") == 0
+    said = capsys.readouterr().err
+    assert "note: run: the best value, -1, has no place on a logarithmic axis" in said
+
+
+def test_a_run_that_is_given_twice(run, figures, capsys):
+    """Is drawn once, and that is said."""
+    assert plot(run, f"{run}/", "-o", "a.png") == 0
+    said = capsys.readouterr()
+    assert said.err == "note: what is given twice is drawn once\n"
+    assert said.out.count("best val_loss") == 1
+
+
 def test_some_that_cannot_be_drawn(run, tmp_path, figures, capsys):
     """The others are; the exit code tells."""
     assert plot(run, tmp_path / "gone", "-o", "a.png") == 1

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 
+import pytest
 from fresh import TESTS
 
 from cli.processes import as_command, python
@@ -103,6 +104,97 @@ def test_in_spawned_children(tmp_path):
         env={"PYTHONPATH": PATH},
     )
     assert done.json() == 1.5
+
+
+LOOKED_UP = """
+import copy, importlib.util
+spec = importlib.util.find_spec('mmengine.runner')
+assert spec.loader.is_package('mmengine.runner')
+assert 'Runner' in spec.loader.get_source('mmengine.runner')
+assert not hasattr(copy.copy(spec.loader), '_nothing')
+import mmengine.runner
+"""
+ANEW = """
+import sys
+import mmengine.runner
+before = mmengine.runner.ValLoop
+for name in [n for n in sys.modules if n.split('.')[0] == 'mmengine']:
+    del sys.modules[name]
+"""
+FAILED = """
+class Old:
+    def find_module(self, name, path=None):
+        return None
+sys.meta_path.insert(1, Old())
+sys.modules['mmengine.model'] = None
+try:
+    import mmengine.runner
+except ImportError:
+    del sys.modules['mmengine.model']
+"""
+IMPORTED = """
+import mmengine.runner
+assert mmengine.runner.ValLoop is not before
+"""
+PATCHED = """
+import json
+assert 'valloss_compat' in sys.modules
+import valloss_compat
+status = valloss_compat.status()
+print(json.dumps([status.mode, status.notes]))
+"""
+
+
+def test_a_look_up_is_no_import(tmp_path):
+    """A script that only asks whether mmengine is there is patched all the same."""
+    script = write(tmp_path, COLD + LOOKED_UP + PATCHED)
+    done = python(
+        ["-W", "ignore", "-m", "valloss_compat", "run", script],
+        tmp_path,
+        env={"OMP_NUM_THREADS": "1"},
+    )
+    assert done.json() == ["default", []]
+
+
+@pytest.mark.parametrize("between", ["", FAILED], ids=["anew", "after a failure"])
+def test_mmengine_loaded_anew(nursery, tmp_path, between):
+    """Each import is patched, also one that failed and is tried again."""
+    script = write(tmp_path, ANEW + between + IMPORTED + PATCHED)
+    before = "import warnings\nwarnings.simplefilter('ignore')\n"
+    done = as_command(nursery, ["run", script], tmp_path, before=before)
+    assert done.json() == ["default", []]
+
+
+AGAIN = """
+import importlib, multiprocessing.spawn as spawn, sys
+import mmengine.runner
+import valloss_compat
+valloss_compat.revert()
+importlib.reload(mmengine.runner)
+assert valloss_compat.status().mode == 'off'
+assert importlib.util.find_spec('mmengine.runner.nothing') is None
+known = spawn.get_preparation_data
+from valloss_compat.cli import late
+late._tell_children()
+assert spawn.get_preparation_data is known
+finder = late._After({'nothing_of_this_name': print, 'folder': print})
+sys.meta_path.append(finder)
+assert importlib.util.find_spec('nothing_of_this_name') is None
+
+class Folders:
+    def find_spec(self, name, path=None, target=None):
+        known = name == 'folder'
+        return importlib.machinery.ModuleSpec(name, None) if known else None
+
+sys.meta_path.append(Folders())
+assert importlib.util.find_spec('folder').loader is None
+"""
+
+
+def test_what_is_done_stays_as_it_is(nursery, tmp_path):
+    """What a script reverted stays off; children are told once."""
+    done = as_command(nursery, ["run", write(tmp_path, AGAIN)], tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_under_torchrun(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, T
 from valloss_compat.adapters import facts
 from valloss_compat.adapters.base import TRUST, Adapter, Refusal, UnsupportedError
 from valloss_compat.adapters.facts import Part, Pipeline
+from valloss_compat.adapters.pipelines import of_validation
 
 __all__ = [
     "Adapter",
@@ -145,6 +146,5 @@ def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
             trust = [*trust, *hook.get("trust", ())]
             if hook.get("strategy") == "dataloader":
                 return judge(facts.of_config(config["model"], scope), None, trust)
-    dataset = (config.get("val_dataloader") or {}).get("dataset", {})
-    pipelines = facts.pipelines_of(dataset, scope)
+    pipelines = of_validation(config, scope)
     return judge(facts.of_config(config["model"], scope), pipelines, trust)

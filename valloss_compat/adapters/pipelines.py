@@ -6,15 +6,29 @@ refused, because it may move what the loss is compared with.
 
 from __future__ import annotations
 
-from typing import Collection, List, Mapping, Optional
+from typing import Any, Collection, List, Mapping, Optional
 
 from valloss_compat.adapters.base import LOADER, Refusal
-from valloss_compat.adapters.facts import Part, Pipeline
+from valloss_compat.adapters.facts import Part, Pipeline, pipelines_of
 
 #: Where the transforms are configured.
 WHERE = "val_dataloader.dataset.pipeline"
 #: Transforms of a library that derive from these libraries' count as its own.
 _SHARED = ("mmcv", "mmengine")
+
+
+def of_validation(config: Mapping[str, Any], scope: str) -> List[Pipeline]:
+    """The pipelines of a config's validation.
+
+    Args:
+        config (dict): A whole config. Its ``val_dataloader`` may be a list, as
+            mmagic's ``MultiValLoop`` has one dataloader a dataset.
+        scope (str): Its ``default_scope``.
+    """
+    entry = config.get("val_dataloader")
+    loaders = entry if isinstance(entry, (list, tuple)) else [entry]
+    datasets = [one.get("dataset") for one in loaders if isinstance(one, Mapping)]
+    return [found for dataset in datasets for found in pipelines_of(dataset, scope)]
 
 
 def only_known(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
+import traceback
 from typing import List, Optional, Sequence, Tuple
 
 from valloss_compat._version import __version__
@@ -36,10 +38,43 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args.rest = rest
     try:
         code: int = args.func(args)
+        if args.command != "run":
+            _flush()  # what cannot be written shows here
     except CommandError as error:
         print(f"{parser.prog} {args.command}: error: {error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if args.command == "run":  # the script's own
+            raise
+        _let_go_of_stdout()
+        if not isinstance(error, BrokenPipeError):  # as of `| head -1`
+            print(
+                f"{parser.prog} {args.command}: error: {_told(error)}", file=sys.stderr
+            )
+        return 2
     return code
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # None where it was closed before
+        sys.stdout.flush()
+
+
+def _let_go_of_stdout() -> None:
+    """The interpreter flushes it as it ends, which must not fail once more."""
+    try:
+        _flush()
+    except OSError:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, sys.stdout.fileno())
+        os.close(sink)
+
+
+def _told(error: Exception) -> str:
+    """An error that nobody expected, in one line."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{text} ({last.filename}, line {last.lineno})"
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -25,6 +25,14 @@ Say what is patched, and why what is not is not; train a tiny model in this
 environment and check its val_loss. With a config also: what monitors the loss,
 which model has to emit it, and what stands in the way."""
 
+_EPILOG = """\
+examples:
+  python -m valloss_compat doctor
+  python -m valloss_compat doctor configs/my_config.py
+  python -m valloss_compat doctor --json mmdet::retinanet/retinanet_r50_fpn_1x_coco.py
+
+exit status: 0 fine; 1 problems were found; 2 it could not do what it was asked."""
+
 
 def register(subparsers: Any) -> None:
     """Add the command's parser."""
@@ -32,7 +40,8 @@ def register(subparsers: Any) -> None:
         "doctor",
         help="check that the validation loss works here, and for a config",
         description=_DESCRIPTION,
-        epilog="Exit status: 0 fine, 1 problems were found, 2 it could not run.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON document instead of text"
@@ -87,7 +96,8 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
     """
     found = _apply()
     of_config: List[Finding] = []
-    loop = None
+    loop = evaluator = None
+    known: Dict[str, Any] = {}
     if config is not None:
         known = config_file.load(config)
         # Before anything is tried: they may patch, too, or bring a loop.
@@ -96,14 +106,20 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
             known, failed, lambda model: registered("MODELS", model, known)
         )
         loop = registered("LOOPS", known.get("val_cfg"), known)
-        registered("EVALUATOR", known.get("val_evaluator"), known)
-    found += validation.try_out()
-    for cls in own_evaluators():
-        found += validation.try_out(evaluator=cls)
-    if loop is not None and not loop.__module__.startswith("mmengine."):
-        found += validation.try_out(loop=loop)
-    found += of_config
+        evaluator = registered("EVALUATOR", known.get("val_evaluator"), known)
     status = control.status()
+    if status.mode == "off" or status.plan == "unknown":
+        found.append(note("validation", "not tried, as nothing is patched"))
+    else:
+        found += validation.try_out()
+        for cls in own_evaluators():
+            settings = _settings(known["val_evaluator"]) if cls is evaluator else {}
+            found += validation.try_out(evaluator=cls, settings=settings)
+        if loop is not None and not loop.__module__.startswith("mmengine."):
+            settings = _settings(known["val_cfg"])
+            found += validation.try_out(loop=loop, settings=settings)
+        status = control.status()
+    found += of_config
     return {
         "schema": SCHEMA,
         "environment": patches.describe(status),
@@ -111,6 +127,12 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
         "config": config,
         "findings": patches.look(status) + found,
     }
+
+
+def _settings(entry: Mapping[str, Any]) -> Dict[str, Any]:
+    """The arguments in a config entry that a tiny training does not give itself."""
+    given = ("type", "_scope_", "metrics", "runner", "dataloader", "evaluator")
+    return {key: value for key, value in entry.items() if key not in given}
 
 
 def _apply() -> List[Finding]:
@@ -133,7 +155,8 @@ def own_evaluators() -> List[type]:
 
     classes = [Evaluator]
     for cls in classes:  # grows while it is walked
-        classes += [sub for sub in cls.__subclasses__() if sub not in classes]
+        seen = set(map(id, classes))  # a metaclass may define ==
+        classes += [sub for sub in cls.__subclasses__() if id(sub) not in seen]
     return [
         cls for cls in classes[1:] if not {"process", "evaluate"}.isdisjoint(vars(cls))
     ]
@@ -155,9 +178,9 @@ def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional
     name = entry.get("type") if isinstance(entry, Mapping) else None
     if not name:
         return None
-    scope = str(config.get("default_scope") or "mmengine")
+    scope = entry.get("_scope_") or config.get("default_scope") or "mmengine"
     try:
-        with registries.DefaultScope.overwrite_default_scope(scope):
+        with registries.DefaultScope.overwrite_default_scope(str(scope)):
             cls = getattr(registries, registry).get(str(name))
     except Exception:  # the library is not here, or does not import
         return None

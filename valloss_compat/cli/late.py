@@ -8,7 +8,7 @@ come too late if ``run`` imported mmengine first.
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import itertools
 import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
@@ -45,7 +45,7 @@ def start() -> None:
     sys.meta_path.append(_Fallback())
     forget()
     for name in [known for known in actions if known in sys.modules]:
-        actions.pop(name)()
+        actions[name]()
 
 
 def forget() -> None:
@@ -55,14 +55,24 @@ def forget() -> None:
 
 
 def _patch() -> None:
-    """Import the package, which applies; nothing to do where the script did it."""
-    importlib.import_module(_PACKAGE)
+    """Import the package, which applies; where it is there, it applies anew.
+
+    While a script's own import of it is under way, or after its ``revert()``, the
+    mode is still ``'off'``: then there is nothing to do here.
+    """
+    package = sys.modules.get(_PACKAGE)
+    if package is None:
+        importlib.import_module(_PACKAGE)
+    elif package.status().mode != "off":
+        package.apply()  # mmengine was loaded anew
 
 
 def _tell_children() -> None:
     """Have each child that is spawned start as this process did."""
     spawn = sys.modules[_SPAWN]
     original = spawn.get_preparation_data
+    if original.__module__ == __name__:
+        return
 
     def get_preparation_data(name: str) -> Dict[str, Any]:
         return {_PACKAGE: _Child(), **original(name)}
@@ -99,13 +109,21 @@ class _After:
     def find_spec(
         self, name: str, path: Any = None, target: Any = None
     ) -> Optional[ModuleSpec]:
-        action = self._actions.pop(name, None)
+        action = self._actions.get(name)
         if action is None:
             return None
-        spec = importlib.util.find_spec(name)  # the others find it: we are asked once
-        if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader, action)  # type: ignore[assignment]
-        return spec
+        # To look a module up is not to import it, and an import may fail and be tried
+        # again: the action stays.
+        ours_on = itertools.dropwhile(lambda finder: finder is not self, sys.meta_path)
+        for finder in list(ours_on)[1:]:
+            if not hasattr(finder, "find_spec"):
+                continue
+            spec: Optional[ModuleSpec] = finder.find_spec(name, path, target)
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader, action)  # type: ignore[assignment]
+                return spec
+        return None
 
 
 class _Loader:
@@ -119,6 +137,12 @@ class _Loader:
     def __init__(self, loader: Any, action: Callable[[], None]) -> None:
         self._loader = loader
         self._action = action
+
+    def __getattr__(self, name: str) -> Any:
+        """What else a loader has, for who looks at a spec: source, resources."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
         module: Optional[ModuleType] = self._loader.create_module(spec)

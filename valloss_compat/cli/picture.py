@@ -105,9 +105,9 @@ def draw(
     for index, run in enumerate(runs):
         _draw_run(axes, run, index, len(runs) == 1)
     axes.set_xlabel(unit)
-    axes.set_ylabel(ylabel + (" (logarithmic)" if log else ""))
+    axes.set_ylabel(_literally(ylabel) + (" (logarithmic)" if log else ""))
     if title:
-        axes.set_title(title, loc="left", fontweight="bold")
+        axes.set_title(_literally(title), loc="left", fontweight="bold")
     _scale(axes, runs, log)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -152,7 +152,8 @@ def _scale(axes: Any, runs: Sequence[Drawn], log: bool) -> None:
     curves = [curve for run in runs for curve in (run.train, run.val)]
     left = min(place for places, _ in curves for place in places)
     span = max(ends) - min(left, 0)
-    axes.set_xlim(min(left, 0), max(ends) + 0.015 * span)
+    # All is at 0 where a training was stopped after its first validation.
+    axes.set_xlim(min(left, 0), max(ends) + 0.015 * span if span else 1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     if log:
         axes.set_yscale("log")
@@ -165,6 +166,11 @@ def _scale(axes: Any, runs: Sequence[Drawn], log: bool) -> None:
         axes.set_ylim(bottom=0)
 
 
+def _literally(text: str) -> str:
+    """A text of the user's, in which no two dollars make a formula."""
+    return text.replace("$", r"\$")
+
+
 def _keys(
     runs: Sequence[Drawn], metric: str, train_name: str, unit: str
 ) -> List[Line2D]:
@@ -172,7 +178,7 @@ def _keys(
     keys: List[Line2D] = []
 
     def add(label: str, **look: Any) -> None:
-        keys.append(Line2D([], [], label=label, **look))
+        keys.append(Line2D([], [], label=_literally(label), **look))
 
     alone = len(runs) == 1
     for index, run in enumerate([] if alone else runs):

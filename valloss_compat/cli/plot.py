@@ -192,6 +192,12 @@ def _check_log(drawn: Sequence[Any]) -> None:
             raise CommandError(
                 f"{one.name} has no value above 0, which --log needs: leave it out"
             )
+        if one.best is not None and one.best[1] <= 0:
+            print(
+                f"note: {one.name}: the best value, {one.best[1]:.4g}, has no place on "
+                "a logarithmic axis: it is not drawn",
+                file=sys.stderr,
+            )
 
 
 def _load_picture() -> ModuleType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from valloss_compat.cli import curves, scalars, train_cfg
 from valloss_compat.cli.errors import CommandError
@@ -37,6 +37,12 @@ def read(paths: Sequence[str], metric: str) -> Tuple[List[Request], List[str]]:
     """
     requests: List[Request] = []
     errors: List[str] = []
+    different: Dict[str, str] = {}
+    for path in paths:
+        different.setdefault(os.path.realpath(path), path)
+    if len(different) < len(paths):
+        print("note: what is given twice is drawn once", file=sys.stderr)
+    paths = list(different.values())
     for path, name in zip(paths, _names(paths)):
         try:
             run = _read_one(path, metric)

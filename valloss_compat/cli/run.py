@@ -15,6 +15,12 @@ patched when the script imports it. Arguments after SCRIPT are the script's own,
 and so are its exit status and its traceback. With VALLOSS_COMPAT=off nothing is
 patched."""
 
+_EPILOG = """\
+examples:
+  python -m valloss_compat run tools/train.py configs/my_config.py
+  python -m valloss_compat run -m mypackage.train --epochs 5
+  torchrun --nproc_per_node 2 -m valloss_compat run tools/train.py ..."""
+
 
 def register(subparsers: Any) -> None:
     """Add the command's parser."""
@@ -23,7 +29,8 @@ def register(subparsers: Any) -> None:
         help="run a train script with a validation loss",
         description=_DESCRIPTION,
         usage="python -m valloss_compat run [-h] [-m] SCRIPT [ARGS ...]",
-        epilog="Under torchrun: torchrun ... -m valloss_compat run tools/train.py ...",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "-m",
@@ -46,13 +53,18 @@ def run(args: argparse.Namespace) -> int:
         int: 0, where the script came to its end.
 
     Raises:
-        CommandError: If the script cannot be opened, or ``VALLOSS_COMPAT`` is
-            not understood.
+        CommandError: If the script cannot be opened or is no file, or
+            ``VALLOSS_COMPAT`` is not understood.
     """
     try:
         mode = options.choose().mode
     except ValueError as error:
         raise CommandError(str(error)) from None
+    if args.script == "-" and not args.is_module:
+        raise CommandError(
+            "the script is '-', the standard input, but a file is expected: write the "
+            "script into one"
+        )
     if control.status().mode == "off":  # nothing is applied yet
         late.forget() if mode == "off" else late.start()
     if args.is_module:

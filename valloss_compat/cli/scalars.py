@@ -9,6 +9,7 @@ a visualizer that was given a ``save_dir`` appends all of them to one file.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from typing import Any, Dict, List, NamedTuple, Tuple
@@ -18,6 +19,9 @@ from valloss_compat.cli.errors import CommandError
 FILE = "scalars.json"
 _LAYOUTS = (os.path.join("vis_data", FILE), FILE)
 _TIMESTAMP = re.compile(r"\d{8}_\d{6}")
+
+#: What is larger is as good as infinite: no loss, and no axis can show it.
+_LARGEST = 1e100
 
 #: Tag (str) -> number, of one line.
 Scalars = Dict[str, float]
@@ -135,11 +139,21 @@ def _name(path: str) -> str:
 def _parse(text: str) -> Any:
     try:
         told = json.loads(text)  # with NaN and Infinity, as mmengine writes them
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(told, dict):
         return None
-    return {k: float(v) for k, v in told.items() if isinstance(v, (int, float))}
+    line = {k: _number(v) for k, v in told.items() if type(v) in (int, float)}
+    # Each line of training has its place; that of a validation may be 0.
+    if not math.isfinite(line.get("step", math.nan if is_train(line) else 0.0)):
+        return None
+    return line
+
+
+def _number(value: Any) -> float:
+    if abs(value) <= _LARGEST or value != value:
+        return float(value)
+    return math.inf if value > 0 else -math.inf
 
 
 def _split(lines: List[Scalars]) -> List[List[Scalars]]:

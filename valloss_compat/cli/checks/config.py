@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from valloss_compat import adapters
 from valloss_compat.adapters import facts
-from valloss_compat.cli.checks import monitor, pipelines
+from valloss_compat.cli.checks import monitor, pipelines, shapes
+from valloss_compat.cli.checks import val_loss_hook as hook
 from valloss_compat.cli.checks.config_file import custom_imports
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
 from valloss_compat.cli.checks.monitor import kind
@@ -33,7 +43,6 @@ _LIBRARIES = (
     "mmtrack",
     "mmyolo",
 )
-HOOK = "ValLossHook"
 _ELEMENT = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 
 
@@ -54,12 +63,25 @@ def look(
     Returns:
         list[Finding]: In the order in which a training meets the matters.
     """
-    return [
-        *_imports(config, failed),
-        *_validation(config),
-        *monitor.look(config),
-        *_loss(config, resolve),
+    found, config = shapes.mend(config)
+    looks: List[Tuple[str, Callable[[], Iterable[Finding]]]] = [
+        ("config.custom_imports", lambda: _imports(config, failed)),
+        ("config.validation", lambda: _validation(config)),
+        (monitor.CHECK, lambda: monitor.look(config)),
+        ("config.model", lambda: _loss(config, resolve)),
     ]
+    for check, findings in looks:
+        try:
+            found += findings()
+        except Exception as error:
+            found.append(
+                problem(
+                    check,
+                    "something that this looks at is not as mmengine wants it: "
+                    f"{type(error).__name__}: {error}",
+                )
+            )
+    return found
 
 
 def _imports(
@@ -88,10 +110,12 @@ def _imports(
         yield ok(check, "this config imports valloss_compat")
     for name, error in failed:
         end = "go on without it" if lenient else "end"
-        yield note(
+        finding = note if lenient else problem
+        yield finding(
             check,
             f"{name} cannot be imported here ({error}): a training in this "
-            f"environment and folder would {end}, and what it registers was not tried",
+            f"environment and folder would {end}, and what it registers was not tried. "
+            "Say where it is with PYTHONPATH, or install it",
         )
 
 
@@ -121,6 +145,14 @@ def _validation(config: Mapping[str, Any]) -> Iterator[Finding]:
 def _often_enough(config: Mapping[str, Any]) -> Iterator[Finding]:
     train = config.get("train_cfg") or {}
     limit = train.get("max_epochs", train.get("max_iters"))
+    for name in ("val_interval", "val_begin"):
+        if not isinstance(train.get(name, 1), int):
+            yield problem(
+                "config.validation",
+                f"{name} of train_cfg is {train[name]!r}, but a whole number is "
+                "expected",
+            )
+            return
     first = max(train.get("val_interval", 1), train.get("val_begin", 1))
     if isinstance(limit, int) and first > limit:
         yield problem(
@@ -133,15 +165,16 @@ def _often_enough(config: Mapping[str, Any]) -> Iterator[Finding]:
 def _own_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
     for name, usual in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
         own = kind(config.get(name))
-        # A list of metrics, or one metric, gets mmengine's Evaluator.
-        if own in ("", usual) or (name == "val_evaluator" and "Evaluator" not in own):
+        # Runner.build_evaluator: without metrics it is a metric, for its Evaluator.
+        a_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
+        if own in ("", usual) or a_metric:
             yield ok("config.validation", f"{name} uses mmengine's {usual}")
         else:
             yield note(
                 "config.validation",
                 f"{name} has a class of its own, {config[name]['type']}: "
                 "valloss_compat patches those too. Whether that works is tried out "
-                "above, where it can be imported and needs no other arguments",
+                "above, where it can be imported and built",
             )
 
 
@@ -157,24 +190,30 @@ def _loss(
         )
         return
     models = list(_wrapped(model))
-    refusals = list(_refusals(config))
     scope = str(config.get("default_scope") or "mmengine")
     shown = ", which wraps ".join(_with_scope(part, scope) for part in models)
-    if any(kind(hook) == HOOK for hook in monitor.hooks(config)):
+    entries = [entry for entry in monitor.hooks(config) if kind(entry) == hook.NAME]
+    wrong = [text for entry in entries for text in hook.cannot_build(entry)]
+    if wrong:
+        yield from (problem("config.val_loss_hook", text) for text in wrong)
+        return
+    refusals = list(hook.refusals(config))
+    if entries:
         yield from (problem("config.val_loss_hook", text) for text in refusals)
         if not refusals:
-            text = f"{HOOK} will compute the losses of {shown}"
+            text = f"{hook.NAME} will compute the losses of {shown}"
             yield ok("config.val_loss_hook", text)
         return
     if all(_is_of_library(part, scope, resolve(part)) for part in models):
-        by_hook = "" if refusals else f"add custom_hooks=[dict(type='{HOOK}')], or "
+        entry = f"custom_hooks=[dict(type='{hook.NAME}')]"
+        by_hook = "" if refusals else f"add {entry}, or "
         text = (
             f"the model is {shown}, of a library whose models append no loss element: "
             f"{by_hook}derive a model whose forward in mode 'predict' ends its result "
             f"with {_ELEMENT}"
         )
         yield problem(check, text) if monitor.watched(config) else note(check, text)
-        why = f"{HOOK} is no way out: "
+        why = f"{hook.NAME} is no way out: "
         yield from (note("config.val_loss_hook", why + text) for text in refusals)
     else:
         yield note(
@@ -213,9 +252,3 @@ def _is_of_library(model: Mapping[str, Any], scope: str, cls: Optional[type]) ->
 def _with_scope(model: Mapping[str, Any], scope: str) -> str:
     name = str(model["type"])
     return name if "." in name else f"{model.get('_scope_', scope)}.{name}"
-
-
-def _refusals(config: Mapping[str, Any]) -> Iterator[str]:
-    """What ``ValLossHook`` would refuse, in its words."""
-    for refusal in adapters.look(config).refusals:
-        yield str(refusal)

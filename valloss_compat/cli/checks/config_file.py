@@ -52,6 +52,8 @@ def load(name: str) -> Dict[str, Any]:
                 config = Config.fromfile(path, import_custom_modules=False)
     except (Exception, SystemExit) as error:
         failure = f"{type(error).__name__}: {error}"
+    if failure and not name.endswith(".py") and "::" not in name:
+        failure = _no_mapping(name) or failure
     if failure:  # past the except: nothing that mmengine had open outlives its error
         raise CommandError(
             f"the config {name!r} cannot be read: {failure}. "
@@ -61,6 +63,20 @@ def load(name: str) -> Dict[str, Any]:
     plain = _plain(to_dict())
     assert isinstance(plain, dict)
     return plain
+
+
+def _no_mapping(name: str) -> str:
+    """What a JSON or YAML file holds in the place of a config, if that is it."""
+    from mmengine.fileio import load as load_file
+
+    try:
+        held = load_file(name)
+    except Exception:  # it does not parse: mmengine's error tells more
+        return ""
+    if isinstance(held, Mapping):
+        return ""
+    what = "nothing" if held is None else f"a {type(held).__name__}"
+    return f"it holds {what}, but a config must be a mapping: model: ..., and so on"
 
 
 def import_customs(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
@@ -87,7 +103,7 @@ def custom_imports(config: Mapping[str, Any]) -> List[str]:
     names = entry.get("imports") if isinstance(entry, Mapping) else entry
     if isinstance(names, str):
         return [names]
-    return [str(name) for name in names or ()]
+    return [str(name) for name in names] if isinstance(names, (list, tuple)) else []
 
 
 def _plain(value: Any) -> Any:

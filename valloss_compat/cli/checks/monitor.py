@@ -65,9 +65,11 @@ def _of_hook(hook: Mapping[str, Any]) -> Iterator[Monitor]:
         monitored = str(hook.get("monitor"))
         yield Monitor(f"{name}(monitor=...)", monitored, rules, hook, True)
     best = hook.get("save_best") if name.endswith("CheckpointHook") else None
-    names = [best] if isinstance(best, str) else best or []
+    names = best if isinstance(best, (list, tuple)) else [best] if best else []
     # One rule holds for all, a list of rules has one for each.
-    several = rules if isinstance(rules, (list, tuple)) else [rules] * len(names)
+    several = list(rules) if isinstance(rules, (list, tuple)) else [rules]
+    if len(several) != len(names):  # where not 1, mmengine's own check ends the run
+        several = several[:1] * len(names)
     for metric, rule in zip(names, several):
         yield Monitor(f"{name}(save_best=...)", str(metric), rule, hook, False)
 
@@ -86,7 +88,11 @@ def look(config: Mapping[str, Any]) -> List[Finding]:
     Returns:
         list[Finding]: At least one.
     """
-    found: List[Finding] = []
+    found = [
+        problem(CHECK, f"{kind(hook)} has {text}")
+        for hook in hooks(config)
+        for text in _values(hook)
+    ]
     for monitor in monitors(config):
         found += [*_name(monitor), *_rule(monitor)]
     if not watched(config):
@@ -100,6 +106,35 @@ def look(config: Mapping[str, Any]) -> List[Finding]:
             )
         )
     return found
+
+
+def _values(hook: Mapping[str, Any]) -> Iterator[str]:
+    """Arguments that the hook itself refuses, or that cannot be meant."""
+    stops = kind(hook).endswith("EarlyStoppingHook")
+    if not stops and not kind(hook).endswith("CheckpointHook"):
+        return
+    best, rule = hook.get("save_best"), hook.get("rule")
+    names = best if isinstance(best, list) else [best]
+    rules = rule if isinstance(rule, list) and not stops else [rule]
+    if best is not None and not all(isinstance(name, str) for name in names):
+        yield f"save_best={best!r}: expected is the name of a metric, or several"
+    elif len(rules) not in (1, len(names)):
+        yield (
+            f"{len(rules)} rules for {len(names)} names in save_best: expected is one "
+            "rule, or one for each name"
+        )
+    if any(one not in ("less", "greater", None) for one in rules):
+        yield f"rule={rule!r}: expected is 'less' or 'greater', or no rule"
+    if not stops:
+        return
+    delta, patience = hook.get("min_delta", 0.1), hook.get("patience", 1)
+    if not isinstance(delta, (int, float)):
+        yield f"min_delta={delta!r}: a number is expected"
+    if not isinstance(patience, int) or patience < 1:
+        yield (
+            f"patience={patience!r}: expected is how many validations without an "
+            "improvement end the training, at least 1"
+        )
 
 
 def _name(monitor: Monitor) -> Iterator[Finding]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Dict, Iterator, NamedTuple, Sequence, Tuple
 
-from valloss_compat.adapters.facts import Pipeline, of_config, pipelines_of
+from valloss_compat.adapters.facts import Pipeline, of_config
+from valloss_compat.adapters.pipelines import of_validation
 from valloss_compat.cli.checks.findings import Finding, note
 
 CHECK = "config.ground_truth"
@@ -84,9 +85,8 @@ def look(config: Mapping[str, Any]) -> Iterator[Finding]:
     """
     scope = str(config.get("default_scope") or "mmengine")
     library = of_config(config["model"], scope).library
-    dataset = (config.get("val_dataloader") or {}).get("dataset", {})
     for needs in NEEDS.get(library, ()):
-        for pipeline in pipelines_of(dataset, scope):
+        for pipeline in of_validation(config, scope):
             yield from _of_pipeline(needs, pipeline, library)
     if library == "mmseg":
         yield from _of_padding(config["model"])

@@ -32,10 +32,18 @@ def silent() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _redirected(descriptor: int, to: int) -> Iterator[None]:
-    before = os.dup(descriptor)
-    os.dup2(to, descriptor)
     try:
+        before = os.dup(descriptor)
+    except OSError:  # closed, as by `>&-`: so it is again in the end
+        before = -1
+    try:
+        with contextlib.suppress(OSError):
+            os.dup2(to, descriptor)
         yield
     finally:
-        os.dup2(before, descriptor)
-        os.close(before)
+        if before < 0:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        else:
+            os.dup2(before, descriptor)
+            os.close(before)

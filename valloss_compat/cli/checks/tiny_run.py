@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import uuid
-from typing import Any, ClassVar, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -59,7 +59,16 @@ class Seen(NamedTuple):
     error: Optional[Exception]
 
 
-def run(work_dir: str, evaluator: Optional[type], loop: Optional[type]) -> Seen:
+class NotBuilt(Exception):
+    """The constructor of an evaluator or a loop of the user's raised."""
+
+
+def run(
+    work_dir: str,
+    evaluator: Optional[type],
+    loop: Optional[type],
+    settings: Mapping[str, Any],
+) -> Seen:
     """Train.
 
     Args:
@@ -68,20 +77,29 @@ def run(work_dir: str, evaluator: Optional[type], loop: Optional[type]) -> Seen:
             mmengine's.
         loop (type, optional): Class of the validation loop. Defaults to None:
             mmengine's.
+        settings (dict): Further arguments of that class.
 
     Returns:
         Seen: What came out.
+
+    Raises:
+        NotBuilt: If that class cannot be built.
     """
     metric, spy, model = _Metric(), _Spy(), _Model()
     data = DataLoader(_Numbers(), batch_size=2, collate_fn=_collate)
+    of_loop = {"type": loop, **settings} if loop else {}
+    try:
+        of_metrics = evaluator(metrics=[metric], **settings) if evaluator else [metric]
+    except Exception as raised:
+        raise NotBuilt(f"{type(raised).__name__}: {raised}") from raised
     runner = Runner(
         model=model,
         work_dir=work_dir,
         train_dataloader=data,
         val_dataloader=data,
         train_cfg={"by_epoch": True, "max_epochs": 3, "val_interval": 1},
-        val_cfg={"type": loop} if loop else {},
-        val_evaluator=evaluator(metrics=[metric]) if evaluator else [metric],
+        val_cfg=of_loop,
+        val_evaluator=of_metrics,
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
         custom_hooks=[
             spy,
@@ -105,6 +123,12 @@ def run(work_dir: str, evaluator: Optional[type], loop: Optional[type]) -> Seen:
         experiment_name=uuid.uuid4().hex,
         log_level="CRITICAL",
     )
+    try:
+        _ = runner.val_loop  # builds it
+    except Exception as raised:
+        if loop is None:
+            raise
+        raise NotBuilt(f"{type(raised).__name__}: {raised}") from raised
     error: Optional[Exception] = None
     try:
         runner.train()

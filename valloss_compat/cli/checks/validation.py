@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import traceback
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from valloss_compat import options
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
@@ -20,7 +20,9 @@ _FIX = (
 
 
 def try_out(
-    evaluator: Optional[type] = None, loop: Optional[type] = None
+    evaluator: Optional[type] = None,
+    loop: Optional[type] = None,
+    settings: Optional[Mapping[str, Any]] = None,
 ) -> List[Finding]:
     """Train a real model in miniature, and compare what it reports.
 
@@ -29,9 +31,11 @@ def try_out(
             mmengine's.
         loop (type, optional): Class of the validation loop. Defaults to None:
             mmengine's.
+        settings (dict, optional): Further arguments of that class, as a config
+            has them. Defaults to None: none.
 
     Returns:
-        list[Finding]: A single one if all is well.
+        list[Finding]: A single one.
     """
     from valloss_compat.cli.checks import tiny_run  # imports mmengine
 
@@ -43,22 +47,22 @@ def try_out(
     seen = None
     try:
         with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder, silent():
-            seen = tiny_run.run(folder, evaluator, loop)
+            seen = tiny_run.run(folder, evaluator, loop, settings or {})
         error = seen.error
+    except tiny_run.NotBuilt as raised:
+        return [note(check, f"{what} was not tried: building it raised {raised}")]
     except Exception as raised:  # before there was anything to train
         error = raised
     finally:
         os.environ.clear()  # a Runner sets variables
         os.environ.update(environment)
-    if cls and isinstance(error, TypeError) and "__init__" in str(error):
-        return [note(check, f"{what} was not tried, for want of arguments: {error}")]
     wrong = [] if error is None else [f"it ended with {_place(error)}"]
     weighting = options.current().weighting
     wanted = [tiny_run.expected(epoch, weighting) for epoch in (0, 1)]
     if seen is not None:
         wrong += _differences(seen, wanted, sum(tiny_run.SIZES))
     if wrong:
-        return [problem(check, f"{what}: {text}. {_FIX}") for text in wrong]
+        return [problem(check, f"{what}: {'; '.join(wrong)}. {_FIX}")]
     return [
         ok(
             check,
