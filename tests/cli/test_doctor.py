@@ -26,13 +26,11 @@ def process(self, data_samples, data_batch=None):
 Evaluator.process = process
 """,
     "ValLoop.run_iter": """
-@torch.no_grad()
 def run_iter(self, idx, data_batch):
-    self.runner.call_hook('before_val_iter', batch_idx=idx, data_batch=data_batch)
-    outputs = self.runner.model.val_step(data_batch)
-    self.evaluator.process(data_samples=outputs, data_batch=data_batch)
-    self.runner.call_hook('after_val_iter', batch_idx=idx, data_batch=data_batch,
-                          outputs=outputs)
+    with torch.no_grad():
+        result = self.runner.model.val_step(data_batch)
+        self.evaluator.process(result, data_batch)
+    self.runner.call_hook('after_val_iter', batch_idx=idx, outputs=result)
 loops.ValLoop.run_iter = run_iter
 """,
     "Evaluator.evaluate": """
@@ -183,6 +181,12 @@ class Choosy(Evaluator):
 
     def process(self, data_samples, data_batch=None):
         super().process(data_samples, data_batch)
+
+from mmengine.runner import LogProcessor
+
+class Logs(LogProcessor):
+    def get_log_after_epoch(self, *args, **kwargs):
+        return super().get_log_after_epoch(*args, **kwargs)
 """
 
 
@@ -205,6 +209,8 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
     assert (
         "not tried: building it raised TypeError" in of["validation.Choosy"][0]["text"]
     )
+    (escaping,) = [text for text in texts(told, "note") if "not patched," in text]
+    assert "Logs.get_log_after_epoch" in escaping
     overriding = [text for text in texts(told, "note") if "override" in text]
     assert len(overriding) == 1
     assert "Sound.evaluate" in overriding[0]

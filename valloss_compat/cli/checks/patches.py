@@ -59,12 +59,21 @@ def look(status: Status) -> List[Finding]:
                 "replaces the method, or have that call the method it found there",
             )
         )
-    if status.overriding:
+    covered = sorted(set(status.overriding) - set(status.escaping))
+    if covered:
         found.append(
             note(
                 "patches",
                 "these methods override a patched one; in mode 'default' they are "
-                f"patched themselves: {', '.join(sorted(status.overriding))}",
+                f"patched themselves: {', '.join(covered)}",
+            )
+        )
+    if status.escaping:
+        found.append(
+            note(
+                "patches",
+                "not patched, in the place of a patched method (a loop of that kind is "
+                f"as it is built): {', '.join(sorted(status.escaping))}",
             )
         )
     return found + [note("patches", text) for text in status.notes]
