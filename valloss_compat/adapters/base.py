@@ -132,6 +132,23 @@ class Adapter:
                 return refusal
         return None
 
+    def refuse_loader(
+        self, model: Part, pipelines: List[Pipeline]
+    ) -> Optional[Refusal]:
+        """Judge the data sets of a loss dataloader that :meth:`refuse_data` refuses.
+
+        Its batches get no :meth:`prepare`: the ground truth has to be in the
+        input's frame as it is loaded. None of its transforms draws.
+
+        Args:
+            model (Part): The model.
+            pipelines (list[Pipeline]): Of all its data sets.
+
+        Returns:
+            Refusal, optional: None if the ground truth is in that frame.
+        """
+        return None
+
     # What is done with each batch.
 
     def prepare(self, batch: Any, pipelines: List[Pipeline]) -> Any:
