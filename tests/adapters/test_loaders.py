@@ -55,7 +55,7 @@ def test_ground_truth_in_the_frame_of_the_input_is_right(
         ),
         ("mmdet", RETINA, (IMAGE, RESIZE, PACK), "there is no LoadAnnotations"),
         ("mmdet", RETINA, (IMAGE, LOAD, FLIP), "there is no PackDetInputs"),
-        ("mmdet", RETINA, (IMAGE, LOAD, PACK, RESIZE), "Resize comes after Pack"),
+        ("mmdet", RETINA, (IMAGE, LOAD, FLIP, PACK, RESIZE), "Resize comes after Pack"),
         ("mmdet", RETINA, (IMAGE, LOAD, "CenterCrop", PACK), "does not know the boxes"),
         (
             "mmdet",
