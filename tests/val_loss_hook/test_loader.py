@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any, ClassVar, Dict
 
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import DATASETS
@@ -111,22 +113,90 @@ class Shuffled:
 
 
 class RandomFlip:
-    """Named as those that draw."""
+    """Named as mmcv's, for the tables know it by its name."""
+
+    __module__ = "mmcv.transforms.processing"
 
     def __init__(self, prob):
         self.prob = prob
 
 
-def test_a_transform_that_draws_is_refused(tmp_path):
+class Shift:
+    """On no list."""
+
+
+SHIFT = f"{__name__}.Shift"
+
+
+@pytest.mark.parametrize(
+    ("transform", "trust", "refused"),
+    [
+        (RandomFlip(0.5), (), "RandomFlip in the pipeline"),
+        (RandomFlip(0.0), (), ""),
+        (Shift(), (), "Shift in the pipeline"),
+        (Shift(), (SHIFT,), ""),
+    ],
+    ids=["draws", "prob=0", "unknown", "trusted"],
+)
+def test_a_transform_that_is_not_known_to_do_the_same_is_refused(
+    tmp_path, transform, trust, refused
+):
     """No two validations would be of the same images."""
-    for prob, drawn in ((0.5, True), (0.0, False)):
-        losses = DataLoader(Shuffled([RandomFlip(prob)]), collate_fn=collate)
-        runner = make_runner(tmp_path, hook(strategy="dataloader", dataloader=losses))
-        if drawn:
-            with pytest.raises(UnsupportedError, match="RandomFlip in the pipeline"):
-                runner.train()
-        else:
-            runner.call_hook("before_val")
+    losses = DataLoader(Shuffled([transform]), collate_fn=collate)
+    loss = hook(strategy="dataloader", dataloader=losses, trust=trust)
+    runner = make_runner(tmp_path, loss)
+    if refused:
+        with pytest.raises(UnsupportedError, match=refused):
+            runner.train()
+    else:
+        runner.call_hook("before_val")
+
+
+class Noisy(Points):
+    """Draws from all that a dataset draws from."""
+
+    def __getitem__(self, index):
+        item = super().__getitem__(index)
+        noise = random.random() + np.random.rand() + float(torch.rand(()))
+        return {**item, "inputs": item["inputs"] + noise}
+
+
+def test_what_draws_after_all_draws_the_same_in_each_validation(tmp_path):
+    """And the training draws what it would have drawn."""
+    losses = DataLoader(Noisy(length=8), batch_size=4, collate_fn=collate)
+    runner = make_runner(tmp_path, hook(strategy="dataloader", dataloader=losses))
+    seen = []
+    for seed in (1, 2):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        seen.append(runner.val_loop.run()["val_loss"])
+        # The loop itself draws a seed of torch.
+        drawn = random.random(), np.random.rand()
+        random.seed(seed)
+        np.random.seed(seed)
+        assert drawn == (random.random(), np.random.rand())
+    assert seen[0] == seen[1]
+
+
+def test_a_batch_as_of_the_validation_is_prepared_as_one(tmp_path, monkeypatch):
+    """And one that is not is judged by the rule for loss dataloaders."""
+    prepared = []
+    monkeypatch.setattr(
+        Known, "prepare", lambda self, batch, _: prepared.append(batch) or batch
+    )
+    loss = hook(strategy="dataloader", dataloader=config())
+    make_runner(tmp_path, loss).val()
+    assert len(prepared) == 5  # 23 samples, by 5
+    refusal = Refusal("Points", "another frame", "none")
+    monkeypatch.setattr(Known, "refuse_data", lambda *_: refusal)
+    loss = hook(strategy="dataloader", dataloader=config())
+    make_runner(tmp_path, loss).val()
+    assert len(prepared) == 5
+    monkeypatch.setattr(Known, "refuse_loader", lambda *_: refusal)
+    loss = hook(strategy="dataloader", dataloader=config())
+    with pytest.raises(UnsupportedError, match="another frame"):
+        make_runner(tmp_path, loss).val()
 
 
 @pytest.mark.parametrize(

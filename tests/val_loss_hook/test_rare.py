@@ -15,7 +15,6 @@ from valloss_compat.adapters.mmpretrain import MMPretrain
 from valloss_compat.val_loss import memo, rng
 from valloss_compat.val_loss.attributes import Attributes
 from valloss_compat.val_loss.guard import ModelState
-from valloss_compat.val_loss.loader import refuse_pipelines
 from valloss_compat.val_loss.rng import RandomState
 
 
@@ -160,13 +159,6 @@ def test_buffers_made_in_inference_mode_are_guarded():
         model.made.add_(1)
         assert state.restore().tensors == ["made"]
         assert model.made.tolist() == [1.0, 1.0]
-
-
-def test_a_deterministic_pipeline_may_give_losses():
-    """Only names that draw are refused."""
-    assert refuse_pipelines([]) is None
-    part = types.SimpleNamespace(kind="LoadImageFromFile")
-    assert refuse_pipelines([(part,)]) is None
 
 
 def test_a_classifier_shares_its_head():

@@ -59,14 +59,21 @@ def adapter_for(model: Part, trust: Collection[str] = ()) -> Optional[Adapter]:
         that is trusted, one without tables.
     """
     for name in model.names:
-        library = name.rpartition(".")[0]
-        if library in _registered:
-            return _registered[library]()
-        if library in _ADAPTERS:
-            room, _, cls = _ADAPTERS[library].partition(":")
-            found: Adapter = getattr(importlib.import_module(room), cls)()
+        found = tables_of(name.rpartition(".")[0])
+        if found is not None:
             return found
     return Trusting() if model.trusted(trust) else None
+
+
+def tables_of(library: str) -> Optional[Adapter]:
+    """The adapter of a library, or None."""
+    if library in _registered:
+        return _registered[library]()
+    if library not in _ADAPTERS:
+        return None
+    room, _, cls = _ADAPTERS[library].partition(":")
+    found: Adapter = getattr(importlib.import_module(room), cls)()
+    return found
 
 
 class Trusting(Adapter):
@@ -126,6 +133,12 @@ def judge(
     return Look(model.where, refusals, of_model is None and of_data is not None)
 
 
+def _is_ours(kind: Any) -> bool:
+    """Whether a hook's type is ours: a class, or its name in any scope."""
+    name = getattr(kind, "__name__", kind)
+    return str(name).rpartition(".")[2] == "ValLossHook"
+
+
 def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
     """Judge a config, by names alone: nothing is imported or built.
 
@@ -142,7 +155,7 @@ def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
     """
     scope = config.get("default_scope") or "mmengine"
     for hook in config.get("custom_hooks") or ():
-        if isinstance(hook, Mapping) and hook.get("type") == "ValLossHook":
+        if isinstance(hook, Mapping) and _is_ours(hook.get("type")):
             trust = [*trust, *hook.get("trust", ())]
             if hook.get("strategy") == "dataloader":
                 return judge(facts.of_config(config["model"], scope), None, trust)

@@ -8,6 +8,7 @@ without an error.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar, Collection, List, Mapping, NamedTuple, Optional, Tuple
 
 from valloss_compat.adapters.facts import BRICKS, Part, Pipeline
@@ -18,6 +19,19 @@ TRUST = "if its loss is right in eval mode, say so: ValLossHook(trust=[{where!r}
 LOADER = (
     "ValLossHook(strategy='dataloader', dataloader=...) with the train pipeline "
     "without its random transforms"
+)
+
+#: Backbones and necks of these do nothing else in eval mode, but for those refused.
+_LIBRARIES = (
+    *BRICKS,
+    "builtins",
+    "mmaction",
+    "mmdet",
+    "mmdet3d",
+    "mmpose",
+    "mmpretrain",
+    "mmseg",
+    "timm",
 )
 
 
@@ -47,8 +61,10 @@ class Adapter:
             to be right.
         known (Collection[str]): Class names of the parts of the library (heads,
             losses) that are known to be right.
-        free (tuple[str]): Paths in the model of what cannot make the loss
-            wrong, whatever it is: backbone and neck.
+        free (tuple[str]): Paths in the model of what needs to be in no table
+            of known parts: backbone and neck. What a table refuses is refused
+            there too, and so is a class of the user's that looks at
+            ``self.training``.
         refused (Mapping): Class name of a model or part -> reason and way out.
         training_preprocessor (bool): The flag ``training`` that the data
             preprocessor gets for the loss.
@@ -93,17 +109,20 @@ class Adapter:
 
     def refuse_part(self, part: Part) -> Optional[Refusal]:
         """Judge one part of a model, or the model itself (its path is ``''``)."""
+        from valloss_compat.adapters import tables_of
+
         for name in part.names:
             library, _, kind = name.rpartition(".")
-            if library == self.library and kind in self.refused:
-                return Refusal(str(part), *self.refused[kind])
+            of_library = self if library == self.library else tables_of(library)
+            if of_library is not None and kind in of_library.refused:
+                return Refusal(str(part), *of_library.refused[kind])
         known = self.known if part.path else self.models
         if part.kind_in(self.library) in known:
             return None
         if part.path and part.library in BRICKS:
             return None
         if any(part.path == f or part.path.startswith(f"{f}.") for f in self.free):
-            return None
+            return _refuse_own(part)
         return Refusal(
             str(part),
             f"valloss_compat does not know {part.where}",
@@ -130,6 +149,23 @@ class Adapter:
             refusal = self.refuse_pipeline(model, pipeline)
             if refusal is not None:
                 return refusal
+        return None
+
+    def refuse_loader(
+        self, model: Part, pipelines: List[Pipeline]
+    ) -> Optional[Refusal]:
+        """Judge the data sets of a loss dataloader that :meth:`refuse_data` refuses.
+
+        Its batches get no :meth:`prepare`: the ground truth has to be in the
+        input's frame as it is loaded. None of its transforms draws.
+
+        Args:
+            model (Part): The model.
+            pipelines (list[Pipeline]): Of all its data sets.
+
+        Returns:
+            Refusal, optional: None if the ground truth is in that frame.
+        """
         return None
 
     # What is done with each batch.
@@ -177,6 +213,28 @@ class Adapter:
         """
         named = (getattr(model, name, None) for name in ("backbone", "neck"))
         return [module for module in named if module is not None]
+
+
+def _refuse_own(part: Part) -> Optional[Refusal]:
+    """Refuse a class that may look at the mode, of no library that is known.
+
+    One that is built only: a config does not show the class.
+    """
+    for cls in type(part.source).__mro__ if part.built else ():
+        if cls.__module__.partition(".")[0] in _LIBRARIES:
+            continue
+        try:
+            looks = "self.training" in inspect.getsource(cls)
+        except (OSError, TypeError):
+            looks = True  # as far as anybody can see
+        if looks:
+            return Refusal(
+                str(part),
+                f"{cls.__name__} looks at self.training, or has no source to be read: "
+                "in eval mode it may give something else than its loss expects",
+                TRUST.format(where=part.where),
+            )
+    return None
 
 
 class UnsupportedError(RuntimeError):

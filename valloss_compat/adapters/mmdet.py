@@ -12,6 +12,7 @@ from typing import Any, Collection, List, NamedTuple, Optional, Tuple
 
 from valloss_compat.adapters.base import LOADER, Adapter, Refusal, UnsupportedError
 from valloss_compat.adapters.facts import Part, Pipeline
+from valloss_compat.adapters.loaders import STILL, ground_truth_first
 from valloss_compat.adapters.mmdet_tables import KNOWN, MODELS, REFUSED
 from valloss_compat.adapters.pipelines import (
     WHERE,
@@ -78,8 +79,7 @@ class MMDet(Adapter):
 
     def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
         """Ground truth has to be loaded, whole, and in a frame that can be told."""
-        masks = any("mask_head" in part.path for part in model.parts)
-        wanted = "with_bbox=True, with_mask=True" if masks else "with_bbox=True"
+        masks, wanted = _wanted(model)
         add = (
             f"add dict(type='LoadAnnotations', {wanted}) to {WHERE}, right before "
             "PackDetInputs"
@@ -105,6 +105,21 @@ class MMDet(Adapter):
         return super().refuse_data(model, pipelines) or several(
             pipelines, {plan_of(pipeline) for pipeline in pipelines}
         )
+
+    def refuse_loader(
+        self, model: Part, pipelines: List[Pipeline]
+    ) -> Optional[Refusal]:
+        """Boxes, and masks if need be, are loaded before the image is resized."""
+        refusal = ground_truth_first(
+            pipelines, "LoadAnnotations", STILL, "PackDetInputs"
+        )
+        for pipeline in () if refusal else pipelines:
+            refusal = (
+                refusal
+                or _refuse_plain_boxes(pipeline)
+                or _refuse_loading(pipeline, *_wanted(model))
+            )
+        return refusal
 
     def prepare(self, batch: Any, pipelines: List[Pipeline]) -> Any:
         """Bring boxes and masks of the copies into the frame of the input.
@@ -144,6 +159,27 @@ class MMDet(Adapter):
             if getattr(model, name, None) is not None:
                 modules.append(getattr(model, name))
         return modules
+
+
+def _wanted(model: Part) -> Tuple[bool, str]:
+    """Whether masks are needed, and how LoadAnnotations is told what is."""
+    masks = any("mask_head" in part.path for part in model.parts)
+    return masks, "with_bbox=True, with_mask=True" if masks else "with_bbox=True"
+
+
+def _refuse_plain_boxes(pipeline: Pipeline) -> Optional[Refusal]:
+    """Of mmcv's transforms, only those that leave boxes alone are right."""
+    for transform in pipeline:
+        kind = transform.kind
+        if kind == "CenterCrop" or (
+            transform.library == "mmcv" and kind in _TRANSFORMS and kind not in STILL
+        ):
+            return Refusal(
+                f"{kind} in the pipeline of the loss dataloader",
+                "mmcv's does not know the boxes and masks of mmdet",
+                "a transform of mmdet, such as mmdet.Resize",
+            )
+    return None
 
 
 def plan_of(pipeline: Pipeline) -> Plan:

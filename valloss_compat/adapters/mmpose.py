@@ -83,37 +83,26 @@ class MMPose(Adapter):
 
     def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
         """Targets have to be drawn, in the input's frame, by the head's codec."""
-        return (
-            only_known(pipeline, "mmpose", _TRANSFORMS, _WRONG_TRANSFORMS)
-            or missing(
-                pipeline,
-                "GenerateTarget",
-                "so there is nothing that the loss could compare with",
-                _ADD,
-            )
-            or missing(
-                pipeline,
-                "TopdownAffine",
-                "so the targets are in no frame that is known",
-                f"add TopdownAffine to {WHERE}, right before GenerateTarget",
-            )
-            or wrong_order(
-                pipeline,
-                "TopdownAffine",
-                "GenerateTarget",
-                "targets would be drawn in the frame of the original image",
-            )
-            or wrong_order(
-                pipeline, "GenerateTarget", "PackPoseInputs", "targets are not packed"
-            )
-            or _refuse_codec(model, pipeline)
-        )
+        return only_known(
+            pipeline, "mmpose", _TRANSFORMS, _WRONG_TRANSFORMS
+        ) or _refuse_targets(model, pipeline)
 
     def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
         """Persons have to be annotated; and each pipeline is judged."""
         if any(_setting(pipeline.dataset, "bbox_file") for pipeline in pipelines):
             return _detected()
         return super().refuse_data(model, pipelines) or several(pipelines, ())
+
+    def refuse_loader(
+        self, model: Part, pipelines: List[Pipeline]
+    ) -> Optional[Refusal]:
+        """As for a validation, but other transforms may stand between."""
+        if any(_setting(pipeline.dataset, "bbox_file") for pipeline in pipelines):
+            return _detected()
+        refusal = several(pipelines, ())
+        for pipeline in pipelines:
+            refusal = refusal or _refuse_targets(model, pipeline)
+        return refusal
 
     def prepare(self, batch: Any, pipelines: List[Pipeline]) -> Any:
         """Nothing is moved, but boxes of a detector have no keypoints to learn from."""
@@ -125,6 +114,34 @@ class MMPose(Adapter):
     def shared(self, model: Any) -> List[Any]:
         """Backbone, neck and head."""
         return [*super().shared(model), model.head]
+
+
+def _refuse_targets(model: Part, pipeline: Pipeline) -> Optional[Refusal]:
+    """Targets are drawn after the image is brought to its size, and packed."""
+    return (
+        missing(
+            pipeline,
+            "GenerateTarget",
+            "so there is nothing that the loss could compare with",
+            _ADD,
+        )
+        or missing(
+            pipeline,
+            "TopdownAffine",
+            "so the targets are in no frame that is known",
+            f"add TopdownAffine to {WHERE}, right before GenerateTarget",
+        )
+        or wrong_order(
+            pipeline,
+            "TopdownAffine",
+            "GenerateTarget",
+            "targets would be drawn in the frame of the original image",
+        )
+        or wrong_order(
+            pipeline, "GenerateTarget", "PackPoseInputs", "targets are not packed"
+        )
+        or _refuse_codec(model, pipeline)
+    )
 
 
 def _detected() -> Refusal:

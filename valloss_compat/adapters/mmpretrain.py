@@ -100,6 +100,10 @@ class MMPretrain(Adapter):
             "weighs by that: validation batches would be counted in",
             "CrossEntropyLoss as the head's loss, or a loss of your own without memory",
         ),
+        "RevVisionTransformer": (
+            "it keeps a seed of each layer's dropout, in eval mode too",
+            "another backbone, such as VisionTransformer",
+        ),
         "MultiTaskHead": (
             "its losses on validation samples are not known to be right",
             "one classifier a task, or a model that appends its loss element itself",

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Collection, Dict, List, Mapping, Optional, Tup
 
 from valloss_compat.adapters.base import LOADER, Adapter, Refusal
 from valloss_compat.adapters.facts import Part, Pipeline
+from valloss_compat.adapters.loaders import STILL, ground_truth_first
 from valloss_compat.adapters.pipelines import (
     WHERE,
     first,
@@ -97,18 +98,6 @@ class MMSeg(Adapter):
         """Judge all parts, and what they sample pixels with."""
         return super().refuse_model(with_tools(model), trust)
 
-    def refuse_part(self, part: Part) -> Optional[Refusal]:
-        """Judge a part; a preprocessor must not pad what it predicts from."""
-        padding = part.get("test_cfg") if part.kind == "SegDataPreProcessor" else None
-        if padding:
-            return Refusal(
-                str(part),
-                f"its test_cfg ({dict(padding)}) pads the inputs of a validation, but "
-                "not the label maps",
-                LOADER,
-            )
-        return super().refuse_part(part)
-
     def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
         """There has to be a label map, of a size that can be told."""
         return (
@@ -128,9 +117,17 @@ class MMSeg(Adapter):
 
     def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
         """Judge each pipeline; all have to bring the label maps to one size."""
-        return super().refuse_data(model, pipelines) or several(
-            pipelines, {resized_before(pipeline) for pipeline in pipelines}
+        return (
+            _refuse_padding(model)
+            or super().refuse_data(model, pipelines)
+            or several(pipelines, {resized_before(pipeline) for pipeline in pipelines})
         )
+
+    def refuse_loader(
+        self, model: Part, pipelines: List[Pipeline]
+    ) -> Optional[Refusal]:
+        """Label maps are loaded before the image is resized, and so with it."""
+        return ground_truth_first(pipelines, "LoadAnnotations", STILL, "PackSegInputs")
 
     def prepare(self, batch: Any, pipelines: List[Pipeline]) -> Any:
         """Bring the label maps of the copies to the size of the inputs."""
@@ -139,11 +136,36 @@ class MMSeg(Adapter):
                 _resize(sample.gt_sem_seg, tuple(image.shape[-2:]))
         return batch
 
+    def preprocess(self, model: Any, batch: Any, from_loader: bool) -> Any:
+        """As for predictions; but where these are padded, as in training.
+
+        Then label maps are padded with the inputs (with what no loss counts).
+        Such a model has a loss from the loss dataloader only.
+        """
+        preprocessor = model.data_preprocessor
+        if from_loader and getattr(preprocessor, "test_cfg", None):
+            return preprocessor(batch, True)
+        return super().preprocess(model, batch, from_loader)
+
     def shared(self, model: Any) -> List[Any]:
         """Backbone, neck, and each stage of the decode head."""
         heads = model.decode_head
         stages = list(heads) if hasattr(heads, "__iter__") else [heads]
         return [*super().shared(model), *stages]
+
+
+def _refuse_padding(model: Part) -> Optional[Refusal]:
+    """A preprocessor must not pad what it predicts from."""
+    for part in model.parts:
+        padding = part.get("test_cfg") if part.kind == "SegDataPreProcessor" else None
+        if padding:
+            return Refusal(
+                str(part),
+                f"its test_cfg ({dict(padding)}) pads the inputs of a validation, but "
+                "not the label maps",
+                LOADER,
+            )
+    return None
 
 
 def resized_before(pipeline: Pipeline) -> bool:

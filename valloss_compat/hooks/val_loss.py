@@ -217,9 +217,10 @@ class ValLossHook(Hook):
             model = unwrap(runner.model)
             if self._losses is None or self._losses.model is not model:
                 loop = runner.val_loop
-                self._losses = SecondForward.judged(
-                    model, self._loader_or(loop), self.trust
-                )
+                losses = SecondForward.judged(model, self._loader_or(loop), self.trust)
+                if self._loader is not None:
+                    self._loader.judge(losses, self.trust)
+                self._losses = losses
                 self._see_to_lengths(loop)
         except UnsupportedError as error:
             self._refuse(error.refusal)

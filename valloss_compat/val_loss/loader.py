@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Mapping
-from typing import Any, Dict, List, Optional
+from typing import Any, Collection, Dict, List, Optional
 
+import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
 from torch.utils.data import RandomSampler
 
 from valloss_compat import options
 from valloss_compat.adapters import Refusal, UnsupportedError, facts
-from valloss_compat.adapters.facts import Part, Pipeline
+from valloss_compat.adapters.loaders import judge_loader
 from valloss_compat.batch_size import KEY, batch_size_of
 from valloss_compat.val_loss.rng import RandomState
 from valloss_compat.val_loss.second_forward import SecondForward
 
-#: Transforms that draw, by what their names have in them.
-_RANDOM = (
-    "Albu",
-    "AutoAugment",
-    "ColorJitter",
-    "Corrupt",
-    "CutOut",
-    "Erasing",
-    "MixUp",
-    "Mosaic",
-    "PhotoMetric",
-    "RandAugment",
-    "Random",
-)
+#: Whatever draws in the loader after all draws the same in each validation.
+_SEED = 0
 
 
 class LossLoader:
@@ -41,8 +31,8 @@ class LossLoader:
         config (dict or DataLoader): As ``val_dataloader``.
 
     Raises:
-        UnsupportedError: If it shuffles, draws or never ends: the losses of
-            two validations could not be compared.
+        UnsupportedError: If it shuffles or never ends: the losses of two
+            validations could not be compared.
     """
 
     def __init__(self, runner: Any, config: Any) -> None:
@@ -55,7 +45,23 @@ class LossLoader:
             seed=getattr(runner, "seed", None),
         )
         before.restore()
-        refusal = refuse_pipelines(facts.pipelines_of(self.dataloader.dataset))
+        self._pipelines = facts.pipelines_of(self.dataloader.dataset)
+        self._prepare = False
+
+    def judge(self, losses: SecondForward, trust: Collection[str]) -> None:
+        """See that its transforms do not draw, and suit the model.
+
+        Args:
+            losses (SecondForward): Of the model.
+            trust (Collection[str]): Full names of transforms that the user
+                answers for, among others.
+
+        Raises:
+            UnsupportedError: If they do not.
+        """
+        refusal, self._prepare = judge_loader(
+            losses.adapter, facts.of_model(losses.model), self._pipelines, trust
+        )
         if refusal is not None:
             raise UnsupportedError(refusal)
 
@@ -76,13 +82,15 @@ class LossLoader:
         total = 0
         before = RandomState(losses.devices)
         try:
+            _seed()
             for batch in self.dataloader:
                 size = batch_size_of(BaseDataElement(), batch, []) if weighted else 1
                 total += size
                 # A dataset in memory may give the same samples again.
-                for name, value in losses.losses_of(
-                    losses.copy_of(batch), True
-                ).items():
+                batch = losses.copy_of(batch)
+                if self._prepare:
+                    batch = losses.adapter.prepare(batch, self._pipelines)
+                for name, value in losses.losses_of(batch, True).items():
                     found.setdefault(name, []).append(value)
                     weights.setdefault(name, []).append(size)
         finally:
@@ -127,20 +135,9 @@ def refuse_sampler(config: Any) -> Optional[Refusal]:
     return None
 
 
-def refuse_pipelines(pipelines: List[Pipeline]) -> Optional[Refusal]:
-    """Judge the transforms of a loss dataloader: one that draws is refused."""
-    for transform in (part for pipeline in pipelines for part in pipeline):
-        if _draws(transform):
-            return Refusal(
-                f"{transform.kind} in the pipeline of the loss dataloader",
-                "it draws random numbers, so that no two validations are of the same "
-                "images",
-                "leave it out, or give it prob=0.0 or a deterministic counterpart",
-            )
-    return None
-
-
-def _draws(transform: Part) -> bool:
-    if not any(word in transform.kind for word in _RANDOM):
-        return False
-    return transform.get("prob", 1) not in (0, 0.0)
+def _seed() -> None:
+    """Seed what datasets draw from, and so the workers, which torch's seeds."""
+    random.seed(_SEED)
+    np.random.seed(_SEED)
+    # Not torch.manual_seed: devices that the model is not on are nobody's to seed.
+    torch.default_generator.manual_seed(_SEED)

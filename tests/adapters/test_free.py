@@ -1,0 +1,85 @@
+"""Backbones and necks: free of the tables of known parts, but not of all judgement."""
+
+from __future__ import annotations
+
+import pytest
+from mmengine.model import BaseModule
+
+from adapters.configs import config_of, refused
+from adapters.test_mmdet import DEFAULT, RETINA
+from adapters.test_mmseg import DEFAULT as SEG_DEFAULT
+from adapters.test_mmseg import FCN
+from valloss_compat.adapters import facts
+from valloss_compat.adapters.base import Adapter
+
+
+@pytest.mark.parametrize(
+    ("library", "model", "pipeline", "backbone"),
+    [
+        ("mmseg", FCN, SEG_DEFAULT, "mmdet.TridentResNet"),
+        ("mmdet", RETINA, DEFAULT, "mmseg.DDRNet"),
+        ("mmdet", RETINA, DEFAULT, "mmseg.PIDNet"),
+        ("mmpretrain", {"type": "ImageClassifier"}, (), "RevVisionTransformer"),
+    ],
+)
+def test_what_a_library_refuses_is_refused_in_all(library, model, pipeline, backbone):
+    model = {**model, "backbone": {"type": backbone}}
+    said = refused(config_of(library, model, pipeline))
+    assert f"{backbone.rpartition('.')[2]} (backbone)" in said
+
+
+class Plain(BaseModule):
+    """The same in both modes."""
+
+
+class Branches(BaseModule):
+    """Another output in training."""
+
+    def forward(self, x):
+        return (x, x) if self.training else x
+
+
+#: Its source is in no file.
+UNREADABLE = type("UNREADABLE", (BaseModule,), {"__module__": "nowhere"})
+
+
+class Whole(BaseModule):
+    """A model with a backbone."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+
+
+class Mine(Adapter):
+    """Knows the model."""
+
+    library = __name__.partition(".")[0]
+    models = ("Whole",)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "said"),
+    [(Plain, ""), (Branches, "Branches looks at"), (UNREADABLE, "no source to be")],
+)
+def test_a_backbone_of_the_users_may_not_look_at_the_mode(backbone, said):
+    model = facts.of_model(Whole(backbone()))
+    refusal = Mine().refuse_model(model, ())
+    assert said in str(refusal)
+    assert (refusal is None) == (said == "")
+    where = f"{backbone.__module__}.{backbone.__qualname__}"
+    assert Mine().refuse_model(model, (where,)) is None
+
+
+class ValLossHook:
+    """Named as ours."""
+
+
+@pytest.mark.parametrize(
+    "kind", ["ValLossHook", "mmengine.ValLossHook", "mmseg.ValLossHook", ValLossHook]
+)
+def test_the_hook_is_found_by_its_name_in_each_scope(kind):
+    config = config_of("mmseg", {**FCN, "decode_head": {"type": "MyHead"}}, SEG_DEFAULT)
+    assert "does not know MyHead" in refused(config)
+    config["custom_hooks"] = [{"type": "EMAHook"}, {"type": kind, "trust": ["MyHead"]}]
+    assert refused(config) == ""
