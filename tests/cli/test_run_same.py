@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import types
 import zipfile
 
 import pytest
 
 from cli.processes import RUN, both, python
+from valloss_compat.cli import script
 
 PROBE = '''"""The script's own docstring."""
 import json, sys, os, pickle
@@ -246,3 +248,11 @@ def test_nonsense_in_the_environment(tmp_path):
         "python -m valloss_compat run: error: the environment"
     )
     assert sys.executable not in done.stderr
+
+
+def test_an_isolated_interpreter_has_no_folder_of_the_script(monkeypatch):
+    """As with ``python -I``: the path stays as it is."""
+    monkeypatch.setattr(sys, "path", ["first", "second"])
+    monkeypatch.setattr(sys, "flags", types.SimpleNamespace(isolated=1))
+    script._set_first_path("folder")
+    assert sys.path == ["first", "second"]

@@ -93,6 +93,7 @@ def test_with_warn_a_batch_that_cannot_be_copied_is_validated(tmp_path, capsys):
     """As it is without the hook; there is no loss from then on."""
     runner = make_runner(tmp_path, hook(on_unsupported="warn"))
     runner.val_loop.run()
+    runner.call_hook("before_val_epoch")
     outputs = runner.model.val_step(
         {"inputs": [torch.ones(4)], "data_samples": [Stuck()]}
     )

@@ -8,6 +8,7 @@ No library is imported: classes are told by their names.
 from __future__ import annotations
 
 import types
+from itertools import takewhile
 from typing import (
     Any,
     Collection,
@@ -94,15 +95,14 @@ class Part:
         """
         if not self.built:
             return self.kind if self.library == library else None
-        own = vars(self.source).items() if self.path else ()
-        if any(_shadows(self.source, name, value) for name, value in own):
+        held = vars(self.source).items() if self.path else ()
+        if any(_shadows(self.source, name, value) for name, value in held):
             return None
-        for base in type(self.source).__mro__:
-            if _library(base) == library:
-                return base.__name__
-            if not set(vars(base)) <= _HARMLESS:
-                break
-        return None
+        bases = type(self.source).__mro__
+        own = list(takewhile(lambda base: _library(base) != library, bases))
+        if len(own) == len(bases) or any(set(vars(b)) - _HARMLESS for b in own):
+            return None
+        return bases[len(own)].__name__
 
     def get(self, name: str, default: Any = None) -> Any:
         """A setting: an attribute of the object, or an entry of the config.
