@@ -48,6 +48,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--val", type=int, default=200)
     args = parser.parse_args(argv)
     write_digits(args.root, {"train": args.train, "val": args.val})
+    print(f"{args.train} + {args.val} images in {args.root}")
 
 
 if __name__ == "__main__":

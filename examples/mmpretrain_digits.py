@@ -1,7 +1,7 @@
 """A config for mmpretrain's own tools/train.py: digits, stopped early on val_loss.
 
 Nothing of mmpretrain is changed. ``python examples/digits_folder.py`` writes the
-images, then (it prints where mmpretrain keeps the script):
+images; then mmpretrain's own script, which lies in its package:
 
     python "$(python -c 'import mmpretrain; print(mmpretrain.__path__[0])')/.mim/tools/train.py" examples/mmpretrain_digits.py
 """  # noqa: E501

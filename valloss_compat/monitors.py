@@ -29,9 +29,9 @@ def missing(monitor: str, who: str, metrics: Iterable[str]) -> str:
     if any("loss" in name for name in names):
         return f"{text}: monitor one of these"
     return (
-        f"{text}. There is no loss among them: the model appended no loss element. "
-        "End what its forward returns in mode 'predict' with "
-        "BaseDataElement(loss={'loss_cls': tensor, ...})"
+        f"{text}. There is no loss among them: the model appended no loss element, or "
+        "no name in it contains 'loss'. End what its forward returns in mode 'predict' "
+        "with BaseDataElement(loss={'loss_cls': tensor, ...})"
     )
 
 

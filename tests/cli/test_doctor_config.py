@@ -183,6 +183,10 @@ def test_notes(case):
 
 
 PROBLEMS = {
+    "a hook that nobody knows": (
+        config(custom_imports=None, custom_hooks=[{"type": "ValLossHook"}]),
+        "does not import valloss_compat, without which nobody knows ValLossHook",
+    ),
     "its tag in a test": (best("test_loss"), "'test_loss', but that is its name in a"),
     "its tag in logs": (hook(monitor="val/loss"), "monitor 'val_loss'"),
     "no monitor": (config(custom_hooks=[{"type": "EarlyStoppingHook"}]), "no monitor"),

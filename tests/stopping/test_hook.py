@@ -222,8 +222,8 @@ def test_a_missing_loss_is_explained(tmp_path):
     text = (
         "EarlyStoppingHook monitors 'val_loss', but the metrics of this validation "
         "are 'l1', 'n/seen'. There is no loss among them: the model appended no loss "
-        "element. End what its forward returns in mode 'predict' with "
-        "BaseDataElement(loss={'loss_cls': tensor, ...})"
+        "element, or no name in it contains 'loss'. End what its forward returns in "
+        "mode 'predict' with BaseDataElement(loss={'loss_cls': tensor, ...})"
     )
     assert logged(tmp_path).count(text) == 1
 

@@ -92,9 +92,12 @@ def _imports(
     lenient = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
     ours = [name.split(".")[0] == "valloss_compat" for name in custom_imports(config)]
     if not any(ours):
-        yield note(
+        named = any(kind(entry) == hook.NAME for entry in monitor.hooks(config))
+        yield (problem if named else note)(
             check,
-            "this config does not import valloss_compat: run the train script with "
+            "this config does not import valloss_compat"
+            + (f", without which nobody knows {hook.NAME}" if named else "")
+            + ": run the train script with "
             "`python -m valloss_compat run`, import valloss_compat in it, or add "
             "custom_imports=dict(imports=['valloss_compat'], "
             "allow_failed_imports=False)",

@@ -37,7 +37,7 @@ _NO_TRUTH = "validation samples have no ground truth, and there is no loss witho
 _FRAME = (
     "ground truth stays in the frame of the original image, and a loss against the "
     "resized input is wrong without an error. Leave the order, which the metrics rely "
-    "on; let the model rescale a copy by scale_factor"
+    "on: ValLossHook rescales a copy by scale_factor, and so has a model of your own to"
 )
 _RESIZES = (
     "FixScaleResize",
