@@ -67,10 +67,11 @@ def split(result: Any) -> Tuple[Any, Optional[Losses]]:
         last = result[-1]
         if type(last) is BaseDataElement:
             try:
-                if last._data_fields == _ONLY_LOSS:
-                    losses = last.loss
-                    if type(losses) is dict:
-                        return result[:-1], losses
+                if last._data_fields != _ONLY_LOSS:
+                    return result, None
+                losses = last.loss
+                if type(losses) is dict:
+                    return result[:-1], losses
             except AttributeError:  # one that was never initialised
                 return result, None
     if not isinstance(result, (list, tuple)) or not result:
