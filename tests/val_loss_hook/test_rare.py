@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import BaseDataElement
 from torch import nn
 
 from val_loss_hook.models import Classifier, hook, make_runner
@@ -80,10 +81,8 @@ class Unknown(Classifier):
         return super().loss(scores, data_samples)
 
 
-class Stuck:
+class Stuck(BaseDataElement):
     """A data sample that cannot be copied, but predicted."""
-
-    gt = torch.tensor(1)
 
     def __deepcopy__(self, memo):
         raise TypeError("stuck")
@@ -95,9 +94,9 @@ def test_with_warn_a_batch_that_cannot_be_copied_is_validated(tmp_path, capsys):
     runner.val_loop.run()
     runner.call_hook("before_val_epoch")
     outputs = runner.model.val_step(
-        {"inputs": [torch.ones(4)], "data_samples": [Stuck()]}
+        {"inputs": [torch.ones(4)], "data_samples": [Stuck(gt=torch.tensor(1))]}
     )
-    batch = {"inputs": [torch.ones(4)], "data_samples": [Stuck()]}
+    batch = {"inputs": [torch.ones(4)], "data_samples": [Stuck(gt=torch.tensor(1))]}
     runner.call_hook("before_val_iter", batch_idx=0, data_batch=batch)
     assert "val_step" in vars(runner.model)
     again = runner.model.val_step(batch)
@@ -118,7 +117,7 @@ def test_with_losses_that_stay_warn_is_not_enough(
     if reported:
         runner.val_loop.run_iter(0, next(iter(runner.val_dataloader)))
         runner.val_loop.val_loss = "its own"
-    bad = {"inputs": [torch.ones(4)], "data_samples": [Stuck()]}
+    bad = {"inputs": [torch.ones(4)], "data_samples": [Stuck(gt=torch.tensor(1))]}
     with pytest.raises(UnsupportedError, match="cannot be copied"):
         runner.val_loop.run_iter(1, bad)
 

@@ -240,5 +240,6 @@ def _context() -> Tuple[Any, ...]:
         "get_autocast_gpu_dtype",
         "get_autocast_cpu_dtype",
     ):
-        modes.append(getattr(torch, name, bool)())
+        # By name: some releases of torch make a new dtype object for each answer.
+        modes.append(str(getattr(torch, name, bool)()))
     return tuple(modes)
