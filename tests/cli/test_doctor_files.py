@@ -202,7 +202,7 @@ def test_a_config_that_imports_what_it_names(tmp_path):
         ("my.txt", "", "is no config: a name that ends in .py, .json"),
         ("my.py", "x = = 1", "cannot be read: "),
         ("my.py", "1 / 0", "cannot be read: ZeroDivisionError"),
-        ("my.py", "import sys\nsys.exit(3)", "cannot be read: SystemExit: 3"),
+        ("my.py", "raise SystemExit(3)", "cannot be read: SystemExit: 3"),
         ("my.py", "_base_ = ['none.py']", "cannot be read: "),
         ("my.json", "{", "cannot be read: "),
         ("my.json", "[1]", "it holds a list, but a config must be a mapping"),
