@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import types
 
 import pytest
@@ -215,7 +216,10 @@ class Answers:
 
 def test_a_callable_that_is_no_descriptor_is_called_as_before():
     """A Mock, or a partial, in the place of a method."""
-    for foreign, answer in ((Answers(), "answer"), (functools.partial(str, 7), "7")):
+    rows = [(Answers(), "answer")]
+    if sys.version_info < (3, 13):  # from there on a partial warns that it will be one
+        rows.append((functools.partial(str, 7), "7"))
+    for foreign, answer in rows:
         target, call = own()
         target.greet = foreign
         patch = Patch(target, "greet", exclaim)

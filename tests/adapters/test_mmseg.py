@@ -143,3 +143,25 @@ def test_each_stage_of_a_cascade_is_shared():
     assert MMSeg().shared(cascade) == [one, two]
     whole = SimpleNamespace(backbone=None, neck=None, decode_head=one)
     assert MMSeg().shared(whole) == [one]
+
+
+@pytest.mark.parametrize(
+    ("test_cfg", "from_loader", "training"),
+    [
+        ({"size_divisor": 32}, True, True),
+        ({"size_divisor": 32}, False, False),
+        (None, True, False),
+    ],
+)
+def test_a_padded_loss_batch_is_padded_as_in_training(test_cfg, from_loader, training):
+    """With its label maps; mmseg pads only inputs where it does not train."""
+
+    class Preprocessor:
+        def __init__(self):
+            self.test_cfg = test_cfg
+
+        def __call__(self, batch, flag):
+            return batch, flag
+
+    model = SimpleNamespace(data_preprocessor=Preprocessor())
+    assert MMSeg().preprocess(model, "batch", from_loader) == ("batch", training)

@@ -5,6 +5,8 @@ Each in a cold process. A message says what was got, and what to do.
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from fresh import run_cold
 
@@ -49,6 +51,10 @@ PREFIX = (
             "and importing mmengine.runner failed with ModuleNotFoundError: No module "
             "named 'yapf'. Remedy: pip install 'yapf<=0.40.1'.",
             id="without yapf",
+            marks=pytest.mark.skipif(
+                "yapf" not in sys.modules,
+                reason="this mmengine (onedl's, measured) imports no yapf",
+            ),
         ),
         pytest.param(
             "import pkg_resources",
