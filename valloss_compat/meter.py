@@ -136,7 +136,7 @@ class LossMeters(LossMapping):
         Raises:
             TypeError: If a name is no string or a value of another type.
         """
-        count = 1 if batch_size is None else batch_size
+        count = 1.0 if batch_size is None else float(batch_size)
         for name in losses:
             value = losses[name]
             # Most losses are this, each time: no call more than it takes.

@@ -10,8 +10,7 @@ variable holds a mode, options, or both, separated by commas: ``parity``,
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, NamedTuple, Tuple
 
 VARIABLE = "VALLOSS_COMPAT"
 _ALLOWED: Dict[str, Tuple[Any, ...]] = {
@@ -22,8 +21,7 @@ _ALLOWED: Dict[str, Tuple[Any, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """The options, frozen; :func:`valloss_compat.configure` makes another one.
 
     Attributes:
@@ -55,7 +53,7 @@ class Options:
 
     def as_dict(self) -> Dict[str, Any]:
         """Option name -> value, for JSON."""
-        return asdict(self)
+        return dict(self._asdict())
 
 
 _chosen: Dict[str, Any] = {}
