@@ -149,7 +149,9 @@ class LossMeters(LossMapping):
                 ):
                     number = value.tolist()  # of a scalar its number, and the fastest
                     if number <= _INFINITY:
-                        meter._total += number * count
+                        if batch_size is not None:
+                            number *= count
+                        meter._total += number
                         meter._count += count
                         continue
             except (KeyError, AttributeError, TypeError):
