@@ -18,9 +18,9 @@ from valloss_compat.adapters.pipelines import (
     WHERE,
     first,
     missing,
+    not_packed,
     only_known,
     several,
-    wrong_order,
 )
 from valloss_compat.adapters.tools import with_tools
 
@@ -87,15 +87,7 @@ class MMDet(Adapter):
         return (
             only_known(pipeline, "mmdet", _TRANSFORMS, _WRONG_TRANSFORMS)
             or missing(pipeline, "LoadAnnotations", "so there is no ground truth", add)
-            or missing(
-                pipeline,
-                "PackDetInputs",
-                "so there are no data samples",
-                f"end {WHERE} with dict(type='PackDetInputs')",
-            )
-            or wrong_order(
-                pipeline, "LoadAnnotations", "PackDetInputs", "nothing is packed"
-            )
+            or not_packed(pipeline, "PackDetInputs")
             or _refuse_loading(pipeline, masks, wanted)
             or _refuse_frame(pipeline, masks)
         )

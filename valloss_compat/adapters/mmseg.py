@@ -17,9 +17,9 @@ from valloss_compat.adapters.pipelines import (
     WHERE,
     first,
     missing,
+    not_packed,
     only_known,
     several,
-    wrong_order,
 )
 from valloss_compat.adapters.tools import with_tools
 
@@ -103,15 +103,7 @@ class MMSeg(Adapter):
         return (
             only_known(pipeline, "mmseg", _TRANSFORMS, _WRONG_TRANSFORMS)
             or missing(pipeline, "LoadAnnotations", "so there is no label map", _ADD)
-            or missing(
-                pipeline,
-                "PackSegInputs",
-                "so there are no data samples",
-                f"end {WHERE} with dict(type='PackSegInputs')",
-            )
-            or wrong_order(
-                pipeline, "LoadAnnotations", "PackSegInputs", "nothing is packed"
-            )
+            or not_packed(pipeline, "PackSegInputs")
             or _refuse_backend(pipeline)
         )
 

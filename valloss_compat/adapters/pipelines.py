@@ -100,6 +100,21 @@ def wrong_order(
     )
 
 
+def not_packed(pipeline: Pipeline, packer: str) -> Optional[Refusal]:
+    """Refuse where annotations do not reach the data samples.
+
+    Args:
+        pipeline (Pipeline): The transforms.
+        packer (str): The library's transform that makes data samples.
+    """
+    return missing(
+        pipeline,
+        packer,
+        "so there are no data samples",
+        f"end {WHERE} with dict(type={packer!r})",
+    ) or wrong_order(pipeline, "LoadAnnotations", packer, "nothing is packed")
+
+
 def several(pipelines: List[Pipeline], plans: Collection[object]) -> Optional[Refusal]:
     """Refuse data sets without a pipeline, or with several that differ.
 
