@@ -286,6 +286,7 @@ runner = make_runner(
 with open(os.path.join(os.environ['FOLDER'], '%d.json' % rank), 'w') as file:
     json.dump(runner.val(), file)
 dist.barrier()
+dist.destroy_process_group()
 """
 
 

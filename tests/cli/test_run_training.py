@@ -50,6 +50,9 @@ RANKS = """
 told = validate(sys.argv[1])
 with open(sys.argv[1] + os.environ['RANK'], 'w') as file:
     json.dump([told, sys.argv[1:]], file)
+import torch.distributed as dist
+dist.barrier()
+dist.destroy_process_group()  # else its threads may abort the interpreter's exit
 """
 
 
