@@ -71,11 +71,24 @@ def folders(release: Release, row: Row | None, python: str) -> List[Path]:
 
 
 def environment(
-    base: Mapping[str, str], cell: str, paths: Sequence[Path]
+    base: Mapping[str, str], cell: str, paths: Sequence[Path], slow: Sequence[Release]
 ) -> Dict[str, str]:
-    """Return the environment variables of a cell's pytest."""
+    """Return the environment variables of a cell's pytest.
+
+    Args:
+        base (Mapping[str, str]): Those of the row.
+        cell (str): Its name.
+        paths (Sequence[Path]): What its release needs on PYTHONPATH.
+        slow (Sequence[Release]): Who runs the slow tests in its place; none if it does.
+    """
     search = os.pathsep.join(map(str, paths))
-    return {**base, "VALLOSS_COMPAT_CELL": cell, "PYTHONPATH": search}
+    names = ", ".join(release.name for release in slow)
+    return {
+        **base,
+        "VALLOSS_COMPAT_CELL": cell,
+        "PYTHONPATH": search,
+        "VALLOSS_COMPAT_SLOW_TESTS_ON": names,
+    }
 
 
 def command(

@@ -34,7 +34,7 @@ def report_coverage():
     return 0
 
 
-def run(name, release, row, coverage, arguments):
+def run(name, release, slow, row, coverage, arguments):
     """Test one release; return whether it passed."""
     start = time.monotonic()
     report = REPORTS / f"{name}.xml"
@@ -44,7 +44,7 @@ def run(name, release, row, coverage, arguments):
         paths = cells.folders(release, row, sys.executable)
         code = subprocess.call(
             cells.command(sys.executable, report, arguments, coverage),
-            env=cells.environment(os.environ, name, paths),
+            env=cells.environment(os.environ, name, paths, slow),
         )
     except subprocess.CalledProcessError as error:
         print(error)
@@ -84,10 +84,12 @@ def main():
         subprocess.call([sys.executable, "-m", "coverage", "erase"], cwd=ROOT)
     # py37-torch1.8-releases becomes py37-torch1.8-mmengine0.1.0.
     prefix = place.replace("-releases", "")
-    passed = [
-        run(f"{prefix}-{r.name}", r, row, options.coverage, pytest_arguments)
-        for r in releases
-    ]
+    passed = []
+    for release in releases:
+        slow = table.slow_for(release) if row is not None else []
+        name = f"{prefix}-{release.name}"
+        done = run(name, release, slow, row, options.coverage, pytest_arguments)
+        passed.append(done)
     failed = not passed or not all(passed)
     return (report_coverage() or failed) if options.coverage else failed
 

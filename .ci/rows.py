@@ -45,6 +45,7 @@ class Rows:
         cache (Path, optional): A cache of uv that is kept, and not counted.
 
     Attributes:
+        table (Table): As given.
         peak (int): Most bytes that all rows took at once so far.
     """
 
@@ -52,7 +53,7 @@ class Rows:
         self, table: Table, folder: Path, limit: int, cache: Optional[Path] = None
     ) -> None:
         self.peak = 0
-        self._table = table
+        self.table = table
         self._folder = folder
         self._limit = limit
         self._cache = cache
@@ -99,7 +100,7 @@ class Rows:
         inside = json.loads(found.read_text())
         python = str(self._place(row) / "bin" / "python")
         try:
-            releases = self._table.releases_on(row)
+            releases = self.table.releases_on(row)
             paths = {r.name: cell.folders(r, row, python) for r in releases}
         except subprocess.CalledProcessError as error:
             self.free(row)

@@ -106,6 +106,14 @@ class Table:
         sets = {"all": self.of("mmengine"), "edge": self.edge}
         return [r for runs in row.runs for r in sets.get(runs) or self.of(runs)]
 
+    def slow_for(self, release: Release) -> List[Release]:
+        """Return the releases that run the slow tests on each row in a release's place.
+
+        The edge releases are on all rows; they themselves, and every release in a cell
+        of its own, run all tests.
+        """
+        return [] if release in self.edge else self.edge
+
     def row(self, name: str) -> Row:
         """Return a row by its name, or by that of its tox environment.
 

@@ -19,6 +19,13 @@ import valloss_compat  # noqa: E402
 from valloss_compat import options  # noqa: E402
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """On a row of many releases, a few of them stand for all in what is slow."""
+    stand_ins = os.environ.get("VALLOSS_COMPAT_SLOW_TESTS_ON")
+    if stand_ins and item.get_closest_marker("slow"):
+        pytest.skip(f"slow: on each row, {stand_ins} run it")
+
+
 @pytest.fixture(autouse=True)
 def _default_mode() -> Iterator[None]:
     """Each test starts and ends with the default options and patches."""

@@ -97,6 +97,7 @@ def test_parity_from_the_environment_patches_only_what_lacks_it(
     assert result["val_loss"] == 1.5
 
 
+@pytest.mark.slow
 def test_import_before_mmengine() -> None:
     """In a cold process, as the first line of a train script."""
     assert run_cold("import valloss_compat" + script("") + REPORT).json() == {
@@ -264,7 +265,13 @@ ORDERS = {
 }
 
 
-@pytest.mark.parametrize("order", sorted(ORDERS))
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param(order, marks=pytest.mark.slow) if "spawn" in order else order
+        for order in sorted(ORDERS)
+    ],
+)
 def test_independent_of_import_order(order: str, nursery: Nursery) -> None:
     """The same val_loss whenever the package is imported."""
     assert nursery.run(script(ORDERS[order]) + REPORT).json()["val_loss"] == 1.5
@@ -290,6 +297,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_torchrun_with_two_processes(tmp_path: Path) -> None:
     """Each imports the package for itself, and both report the mean over all."""
     (tmp_path / "script.py").write_text(RANKS)

@@ -35,6 +35,7 @@ def test_idempotent_apply_twice_changes_nothing():
     assert {patch.state for patch in status.patches} == {"applied"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["default", "parity"])
 def test_reversible_to_the_very_same_objects(mode):
     """A thousand times, in every namespace; subclasses made before and between."""

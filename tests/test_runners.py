@@ -159,6 +159,7 @@ def test_an_iteration_based_training_validates_as_well(tmp_path):
     assert [metrics["val_loss"] for metrics in spy.metrics] == [1.5, 3.5]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_epoch(tmp_path):
     """A hundred times as many batches: not one byte more for each is kept."""
     kept = []

@@ -97,6 +97,7 @@ def test_with_other_options(nursery, tmp_path, variable, values):
     assert any(f"val_loss = {values}" in text for text in texts(told, "ok"))
 
 
+@pytest.mark.slow
 def test_in_a_cold_process_for_people(tmp_path):
     """As a user runs it: versions, findings, a verdict; stderr is quiet."""
     done = python(

@@ -17,6 +17,9 @@ import valloss_compat
 from cli.work_dirs import epochs, iterations, plot, train, write
 from valloss_compat.cli import picture
 
+# The drawing asks nothing of mmengine: it reads what was logged.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def figures(monkeypatch):

@@ -13,6 +13,9 @@ import pytest
 from cli.processes import RUN, both, python
 from valloss_compat.cli import script
 
+# What a script sees hangs on the Python, not on mmengine.
+pytestmark = pytest.mark.slow
+
 PROBE = '''"""The script's own docstring."""
 import json, sys, os, pickle
 
