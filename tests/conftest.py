@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 from typing import Any, Iterator
@@ -32,6 +33,13 @@ def _default_mode() -> Iterator[None]:
     yield
     options._chosen = {}
     valloss_compat.apply()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_class_of_another_module() -> Iterator[None]:
+    """Classes die by collection alone; status() shows those that still live."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)
