@@ -136,7 +136,6 @@ class LossMeters(LossMapping):
         Raises:
             TypeError: If a name is no string or a value of another type.
         """
-        count = 1.0 if batch_size is None else float(batch_size)
         for name in losses:
             value = losses[name]
             # Most losses are this, each time: no call more than it takes.
@@ -149,10 +148,12 @@ class LossMeters(LossMapping):
                 ):
                     number = value.tolist()  # of a scalar its number, and the fastest
                     if number <= _INFINITY:
-                        if batch_size is not None:
-                            number *= count
-                        meter._total += number
-                        meter._count += count
+                        if batch_size is None:
+                            meter._total += number
+                            meter._count += 1.0
+                        else:
+                            meter._total += number * batch_size
+                            meter._count += batch_size
                         continue
             except (KeyError, AttributeError, TypeError):
                 pass  # its first one, a meter of another kind, a complex number
