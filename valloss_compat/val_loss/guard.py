@@ -6,11 +6,15 @@ first loss of all only, and their version counters watched from then on.
 
 from __future__ import annotations
 
-from typing import Any, Collection, List, NamedTuple, Optional, Tuple
+from typing import Any, Collection, List, Mapping, NamedTuple, Optional, Tuple
 
 import torch
 
 from valloss_compat.val_loss.attributes import Attributes, same_bits
+from valloss_compat.val_loss.tree import tree
+
+#: What a module keeps its parameters or buffers in.
+Tensors = Mapping[str, Optional[torch.Tensor]]
 
 
 class Changes(NamedTuple):
@@ -40,35 +44,39 @@ class ModelState:
 
     def __init__(self, model: Any, whole: bool, idle: Collection[Any] = ()) -> None:
         self._whole = whole
-        self._paths = {id(module): path for path, module in model.named_modules()}
         self._attributes: List[Tuple[str, Attributes]] = []
-        self._tensors: List[Tuple[str, torch.Tensor, int, Optional[torch.Tensor]]] = []
-        asleep = {id(inner) for module in idle for inner in module.modules()}
-        for path, module in model.named_modules():
+        # Each with the module's path and its own name: few are ever to be told.
+        self._kept: List[Tuple[str, str, torch.Tensor, torch.Tensor]] = []
+        self._watched: List[Tuple[str, str, torch.Tensor, int]] = []
+        asleep = {id(inner) for module in idle for _, inner in tree(module)}
+        modules = tree(model)
+        self._paths = {id(module): path for path, module in modules}
+        for path, module in modules:
             if id(module) not in asleep:
                 self._take(path, module)
                 continue
-            for tensors in (module._parameters, module._buffers):
-                for name, tensor in tensors.items():
-                    self._keep(f"{path}.{name}", tensor, False)
+            self._watch(path, module._parameters)
+            self._watch(path, module._buffers)
 
     def include(self, module: Any) -> None:
         """Copy the state of a module that was taken for idle, before it runs."""
-        for inner in module.modules():
+        for _, inner in tree(module):
             self._take(self._paths[id(inner)], inner)
 
     def _take(self, path: str, module: Any) -> None:
         self._attributes.append((path, Attributes(module)))
-        start = f"{path}." if path else ""
-        for name, tensor in module._buffers.items():
-            self._keep(f"{start}{name}", tensor, True)
-        for name, tensor in module._parameters.items():
-            self._keep(f"{start}{name}", tensor, self._whole)
+        self._keep(path, module._buffers)
+        (self._keep if self._whole else self._watch)(path, module._parameters)
 
-    def _keep(self, name: str, tensor: Optional[torch.Tensor], copy: bool) -> None:
-        if tensor is not None:
-            kept = tensor.detach().clone() if copy else None
-            self._tensors.append((name, tensor, _version(tensor), kept))
+    def _keep(self, path: str, tensors: Tensors) -> None:
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                self._kept.append((path, name, tensor, tensor.detach().clone()))
+
+    def _watch(self, path: str, tensors: Tensors) -> None:
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                self._watched.append((path, name, tensor, _version(tensor)))
 
     def restore(self) -> Changes:
         """Put back what changed since.
@@ -78,25 +86,26 @@ class ModelState:
         """
         changes = Changes([], [], [])
         for path, attributes in self._attributes:
-            names = attributes.restore()
-            changes.attributes.extend(f"{path}.{n}" if path else n for n in names)
-        copied = {
-            id(tensor) for _, tensor, _, kept in self._tensors if kept is not None
-        }
+            changes.attributes.extend(_full(path, n) for n in attributes.restore())
+        copied = {id(tensor) for _, _, tensor, _ in self._kept}
+        for path, name, tensor, version in self._watched:
+            if _version(tensor) != version and id(tensor) not in copied:
+                changes.lost.append(_full(path, name))
         with torch.no_grad():
-            for name, tensor, version, kept in self._tensors:
-                if kept is None:
-                    if _version(tensor) != version and id(tensor) not in copied:
-                        changes.lost.append(name)
+            for path, name, tensor, kept in self._kept:
                 # Not by the version: not all kernels count what they write.
-                elif not same_bits(tensor.detach(), kept):
+                if not same_bits(tensor.detach(), kept):
                     tensor.copy_(kept)
-                    changes.tensors.append(name)
+                    changes.tensors.append(_full(path, name))
         return changes
+
+
+def _full(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _version(tensor: torch.Tensor) -> int:
     try:
-        return int(tensor._version)
+        return tensor._version
     except RuntimeError:  # an inference tensor: nobody counts, nobody may write
         return 0

@@ -23,6 +23,7 @@ import torch
 from torch.nn.modules import module as torch_module
 
 from valloss_compat.val_loss.rng import RandomState
+from valloss_compat.val_loss.tree import tree
 
 #: An integer type of the same size, to compare bits: NaN is equal to itself then.
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -59,8 +60,9 @@ class Memo:
         self.devices = tuple(devices)
         self._replaying = False
         self._forwards: List[_Remembering] = []
-        self.watched = watched(model)
-        if not self.watched and shareable(model):
+        inner = [module for _, module in tree(model)]
+        self.watched = watched(inner)
+        if not self.watched and shareable(inner):
             self._forwards = [_Remembering(self, module) for module in modules]
 
     def __enter__(self) -> Memo:
@@ -127,18 +129,18 @@ class _Remembering:
             return
 
 
-def watched(model: Any) -> bool:
-    """Whether somebody sees modules of a model run: hooks of them, or of all."""
+def watched(modules: List[Any]) -> bool:
+    """Whether somebody sees some of these modules run: hooks of them, or of all."""
     if any(
         getattr(torch_module, name, None)
         for name in ("_global_forward_hooks", "_global_forward_pre_hooks")
     ):
         return True
-    return any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    return any(m._forward_hooks or m._forward_pre_hooks for m in modules)
 
 
-def shareable(model: Any) -> bool:
-    """Whether modules of a model may be answered for without running them.
+def shareable(modules: List[Any]) -> bool:
+    """Whether these, a model's, may be answered for without running them.
 
     Not where their ``forward`` was replaced (``torch.compile``, tracing), or
     where two runs differ (training mode).
@@ -147,7 +149,7 @@ def shareable(model: Any) -> bool:
         module.training
         or "forward" in vars(module)
         or isinstance(module, torch.jit.ScriptModule)
-        for module in model.modules()
+        for module in modules
     )
 
 

@@ -28,6 +28,7 @@ from valloss_compat.val_loss.hub import HubState
 from valloss_compat.val_loss.memo import Memo
 from valloss_compat.val_loss.reduce import reduce_losses
 from valloss_compat.val_loss.rng import RandomState, accelerators_of
+from valloss_compat.val_loss.tree import tree
 
 Losses = Dict[str, torch.Tensor]
 
@@ -220,7 +221,7 @@ class SecondForward:
 @contextmanager
 def _in_eval(model: Any) -> Iterator[None]:
     """Eval mode for all modules; afterwards each has the flag that it had."""
-    training = [module for module in model.modules() if module.training]
+    training = [module for _, module in tree(model) if module.training]
     for module in training:
         vars(module)["training"] = False
     try:
