@@ -3,8 +3,11 @@
     python benchmarks/val_loss_hook.py [NAME ...]
 
 needs the downstream libraries (tox's ``downstream-mmpretrain``, ``downstream-full``);
-rows whose library is missing are left out. A validation with the hook and one
-without run in turn, and the medians are compared: a ratio within one run.
+rows whose library is missing are left out. The loss is compared on small images,
+the cost on images and batches as the config ships them, as far as a CPU can: a
+validation with the hook and one without run in turn, and the medians are
+compared, a ratio within one run. `the model's own` is the part of the cost that
+mode ``'loss'`` of the model takes itself, everything shared being there already.
 """
 
 from __future__ import annotations
@@ -62,16 +65,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
     logging.disable(logging.ERROR)
     wrong = 0
-    print("| library | model | oracle | ours | relative difference | cost | target | |")
-    print("|---|---|--:|--:|--:|--:|--:|---|")
+    print(
+        "| library | model | oracle | ours | relative difference | cost | "
+        "the model's own | target | |"
+    )
+    print("|---|---|--:|--:|--:|--:|--:|--:|---|")
     for row in rows_of(args.names):
         with tempfile.TemporaryDirectory() as folder:
             seen = measure(row, Path(folder), args.repeats)
         wrong += seen.difference > 1e-5
         print(
             f"| {row.library} | {row.name} | {seen.oracle:.6f} | {seen.ours:.6f} | "
-            f"{seen.difference:.1e} | {seen.cost:.2f} | {row.target} | "
-            f"{'met' if seen.cost <= row.target else 'MISSED'} |",
+            f"{seen.difference:.1e} | {seen.cost:.2f} | {seen.theirs:.2f} | "
+            f"{row.target} | {'met' if seen.cost <= row.target else 'MISSED'} |",
             flush=True,
         )
     return int(wrong > 0)

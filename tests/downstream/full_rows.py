@@ -18,6 +18,7 @@ ROWS = tuple(
         oracle.losses,
         1.5 if any(name in row.name for name in _TWO_STAGES) else 1.3,
         shipped.build,
+        partial(shipped.config_of, row, large=True),
     )
     for row in shipped.ALL
 )

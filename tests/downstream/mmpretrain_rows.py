@@ -76,15 +76,29 @@ def voc(root: Path) -> Dict[str, Any]:
 
 
 def configured(
-    path: str, data: Callable[[Path], Dict[str, Any]], **changes: Any
+    path: str,
+    data: Callable[[Path], Dict[str, Any]],
+    large: bool = False,
+    **changes: Any,
 ) -> Callable[[Path], Any]:
-    """A shipped config on generated data; changes name nested keys with ``__``."""
+    """A shipped config on generated data.
+
+    Args:
+        path (str): The config.
+        data (Callable): Writes the data and gives the data set.
+        large (bool): Two batches of up to 16, as far as the config has them.
+        **changes: New values; nested keys are named with ``__``.
+    """
 
     def config(folder: Path) -> Any:
         known = shipped(path)
         loader = known.val_dataloader
         loader.dataset = {**data(folder / "data"), "pipeline": loader.dataset.pipeline}
-        loader.batch_size, loader.num_workers = 4, 0
+        if large:
+            whole = {"type": "RepeatDataset", "times": 5, "dataset": loader.dataset}
+            loader.dataset, loader.drop_last = whole, True
+        loader.batch_size = min(loader.batch_size, 16) if large else 4
+        loader.num_workers = 0
         loader.persistent_workers = False
         for name in ("backbone", "head"):
             known.model.get(name, {}).pop("init_cfg", None)
@@ -129,7 +143,8 @@ def oracle(config: Any, model: Any) -> Dict[str, float]:
 
 
 def row(name: str, path: str, data: Any = image_folder, **changes: Any) -> Row:
-    return Row("mmpretrain", name, configured(path, data, **changes), oracle)
+    small, large = (configured(path, data, of, **changes) for of in (False, True))
+    return Row("mmpretrain", name, small, oracle, large=large)
 
 
 ROWS = (

@@ -10,7 +10,7 @@ import copy
 import statistics
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.hooks import Hook
@@ -32,6 +32,10 @@ class Row(NamedTuple):
         target (float): What a validation may cost, compared with one without.
         build (Callable, optional): ``build(config)`` gives the model. Defaults
             to None: the runner builds it, and its head is given wild weights.
+        large (Callable, optional): As ``config``, with images and batches as the
+            config ships them, for :func:`cost`: next to a small image, what
+            does not grow with images would weigh too much. Defaults to None:
+            those of ``config``.
     """
 
     library: str
@@ -40,6 +44,7 @@ class Row(NamedTuple):
     oracle: Callable[[Any, Any], Dict[str, float]]
     target: float = 1.15
     build: Optional[Callable[[Any], Any]] = None
+    large: Optional[Callable[[Path], Any]] = None
 
 
 class Seed(Hook):
@@ -52,11 +57,21 @@ class Seed(Hook):
 
 
 class Measured(NamedTuple):
-    """What a row came out as."""
+    """What a row came out as.
+
+    Attributes:
+        oracle (float): What the ``val_loss`` has to be.
+        ours (float): What the hook reports.
+        cost (float): CPU time of a validation with the hook, by that of one
+            without.
+        theirs (float): What of this the model spends in mode ``'loss'``: what
+            is over 1 there, no sharing can take away.
+    """
 
     oracle: float
     ours: float
     cost: float
+    theirs: float
 
     @property
     def difference(self) -> float:
@@ -98,21 +113,55 @@ def measure(row: Row, folder: Path, repeats: int = 5) -> Measured:
         folder (Path): Where data and logs go.
         repeats (int): Validations of each kind, in turn; the median counts.
     """
-    config = row.config(folder)
+    config = row.config(folder / "small")
+    runner = _hooked(row, config, folder)
+    ours = runner.val()["val_loss"]
+    oracle = row.oracle(config, runner.model)["val_loss"]
+    if row.large is not None:
+        config = row.large(folder / "large")
+        runner = _hooked(row, config, folder)
+        runner.val()
+    return Measured(oracle, ours, *cost(runner, config, folder, repeats))
+
+
+def _hooked(row: Row, config: Any, folder: Path) -> Runner:
     built = row.build(config) if row.build else None
-    with_hook = runner_of(config, folder, model=built, strategy="auto")
-    model = with_hook.model
+    runner = runner_of(config, folder, model=built, strategy="auto")
     if built is None:
-        spread(model)
+        spread(runner.model)
+    return runner
+
+
+def cost(
+    with_hook: Runner, config: Any, folder: Path, repeats: int
+) -> Tuple[float, float]:
+    """What a validation costs with the hook: as of :class:`Measured`."""
+    model = with_hook.model
     without = runner_of(config, folder, model=model)
-    ours = with_hook.val()["val_loss"]
-    oracle = row.oracle(config, model)["val_loss"]
     without.val()
     times: Dict[bool, List[float]] = {True: [], False: []}
+    theirs: List[float] = []
+    forward = model._run_forward
+
+    def run_forward(data: Any, mode: str) -> Any:
+        start = time.process_time()
+        try:
+            return forward(data, mode=mode)
+        finally:
+            if mode == "loss":
+                theirs[-1] += time.process_time() - start
+
     for turn in range(2 * repeats):
         hooked = turn % 2 == 0
+        if hooked:
+            theirs.append(0.0)
+            model._run_forward = run_forward
         start = time.process_time()
         (with_hook if hooked else without).val_loop.run()
         times[hooked].append(time.process_time() - start)
-    cost = statistics.median(times[True]) / statistics.median(times[False])
-    return Measured(oracle, ours, cost)
+        vars(model).pop("_run_forward", None)
+    plain = statistics.median(times[False])
+    return (
+        statistics.median(times[True]) / plain,
+        1 + statistics.median(theirs) / plain,
+    )

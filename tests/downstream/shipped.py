@@ -21,6 +21,8 @@ from downstream import data
 
 #: Longer and shorter side of an image after Resize; what YOLOX and RTMDet pad to.
 SCALE, SQUARE = (192, 128), (160, 160)
+#: The largest of a map, longer and shorter side: Cityscapes' take a CPU half a minute.
+LARGE = (1024, 512)
 
 
 class Shipped(NamedTuple):
@@ -98,20 +100,31 @@ ESTIMATORS = (
 ALL = (*DETECTORS, *SEGMENTORS, *ESTIMATORS)
 
 
-def config_of(row: Shipped, root: Path) -> Config:
+def config_of(row: Shipped, root: Path, large: bool = False) -> Config:
     """The config of a row, with the generated data as its validation set.
 
     Args:
         row (Shipped): The row.
         root (Path): Where data are written, or were written before.
+        large (bool): Images and regions as many and as large as they are
+            shipped, one image a batch, three in all; but no map is larger than
+            ``LARGE``. For times; nothing is proven there.
     """
     package = Path(importlib.import_module(row.library).__file__ or "").parent
     config = Config.fromfile(str(package / ".mim" / "configs" / row.config))
     without_weights(config.model)
-    config.merge_from_dict({"model": dict(row.model)})
+    if not (large and row.model is FEW):
+        config.merge_from_dict({"model": dict(row.model)})
+    pipeline = copy.deepcopy(config.val_dataloader.dataset.pipeline)
     _DATA[row.library](config, root / row.library, row)
     config.val_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     config.val_dataloader.pop("batch_sampler", None)
+    if large and row.library != "mmpose":  # those are as they are shipped
+        config.val_dataloader.batch_size = 1
+        config.val_dataloader.dataset.update(pipeline=pipeline, indices=3)
+        for step in pipeline if row.library == "mmseg" else ():
+            if step["type"] == "Resize":
+                step["scale"] = LARGE
     config.default_scope = row.library
     # Of these, some draw pictures and some want a training around the validation.
     config.default_hooks = {}

@@ -106,6 +106,7 @@ def _full(path: str, name: str) -> str:
 
 def _version(tensor: torch.Tensor) -> int:
     try:
-        return tensor._version
+        version: int = tensor._version
     except RuntimeError:  # an inference tensor: nobody counts, nobody may write
         return 0
+    return version
