@@ -43,6 +43,11 @@ print(json.dumps({
 '''
 
 KILL = "import os, signal\nos.kill(os.getpid(), signal.{})\nwhile 1: pass"
+#: Where the tests run in the background of a shell script, SIGINT is ignored.
+HEED = """import signal
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
 #: How a script can end.
 ENDS = {
     "with an int": "import sys\nsys.exit(7)",
@@ -62,7 +67,7 @@ def outer():
         raise RuntimeError('y') from error
 outer()""",
     "by a missing module": "import nothing_of_this_name",
-    "by Ctrl-C": KILL.format("SIGINT"),
+    "by Ctrl-C": HEED + KILL.format("SIGINT"),
     "by KeyboardInterrupt": "raise KeyboardInterrupt",
     "by SIGTERM": KILL.format("SIGTERM"),
     "after atexit": "import atexit\natexit.register(print, 'bye')\n1 / 0",
