@@ -1,0 +1,45 @@
+"""The modules of a model, and what has no value or no version in them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from valloss_compat.val_loss.guard import ModelState
+from valloss_compat.val_loss.tree import tree
+
+
+def test_the_tree_is_what_named_modules_gives():
+    """Each module once, also one in two places; none for an empty place."""
+    inner = nn.Linear(1, 1)
+    model = nn.Sequential(nn.Sequential(inner, nn.ReLU()), nn.Identity())
+    assert sorted(path for path, _ in tree(model)) == sorted(
+        path for path, _ in model.named_modules()
+    )
+    model.again = inner
+    model.add_module("nothing", None)
+    found = tree(model)
+    assert found[0] == ("", model)
+    assert len(found) == len(list(model.modules()))
+    assert {id(m) for _, m in found} == {id(m) for m in model.modules()}
+
+
+def test_an_empty_place_for_a_tensor_is_no_change():
+    """A layer without bias, a buffer that is not there yet."""
+    model = nn.Linear(2, 2, bias=False)
+    model.register_buffer("nothing", None)
+    for whole in (False, True):
+        assert ModelState(model, whole=whole).restore() == ([], [], [])
+
+
+@pytest.mark.skipif(
+    not hasattr(torch, "inference_mode"), reason="inference mode came with torch 1.9"
+)
+def test_parameters_without_a_version_are_let_be():
+    """Nobody counts there, and nobody may write."""
+    with torch.inference_mode():
+        weight = nn.Parameter(torch.ones(2), requires_grad=False)
+    model = nn.Module()
+    model.weight = weight
+    assert ModelState(model, whole=False).restore() == ([], [], [])
