@@ -9,8 +9,9 @@ from torch import nn
 
 from val_loss_hook.models import Classifier
 from valloss_compat.val_loss.attributes import Attributes
-from valloss_compat.val_loss.memo import Memo, same
+from valloss_compat.val_loss.memo import Memo
 from valloss_compat.val_loss.rng import RandomState, accelerators_of
+from valloss_compat.val_loss.values import same
 
 
 class Box(nn.Module):

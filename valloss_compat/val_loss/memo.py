@@ -1,37 +1,22 @@
 """Backbones and heads that run once for predictions and loss.
 
-Each shared module keeps copies of what its ``forward`` got and returned for the
-predictions, made before anybody could write into them, in whatever way (numpy's
-writes are not counted). The loss gets the copy of the result, if its arguments
-are bit for bit those of then. Where any of this cannot be told, the module runs
-again: the number is that of a plain second forward.
+Each shared module keeps what its ``forward`` got for the predictions, in a way that
+shows whether somebody wrote into it since, and a copy of what it returned, made
+before anybody could (numpy's writes are not counted). The loss gets the copy, if
+its arguments are bit for bit those of then. Where any of this cannot be told, the
+module runs again: the number is that of a plain second forward.
 """
 
 from __future__ import annotations
 
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Iterable,
-    List,
-    NamedTuple,
-    Tuple,
-)
+from typing import Any, Callable, Iterable, List, NamedTuple, Tuple
 
 import torch
 from torch.nn.modules import module as torch_module
 
 from valloss_compat.val_loss.rng import RandomState
 from valloss_compat.val_loss.tree import tree
-
-#: An integer type of the same size, to compare bits: NaN is equal to itself then.
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_PLAIN = (type(None), bool, int, float, str, torch.device, torch.dtype)
-
-
-class Unknown(Exception):
-    """Something of a kind that cannot be compared or copied for sure."""
+from valloss_compat.val_loss.values import Unknown, clone, copy, keep, same
 
 
 class _Call(NamedTuple):
@@ -103,13 +88,13 @@ class _Remembering:
         if self._memo._replaying:
             return self._answer(args, kwargs)
         try:
-            arguments = copy((args, kwargs), _clone)
+            arguments = copy((args, kwargs), keep)
         except Unknown:
             return self._forward(*args, **kwargs)
         before = RandomState(self._memo.devices)
         result = self._forward(*args, **kwargs)
         # One that writes into its arguments does more than to return something.
-        if before.same() and same((args, kwargs), arguments):
+        if same((args, kwargs), arguments) and before.same():
             self._remember(arguments, result)
         return result
 
@@ -124,7 +109,7 @@ class _Remembering:
 
     def _remember(self, arguments: Any, result: Any) -> None:
         try:
-            self._calls.append(_Call(arguments, copy(result, _clone), _context()))
+            self._calls.append(_Call(arguments, copy(result, clone), _context()))
         except Unknown:
             return
 
@@ -150,82 +135,6 @@ def shareable(modules: List[Any]) -> bool:
         or "forward" in vars(module)
         or isinstance(module, torch.jit.ScriptModule)
         for module in modules
-    )
-
-
-def copy(thing: Any, leaf: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Copy the containers of a value, and its tensors with ``leaf``.
-
-    Raises:
-        Unknown: If there is anything in it that is no plain tensor, container
-            or constant.
-    """
-    done: Dict[int, torch.Tensor] = {}
-
-    def walk(item: Any) -> Any:
-        kind = type(item)
-        if kind is torch.Tensor:
-            if id(item) not in done:  # one tensor in two places stays one
-                done[id(item)] = leaf(item)
-            return done[id(item)]
-        if kind in (list, tuple):
-            return kind(walk(inner) for inner in item)
-        if kind is dict:
-            return {key: walk(value) for key, value in item.items()}
-        if kind in _PLAIN:
-            return item
-        raise Unknown(kind)
-
-    return walk(thing)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are bit for bit the same, down to their layout."""
-    if type(one) is not type(other):
-        return False
-    if type(one) is torch.Tensor:
-        return one is other or _same_tensors(one, other)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(same(one[k], other[k]) for k in one)
-    return type(one) in _PLAIN and bool(one == other)
-
-
-def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
-    for read in (_look, torch.Tensor.stride):
-        if read(one) != read(other):
-            return False
-    if one.layout is not torch.strided or one.is_complex() or one.is_quantized:
-        return False
-    if not one.is_floating_point():
-        return bool(torch.equal(one, other))
-    bits = _BITS[one.element_size()]
-    return bool(torch.equal(one.view(bits), other.view(bits)))
-
-
-def _overlaps(tensor: torch.Tensor) -> bool:
-    """Whether elements share memory, so that no copy has the same layout."""
-    return any(step == 0 and n > 1 for n, step in zip(tensor.shape, tensor.stride()))
-
-
-def _clone(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy with the same strides, which kernels may choose their way by."""
-    if tensor.layout is not torch.strided or tensor.requires_grad or _overlaps(tensor):
-        raise Unknown(tensor.layout)
-    clone = torch.empty_strided(
-        tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
-    )
-    return clone.copy_(tensor)
-
-
-def _look(tensor: torch.Tensor) -> Tuple[Any, ...]:
-    return (
-        tensor.shape,
-        tensor.dtype,
-        tensor.device,
-        tensor.requires_grad,
-        tensor.layout,
     )
 
 

@@ -1,0 +1,159 @@
+"""A large argument is not copied, and every write into it is seen all the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from valloss_compat.val_loss import values
+from valloss_compat.val_loss.memo import Memo
+from valloss_compat.val_loss.values import Held, Unknown, clone, keep, same
+
+HELD = Held if values._OTHER_SIZES else torch.Tensor
+
+
+class Mean(nn.Module):
+    def __init__(self, write=None):
+        super().__init__()
+        self.write, self.runs = write, 0
+        self.eval()
+
+    def forward(self, x):
+        self.runs += 1
+        if self.write is not None:
+            self.write(x)
+        return x.mean((1, 2, 3))
+
+
+def images(n=16):
+    """Over a MiB; each element another."""
+    return torch.rand(n, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+
+
+def hits(second, between=None, write=None, first=None):
+    """How often a module is answered for that gets ``second`` after the images."""
+    first = images() if first is None else first
+    model = nn.Sequential(Mean(write)).eval()
+    with torch.no_grad(), Memo(model, [model[0]]) as memo:
+        model[0](first)
+        if between is not None:
+            between(first)
+        memo.replay()
+        argument = second(first)
+        got = model[0](argument)
+    assert same(got, argument.mean((1, 2, 3)))
+    return memo.hits
+
+
+WRITES = {
+    "one element": lambda x: x[3, 2, 50, 50].add_(1e-3),
+    "one bit": lambda x: x.view(torch.int32)[0, 0, 0, 0].bitwise_xor_(1),
+    "a zero's sign": lambda x: x[0, 0, 0, 0].mul_(-1),
+    "all elements": lambda x: x.add_(1),
+    "columns change places": lambda x: x.copy_(x.flip(3)),
+    "rows change places": lambda x: x.copy_(x.flip(2)),
+    "channels change places": lambda x: x.copy_(x.flip(1)),
+    "images change places": lambda x: x.copy_(x.flip(0)),
+    "without a version": lambda x: x.data.add_(1),
+    "by numpy": lambda x: x.numpy().__iadd__(1),
+}
+
+
+@pytest.fixture(params=list(WRITES))
+def write(request):
+    return WRITES[request.param]
+
+
+@pytest.mark.parametrize("first", [images(), torch.zeros(16, 3, 96, 96)])
+def test_equal_images_are_answered(first):
+    assert isinstance(keep(first), HELD)
+    assert hits(torch.clone, first=first) == 1
+    assert hits(lambda x: x, first=first) == 1
+
+
+def test_the_same_images_written_into_since_are_not(write):
+    first = images()
+    first[0, 0, 0, 0] = 0.0
+    assert hits(lambda x: x, between=write, first=first) == 0
+    assert hits(torch.clone, between=write, first=first) == 0
+
+
+def test_other_images_are_not(write):
+    def other(x):
+        x = x.clone()
+        write(x)
+        return x
+
+    first = images()
+    first[0, 0, 0, 0] = 0.0
+    assert hits(other, first=first) == 0
+
+
+def test_a_module_that_writes_into_its_images_is_not_answered_for(write):
+    first = images()
+    first[0, 0, 0, 0] = 0.0
+    again = first.clone()
+    model = nn.Sequential(Mean(write)).eval()
+    with torch.no_grad(), Memo(model, [model[0]]) as memo:
+        model[0](first)
+        memo.replay()
+        model[0](again)
+    assert (memo.hits, model[0].runs) == (0, 2)
+
+
+def test_written_into_and_written_back_is_what_it_was():
+    assert hits(lambda x: x, between=lambda x: x.neg_().neg_()) == 1
+
+
+def test_nan_is_itself():
+    first = images()
+    first[2] = float("nan")
+    assert hits(torch.clone, first=first) == 1
+
+
+COPIED = {
+    "small": lambda: torch.rand(4, 3, 8, 8),
+    "integers": lambda: torch.arange(2**20),
+    "not contiguous": lambda: images().permute(0, 2, 3, 1),
+    "no whole words": lambda: torch.rand(2**20 + 1),
+    "no whole rows": lambda: torch.rand(2**20 + 2),
+    "between two words": lambda: torch.rand(2**20 + 1)[1:],
+}
+
+
+@pytest.mark.parametrize("kind", list(COPIED))
+def test_what_has_no_words_is_copied(kind):
+    tensor = COPIED[kind]()
+    kept = keep(tensor)
+    assert type(kept) is torch.Tensor
+    assert kept.data_ptr() != tensor.data_ptr()
+    assert kept.stride() == tensor.stride()
+    assert same(tensor, kept)
+    tensor[0] += 1
+    assert not same(tensor, kept)
+
+
+def test_torch_without_views_of_another_size_copies(monkeypatch):
+    monkeypatch.setattr(values, "_OTHER_SIZES", False)
+    tensor = images()
+    kept = keep(tensor)
+    assert type(kept) is torch.Tensor
+    assert same(tensor, kept)
+    tensor[1, 1, 1, 1] += 1
+    assert not same(tensor, kept)
+
+
+def test_what_needs_a_gradient_is_not_known():
+    tensor = images().requires_grad_()
+    for function in (keep, clone):
+        with pytest.raises(Unknown):
+            function(tensor)
+
+
+def test_held_images_are_no_other_thing():
+    kept = keep(images())
+    assert not same([images()], [kept][0])
+    assert not same(images().double(), kept)
+    assert not same(images().view(16, -1), kept)
+    assert not same(None, kept)

@@ -1,0 +1,178 @@
+"""Values that modules get and return: copied, kept, and compared bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Optional, Tuple
+
+import torch
+from packaging.version import Version
+
+#: An integer type of the same size, to compare bits: NaN is equal to itself then.
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_PLAIN = (type(None), bool, int, float, str, torch.device, torch.dtype)
+#: Whether a view may be of a type of another size: from torch 1.12 on.
+_OTHER_SIZES = Version(torch.__version__) >= Version("1.12")
+#: From this many bytes on, a copy of an argument costs more than to look again.
+_LARGE = 2**20
+#: A large tensor is looked at as that many rows.
+_ROWS = 64
+
+
+class Unknown(Exception):
+    """Something of a kind that cannot be compared or copied for sure."""
+
+
+def copy(thing: Any, leaf: Callable[[torch.Tensor], Any]) -> Any:
+    """Copy the containers of a value, and its tensors with ``leaf``.
+
+    Raises:
+        Unknown: If there is anything in it that is no plain tensor, container
+            or constant.
+    """
+    done: Dict[int, Any] = {}
+
+    def walk(item: Any) -> Any:
+        kind = type(item)
+        if kind is torch.Tensor:
+            if id(item) not in done:  # one tensor in two places stays one
+                done[id(item)] = leaf(item)
+            return done[id(item)]
+        if kind in (list, tuple):
+            return kind(walk(inner) for inner in item)
+        if kind is dict:
+            return {key: walk(value) for key, value in item.items()}
+        if kind in _PLAIN:
+            return item
+        raise Unknown(kind)
+
+    return walk(thing)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are bit for bit the same, down to their layout.
+
+    Args:
+        one: A value.
+        other: Another, or a copy with :func:`keep`.
+    """
+    if type(other) is Held:
+        return other.same(one)
+    if type(one) is not type(other):
+        return False
+    if type(one) is torch.Tensor:
+        return one is other or _same_tensors(one, other)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[k], other[k]) for k in one)
+    return type(one) in _PLAIN and bool(one == other)
+
+
+def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
+    for read in (_look, torch.Tensor.stride):
+        if read(one) != read(other):
+            return False
+    if one.layout is not torch.strided or one.is_complex() or one.is_quantized:
+        return False
+    if not one.is_floating_point():
+        return bool(torch.equal(one, other))
+    ours, theirs = _words(one), _words(other)
+    if ours is not None and theirs is not None:  # takes half as long
+        return bool(torch.equal(ours, theirs))
+    bits = _BITS[one.element_size()]
+    return bool(torch.equal(one.view(bits), other.view(bits)))
+
+
+def _overlaps(tensor: torch.Tensor) -> bool:
+    """Whether elements share memory, so that no copy has the same layout."""
+    return any(step == 0 and n > 1 for n, step in zip(tensor.shape, tensor.stride()))
+
+
+def clone(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy with the same strides, which kernels may choose their way by."""
+    if tensor.layout is not torch.strided or tensor.requires_grad or _overlaps(tensor):
+        raise Unknown(tensor.layout)
+    copied = torch.empty_strided(
+        tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
+    )
+    return copied.copy_(tensor)
+
+
+def _look(tensor: torch.Tensor) -> Tuple[Any, ...]:
+    return (
+        tensor.shape,
+        tensor.dtype,
+        tensor.device,
+        tensor.requires_grad,
+        tensor.layout,
+    )
+
+
+def keep(tensor: torch.Tensor) -> Any:
+    """Keep what an argument is now, to be compared: a clone, or of a large one less.
+
+    Raises:
+        Unknown: As of :func:`clone`.
+    """
+    sums = _sums(tensor)
+    return clone(tensor) if sums is None else Held(tensor, sums)
+
+
+class Held:
+    """A large tensor that is not copied: it is compared as it is later on.
+
+    Where somebody wrote into it meanwhile, it has other bits than what is
+    compared with it; or, if it was made the same as that, other sums than before.
+
+    Args:
+        tensor (Tensor): It.
+        sums (Tensor): Its sums as of :func:`_sums`, now.
+    """
+
+    __slots__ = ("_sums", "_tensor")
+
+    def __init__(self, tensor: torch.Tensor, sums: torch.Tensor) -> None:
+        self._tensor = tensor
+        self._sums = sums
+
+    def same(self, other: Any) -> bool:
+        """Whether another value is what this tensor was, and still is."""
+        if type(other) is not torch.Tensor:
+            return False
+        if other is not self._tensor and not _same_tensors(other, self._tensor):
+            return False
+        sums = _sums(self._tensor)
+        return sums is not None and torch.equal(sums, self._sums)
+
+
+def _sums(tensor: torch.Tensor) -> Optional[torch.Tensor]:
+    """Sums over the bits of a large tensor, in rows and in columns.
+
+    What changes one word changes two of them, what moves a word does as well.
+
+    Returns:
+        Tensor, optional: int64, one-dimensional; None where it is no large
+            tensor or has no :func:`_words`.
+    """
+    if tensor.numel() * tensor.element_size() < _LARGE or tensor.requires_grad:
+        return None
+    words = _words(tensor)
+    if words is None or words.numel() % _ROWS:
+        return None
+    rows = words.view(_ROWS, -1)
+    return torch.cat([rows.sum(1), rows.sum(0)])
+
+
+def _words(tensor: torch.Tensor) -> Optional[torch.Tensor]:
+    """The bits of a floating-point tensor, 64 at a time; None where they do not fit."""
+    size = tensor.element_size()
+    if (
+        not _OTHER_SIZES
+        or not tensor.is_floating_point()
+        or tensor.layout is not torch.strided
+        or not tensor.is_contiguous()
+        or size * tensor.numel() % 8
+        or size * tensor.storage_offset() % 8
+    ):
+        return None
+    return tensor.detach().view(-1).view(torch.int64)
