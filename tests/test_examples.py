@@ -185,6 +185,7 @@ def test_demo_stops_early_and_keeps_the_best(tmp_path):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_demo_without_the_shim_says_what_is_missing(tmp_path):
     import mmengine.runner.loops
 
