@@ -56,9 +56,3 @@ def _what_ran(record_testsuite_property: Any) -> None:
     record_testsuite_property("python", platform.python_version())
     for module in (torch, np, mmengine, valloss_compat):
         record_testsuite_property(module.__name__, module.__version__)
-
-
-def pytest_collection_finish() -> None:
-    """Collections in tests, of which there are many, pass over what was imported."""
-    gc.collect()
-    gc.freeze()
