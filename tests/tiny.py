@@ -159,5 +159,5 @@ def make_runner(
     arguments.update(options)
     # These start compilers and git to ask for versions: slow, and of no use here.
     runner_module.collect_env = dict
-    runtime_info_hook.get_git_hash = str
+    runtime_info_hook.get_git_hash = runner_module.get_git_hash = str
     return runner_class(**arguments)

@@ -17,7 +17,8 @@ AS_COMMAND = """
 import runpy, sys
 from mmengine.hooks import runtime_info_hook
 from mmengine.runner import runner as runner_module
-runner_module.collect_env, runtime_info_hook.get_git_hash = dict, str
+runner_module.collect_env = dict
+runtime_info_hook.get_git_hash = runner_module.get_git_hash = str
 sys.argv[:] = ['-m', *{argv!r}]
 sys.path.insert(0, {cwd!r})
 runpy._run_module_as_main('valloss_compat')
