@@ -205,16 +205,44 @@ def test_many_validations_have_no_markers(tmp_path, figures):
 
 @pytest.mark.parametrize("several", [False, True])
 def test_a_training_without_a_validation_yet(tmp_path, figures, capsys, several):
-    """Its training is drawn, and the user told."""
+    """Its training is drawn, and the user warned, of each."""
     begun = epochs([1.0], begin=1)[:-1]
     runs = [write(tmp_path / name / "20260101_000000", begun) for name in "ab"]
     assert plot(*runs[: 1 + several], "-o", "a.png") == 0
     said = capsys.readouterr()
-    assert "note: a: there is no validation yet\n" in said.err
-    assert said.out.startswith("a: no finite val_loss; 0 validations; ended at epoch 1")
     names = ["a", "b"] if several else []
+    assert said.err.splitlines() == [
+        f"warning: {name}: no validation is logged so far, and its training alone is "
+        "drawn"
+        for name in names or ["a"]
+    ]
+    assert said.out.startswith("a: no validation; ended at epoch 1\n")
     end = [] if several else ["end: epoch 1"]
     assert labels(figures[0]) == [*names, "training: loss", *end]
+
+
+def test_a_training_that_never_validated(run, tmp_path, figures, capsys):
+    """Beside one that did: nothing is still to come, and the config is to blame."""
+    lines = [line for line in epochs([2.0, 1.0]) if "val_loss" not in line]
+    plan = "train_cfg = dict(by_epoch=True, max_epochs=2)\n"
+    other = write(tmp_path / "b" / "20260101_000000", lines, config=plan)
+    assert plot(run, other, "-o", "a.png") == 0
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("warning: b: it went through without a validation, and ")
+    assert "val_interval" in line
+    assert "b: no validation; ended at epoch 2 of 2" in said.out.splitlines()
+
+
+def test_neither_loss_nor_validation(tmp_path, figures, capsys):
+    """There is nothing to draw: an error, and no picture without a curve."""
+    lines = [{"lr": 0.1, "epoch": 1, "iter": 5, "step": 5}]
+    runs = [write(tmp_path / name / "20260101_000000", lines) for name in "ab"]
+    assert plot(*runs, "-o", "a.png") == 2
+    said = capsys.readouterr()
+    assert said.err.count("no validation logged 'val_loss'; training has epoch") == 2
+    assert "warning" not in said.err
+    assert (said.out, figures) == ("", [])
 
 
 def test_values_that_are_not_finite(tmp_path, figures, capsys):

@@ -30,7 +30,8 @@ examples:
   python -m valloss_compat plot work_dirs/a work_dirs/b -o out/ab.svg --log
   python -m valloss_compat plot work_dirs/a -o cls.pdf --metric val/loss_cls
 
-exit code: 0 all runs were drawn; 1 some could not be (each is named, with the
+exit code: 0 all runs were drawn (a warning names one that has not validated, of
+which the training is); 1 some could not be (each is named, with the
 reason); 2 nothing was drawn."""
 
 
@@ -215,12 +216,14 @@ def _summary(request: requests.Request, said: str, metric: str, unit: str) -> st
     """One line on a run."""
     run = request.run
     val = run.curve(metric, train=False)
+    end = f"ended at {_UNITS[run.unit]} {run.last:,.0f}"
+    if run.planned is not None:
+        end += f" of {run.planned:,}"
+    if not val:
+        return f"{request.name}: no validation; {end}"
     best = f"best {metric} at {said}" if said else f"no finite {metric}"
     broken = [p for p in val if not math.isfinite(p.scalars[metric])]
     if broken:
         best += f" ({len(broken)} not finite, the first at {_place(broken[0], unit)})"
     count = f"{len(val)} validation" + ("" if len(val) == 1 else "s")
-    end = f"ended at {_UNITS[run.unit]} {run.last:,.0f}"
-    if run.planned is not None:
-        end += f" of {run.planned:,}"
     return f"{request.name}: {best}; {count}; {end}"

@@ -54,6 +54,8 @@ def read(paths: Sequence[str], metric: str) -> Tuple[List[Request], List[str]]:
             continue
         for note in run.notes:
             print(f"note: {name}: {note}", file=sys.stderr)
+        if all(point.train for point in run.points):
+            print(f"warning: {name}: {_not_validated(run)}", file=sys.stderr)
         requests.append(Request(name, run))
     if not requests:
         raise CommandError("; ".join(errors))
@@ -85,11 +87,19 @@ def _read_one(path: str, metric: str) -> curves.Run:
     run = curves.join(starts, train_cfg.find_planned(starts[-1].path))
     validations = [point for point in run.points if not point.train]
     train = run.curve(curves.train_tag(metric), train=True)
-    if not run.curve(metric, train=False):
-        if validations or not train:
-            raise CommandError(f"{path}: {_missing(run, metric)}")
-        notes.append("there is no validation yet")
+    if not run.curve(metric, train=False) and (validations or not train):
+        raise CommandError(f"{path}: {_missing(run, metric)}")
     return run._replace(notes=notes + run.notes)
+
+
+def _not_validated(run: curves.Run) -> str:
+    """Why a run is drawn without what was asked for."""
+    if run.went_through:
+        return (
+            "it went through without a validation, and its training alone is drawn: "
+            "see whether its config has a val_cfg, and a val_interval within its length"
+        )
+    return "no validation is logged so far, and its training alone is drawn"
 
 
 def _missing(run: curves.Run, metric: str) -> str:
