@@ -187,6 +187,10 @@ PROBLEMS = {
         config(custom_imports=None, custom_hooks=[{"type": "ValLossHook"}]),
         "does not import valloss_compat, without which nobody knows ValLossHook",
     ),
+    "a hook misspelt": (
+        config(default_scope=None, custom_hooks=[{"type": "ValLosHook"}]),
+        "config.hooks: custom_hooks[0] has the type 'ValLosHook', and no hook of",
+    ),
     "its tag in a test": (best("test_loss"), "'test_loss', but that is its name in a"),
     "its tag in logs": (hook(monitor="val/loss"), "monitor 'val_loss'"),
     "no monitor": (config(custom_hooks=[{"type": "EarlyStoppingHook"}]), "no monitor"),

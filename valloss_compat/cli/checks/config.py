@@ -16,7 +16,7 @@ from typing import (
 
 from valloss_compat import adapters
 from valloss_compat.adapters import facts
-from valloss_compat.cli.checks import monitor, pipelines, shapes
+from valloss_compat.cli.checks import hook_types, monitor, pipelines, shapes
 from valloss_compat.cli.checks import val_loss_hook as hook
 from valloss_compat.cli.checks.config_file import custom_imports
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
@@ -67,6 +67,7 @@ def look(
     looks: List[Tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("config.custom_imports", lambda: _imports(config, failed)),
         ("config.validation", lambda: _validation(config)),
+        (hook_types.CHECK, lambda: hook_types.look(config, failed)),
         (monitor.CHECK, lambda: monitor.look(config)),
         ("config.model", lambda: _loss(config, resolve)),
     ]

@@ -1,0 +1,142 @@
+"""Whether the hooks of a config are known by the names that it gives them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from valloss_compat.cli.checks.findings import Finding, note, problem
+
+CHECK = "config.hooks"
+#: Found wherever valloss_compat is imported; whether it is, another check tells.
+_OURS = ("EarlyStoppingHook", "ValLossHook")
+
+
+def look(
+    config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]
+) -> Iterator[Finding]:
+    """Findings about hooks whose type nobody has registered.
+
+    Args:
+        config (dict): A whole config, its custom imports imported.
+        failed (Sequence[tuple[str, str]]): Those that failed, and their errors.
+
+    Yields:
+        Finding: A problem where the name is a slip of a known one. What a library
+        or module that does not import here may register is none.
+    """
+    default = str(config.get("default_scope") or "mmengine")
+    for place, entry in _entries(config):
+        kind = entry.get("type")
+        # The full name of a class is imported, and not looked up.
+        if not isinstance(kind, str) or kind.count(".") > 1:
+            continue
+        named, _, name = kind.rpartition(".")
+        around = str(entry.get("_scope_") or default)
+        scope = named or around
+        if name in _OURS or _is_registered(name, scope):
+            continue
+        absent = [module for module, _ in failed]
+        absent += [] if scope == "mmengine" or _loads(scope) else [scope]
+        if not _is_registered(name, scope):
+            meant = _nearest(name, around)
+            yield from _unknown(f"{place} has the type {kind!r}", meant, absent)
+
+
+def _entries(config: Mapping[str, Any]) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+    """All hooks, each with its place in the config."""
+    defaults = config.get("default_hooks") or {}
+    places: Dict[str, Any] = {f"default_hooks.{k}": v for k, v in defaults.items()}
+    for index, entry in enumerate(config.get("custom_hooks") or ()):
+        places[f"custom_hooks[{index}]"] = entry
+    for place, entry in places.items():
+        if isinstance(entry, Mapping):
+            yield place, entry
+
+
+def _unknown(what: str, meant: Optional[str], absent: List[str]) -> Iterator[Finding]:
+    """What to say of a name that is not registered.
+
+    Args:
+        what (str): Where the name is.
+        meant (str, optional): The name that may have been meant.
+        absent (list[str]): Modules that may register it, and do not import here.
+    """
+    if absent:
+        if meant:
+            yield note(
+                CHECK,
+                f"{what}, and no hook of that name is known here; if "
+                f"{' or '.join(absent)}, which cannot be imported here, has none "
+                f"either, say {meant!r}",
+            )
+    elif meant:
+        yield problem(
+            CHECK,
+            f"{what}, and no hook of that name is registered: the training would end "
+            f"with a KeyError. Say {meant!r}",
+        )
+    else:
+        yield note(
+            CHECK,
+            f"{what}, and no hook of that name is registered here: a train script that "
+            "does not import the module that registers it ends with a KeyError; "
+            "custom_imports can name that module",
+        )
+
+
+def _nearest(name: str, scope: str) -> Optional[str]:
+    """The registered name that was meant, if this one is a slip of one."""
+    known = {one.lower(): one for one in _OURS}
+    known.update({one.lower(): shown for one, shown in _names(scope)})
+    stems = {_stem(one): one for one in known}
+    lower = name.lower()
+    # Alike beside the Hook that all have, or so alike that Hook may be the slip.
+    found = [
+        stems[stem]
+        for stem in difflib.get_close_matches(_stem(lower), list(stems), 1, 0.8)
+    ] or difflib.get_close_matches(lower, list(known), 1, 0.9)
+    if not found:
+        return None
+    # A class of somebody's own is often called MyEarlyStoppingHook.
+    is_own = _stem(found[0]) in lower and len(lower) > len(found[0]) + 1
+    meant = known[found[0]]
+    return None if is_own or meant == name else meant
+
+
+def _stem(lower: str) -> str:
+    return lower[: -len("hook")] if lower.endswith("hook") else lower
+
+
+def _names(scope: str) -> Iterator[Tuple[str, str]]:
+    """Names of all registered hooks, and how they are written in a scope."""
+    from mmengine.registry import HOOKS
+
+    registries = [HOOKS]
+    for registry in registries:  # grows while it is walked
+        whose = "" if registry.scope in ("mmengine", scope) else f"{registry.scope}."
+        yield from ((name, whose + name) for name in registry.module_dict)
+        registries += registry.children.values()
+
+
+def _is_registered(name: str, scope: str) -> bool:
+    from mmengine.registry import HOOKS
+
+    for key in (name, f"{scope}.{name}"):
+        try:
+            if HOOKS.get(key) is not None:
+                return True
+        except Exception:  # a module of the scope does not import
+            continue
+    return False
+
+
+def _loads(library: str) -> bool:
+    """Whether a library is here, with its hooks registered from now on."""
+    try:
+        importlib.import_module(f"{library}.engine")
+    except (Exception, SystemExit):
+        return False
+    return True
