@@ -64,6 +64,7 @@ def best(name, **settings):
     return config(default_hooks={"checkpoint": entry})
 
 
+PACK = {"type": "PackInputs"}
 PIPELINE = [
     {"type": "LoadImageFromFile"},
     {"type": "Resize", "scale": (10, 10)},
@@ -81,6 +82,21 @@ def of_library(library, model, pipeline, **changed):
         val_dataloader={"dataset": {"type": "RepeatDataset", "dataset": dataset}},
         custom_hooks=None,
         default_hooks=None,
+    )
+
+
+def with_loader(*pipeline, sampler=None, **changed):
+    """A config of mmpretrain whose losses have a dataloader of their own."""
+    losses = {
+        "dataset": {"type": "CustomDataset", "pipeline": list(pipeline)},
+        "sampler": sampler or {"type": "DefaultSampler", "shuffle": False},
+        "batch_size": 2,
+    }
+    entry = {"type": "ValLossHook", "strategy": "dataloader", "dataloader": losses}
+    return config(
+        default_scope="mmpretrain",
+        model={"type": "ImageClassifier", "head": {"type": "LinearClsHead"}},
+        custom_hooks=[STOPPING, {**entry, **changed}],
     )
 
 
@@ -232,6 +248,27 @@ PROBLEMS = {
         config(custom_hooks=[{"type": "ValLossHook", "trust": "x"}]),
         "ValLossHook cannot be built as it is written: trust is",
     ),
+    "a loss dataloader that shuffles": (
+        with_loader(PACK, sampler={"type": "DefaultSampler", "shuffle": True}),
+        "config.val_loss_hook: the sampler of the loss dataloader (DefaultSampler)",
+    ),
+    "a loss dataloader that draws": (
+        with_loader({"type": "RandomFlip", "prob": 0.5}, PACK),
+        "config.val_loss_hook: RandomFlip in the pipeline of the loss dataloader: it",
+    ),
+    "a loss dataloader in another frame": (
+        {
+            **with_loader(*PIPELINE[:3], {"type": "PackSegInputs"}),
+            "default_scope": "mmseg",
+            "model": {
+                "type": "EncoderDecoder",
+                "backbone": {"type": "ResNetV1c"},
+                "decode_head": {"type": "FCNHead"},
+                "data_preprocessor": PADDED,
+            },
+        },
+        "Resize comes before LoadAnnotations, so that the ground truth is not in the",
+    ),
     "no evaluator": (config(val_evaluator=None), "there is no val_evaluator beside"),
     "no validation": (
         config(val_cfg=None, val_dataloader=None, val_evaluator=None),
@@ -275,6 +312,24 @@ def test_the_hook_takes_the_place_of_the_model():
     assert found(known, "problem") == []
     assert any("ValLossHook will compute" in text for text in found(known, "ok"))
     assert not any("its forward" in text for text in found(known, "note"))
+
+
+PLAIN_FLIP = {"type": "RandomFlip", "prob": 0.0}
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        with_loader(PACK),
+        with_loader(PLAIN_FLIP, PACK),
+        with_loader({"type": "Shift"}, PACK, trust=["mine.Shift"]),
+    ],
+    ids=["plain", "prob=0", "trusted"],
+)
+def test_a_loss_dataloader_that_is_right(known):
+    """By what the hook itself judges it by."""
+    assert found(known, "problem") == []
+    assert any("ValLossHook will compute" in text for text in found(known, "ok"))
 
 
 def test_whose_evaluator():

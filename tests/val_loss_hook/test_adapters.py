@@ -101,6 +101,22 @@ def test_the_pipeline_is_judged_unless_the_losses_have_their_own(monkeypatch):
     assert not look({**config(), "custom_hooks": [hook]}).refusals
 
 
+def test_the_loader_of_the_losses_is_judged_after_the_model():
+    """Its order and its transforms; of a model that nobody knows nothing more."""
+    flip = {"type": "RandomFlip", "prob": 0.5}
+    losses = {"dataset": {"pipeline": [flip]}, "sampler": {"type": "InfiniteSampler"}}
+    hook = {"type": "ValLossHook", "strategy": "dataloader", "dataloader": losses}
+    known = {**config(type="MoCo"), "custom_hooks": [hook]}
+    seen = look(known)
+    assert [refusal.part for refusal in seen.refusals] == [
+        "MoCo",
+        "the sampler of the loss dataloader (InfiniteSampler)",
+        "RandomFlip in the pipeline of the loss dataloader",
+    ]
+    assert not seen.needs_loader
+    assert len(look({**known, "model": {"type": "other.Model"}}).refusals) == 1
+
+
 def test_pipelines_are_found_in_wrapped_data_sets():
     """In configs and objects, and within transforms."""
     flip = {"type": "mmcv.RandomFlip", "prob": 0.5}

@@ -24,7 +24,7 @@ from val_loss_hook.models import (
     make_runner,
 )
 from valloss_compat.adapters import Refusal, UnsupportedError
-from valloss_compat.val_loss.loader import refuse_sampler
+from valloss_compat.adapters.loaders import refuse_sampler
 
 #: Longer and of other batches than the three that are validated.
 OTHER = {"length": 23}

@@ -8,6 +8,7 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, T
 from valloss_compat.adapters import facts
 from valloss_compat.adapters.base import TRUST, Adapter, Refusal, UnsupportedError
 from valloss_compat.adapters.facts import Part, Pipeline
+from valloss_compat.adapters.loaders import judge_loader, refuse_sampler
 from valloss_compat.adapters.pipelines import of_validation
 
 __all__ = [
@@ -133,6 +134,23 @@ def judge(
     return Look(model.where, refusals, of_model is None and of_data is not None)
 
 
+def _with_loader(
+    model: Part, dataloader: Any, scope: str, trust: Collection[str]
+) -> Look:
+    """Judge a model and the dataloader that its losses have of their own."""
+    seen = judge(model, None, trust)
+    adapter = adapter_for(model, trust)
+    if dataloader is None or adapter is None:
+        return seen
+    pipelines = facts.pipelines_of(dataloader, scope)
+    of_loader = (
+        refuse_sampler(dataloader),
+        judge_loader(adapter, model, pipelines, trust).refusal,
+    )
+    refused = [refusal for refusal in of_loader if refusal is not None]
+    return seen._replace(refusals=seen.refusals + refused)
+
+
 def _is_ours(kind: Any) -> bool:
     """Whether a hook's type is ours: a class, or its name in any scope."""
     name = getattr(kind, "__name__", kind)
@@ -145,7 +163,7 @@ def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
     Args:
         config (dict): A whole config, with ``model``, ``val_dataloader`` and
             ``default_scope``; a ``ValLossHook`` in its ``custom_hooks`` is
-            taken as it is configured.
+            taken as it is configured, with the dataloader of its losses.
         trust (Collection[str]): Full names of classes that the user answers
             for, beside those of the hook.
 
@@ -158,6 +176,7 @@ def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
         if isinstance(hook, Mapping) and _is_ours(hook.get("type")):
             trust = [*trust, *hook.get("trust", ())]
             if hook.get("strategy") == "dataloader":
-                return judge(facts.of_config(config["model"], scope), None, trust)
+                model = facts.of_config(config["model"], scope)
+                return _with_loader(model, hook.get("dataloader"), scope, trust)
     pipelines = of_validation(config, scope)
     return judge(facts.of_config(config["model"], scope), pipelines, trust)

@@ -1,4 +1,4 @@
-"""Judging the pipeline of a loss dataloader: it must not draw, nor mix up frames.
+"""Judging a loss dataloader: it must neither draw nor mix up frames.
 
 Support is a list here too: a transform that draws, and is on no list of those
 that do, would give another loss in each validation without an error.
@@ -6,6 +6,7 @@ that do, would give another loss in each validation without an error.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Collection, List, NamedTuple, Optional
 
 from valloss_compat.adapters.base import Adapter, Refusal
@@ -62,6 +63,35 @@ class Verdict(NamedTuple):
 
     refusal: Optional[Refusal]
     prepare: bool = False
+
+
+def refuse_sampler(config: Any) -> Optional[Refusal]:
+    """Judge the order of a loss dataloader.
+
+    Args:
+        config (dict or DataLoader): As ``val_dataloader``.
+
+    Returns:
+        Refusal, optional: If it shuffles or never ends.
+    """
+    sampler = config.get("sampler") if isinstance(config, Mapping) else config.sampler
+    if isinstance(sampler, Mapping):
+        kind, shuffles = str(sampler.get("type")), sampler.get("shuffle", True)
+    else:
+        from torch.utils.data import RandomSampler  # a config needs no torch
+
+        kind = type(sampler).__name__
+        shuffles = isinstance(sampler, RandomSampler) or getattr(
+            sampler, "shuffle", False
+        )
+    if "Infinite" in kind or shuffles:
+        return Refusal(
+            f"the sampler of the loss dataloader ({kind})",
+            "it shuffles or never ends, so that no two validations are of the same "
+            "batches",
+            "sampler=dict(type='DefaultSampler', shuffle=False)",
+        )
+    return None
 
 
 def judge_loader(

@@ -5,16 +5,15 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Mapping
-from typing import Any, Collection, Dict, List, Optional
+from typing import Any, Collection, Dict, List
 
 import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
-from torch.utils.data import RandomSampler
 
 from valloss_compat import options
-from valloss_compat.adapters import Refusal, UnsupportedError, facts
-from valloss_compat.adapters.loaders import judge_loader
+from valloss_compat.adapters import UnsupportedError, facts
+from valloss_compat.adapters.loaders import judge_loader, refuse_sampler
 from valloss_compat.batch_size import KEY, batch_size_of
 from valloss_compat.val_loss.rng import RandomState
 from valloss_compat.val_loss.second_forward import SecondForward
@@ -106,33 +105,6 @@ class LossLoader:
 def _mean(values: List[torch.Tensor], weights: List[int]) -> torch.Tensor:
     weighted = [value.double() * weight for value, weight in zip(values, weights)]
     return torch.stack(weighted).sum() / sum(weights)
-
-
-def refuse_sampler(config: Any) -> Optional[Refusal]:
-    """Judge the order of a loss dataloader.
-
-    Args:
-        config (dict or DataLoader): As ``val_dataloader``.
-
-    Returns:
-        Refusal, optional: If it shuffles or never ends.
-    """
-    sampler = config.get("sampler") if isinstance(config, Mapping) else config.sampler
-    if isinstance(sampler, Mapping):
-        kind, shuffles = str(sampler.get("type")), sampler.get("shuffle", True)
-    else:
-        kind = type(sampler).__name__
-        shuffles = isinstance(sampler, RandomSampler) or getattr(
-            sampler, "shuffle", False
-        )
-    if "Infinite" in kind or shuffles:
-        return Refusal(
-            f"the sampler of the loss dataloader ({kind})",
-            "it shuffles or never ends, so that no two validations are of the same "
-            "batches",
-            "sampler=dict(type='DefaultSampler', shuffle=False)",
-        )
-    return None
 
 
 def _seed() -> None:
