@@ -57,7 +57,7 @@ class Recorder:
             runs.pop()
 
     def _start_run(self, loop: Any, stage: str) -> None:
-        evaluator = self._home_of(evaluator_of(loop))
+        evaluator = self._state.home_of(evaluator_of(loop))
         if evaluator is not None:
             self._open(self._epochs[evaluator], evaluator, loop, stage)
 
@@ -175,7 +175,7 @@ class Recorder:
         Returns:
             ``metrics``.
         """
-        if self._home_of(evaluator) is not evaluator:
+        if self._state.home_of(evaluator) is not evaluator:
             return metrics  # the loop's last evaluator reports for all
         epoch = self._epochs[evaluator]
         going_on = self._goes_on(epoch)
@@ -203,20 +203,6 @@ class Recorder:
     def _split(self, result: Any) -> Tuple[Any, Optional[Losses]]:
         return split(result)
 
-    def _home_of(self, evaluator: Any) -> Any:
-        """The evaluator whose epoch takes the losses.
-
-        Where a loop that runs merges the metrics of several evaluators, one
-        ``val_loss`` comes with the last of them, over all: two of that name
-        would contradict (and mmagic's ``MultiValLoop`` raises).
-        """
-        run = self._state.run
-        if run is None or len(run.evaluators) < 2:
-            return evaluator
-        if evaluator is None or any(evaluator is known for known in run.evaluators):
-            return run.evaluators[-1]
-        return evaluator
-
     def _goes_on(self, epoch: Epoch) -> bool:
         run = self._state.run
         return not epoch.ended and epoch.run is (run and run.token)
@@ -225,7 +211,7 @@ class Recorder:
         runs = self._state.runs
         run = runs[-1] if runs else None
         if run is not None and len(run.evaluators) > 1:
-            evaluator = self._home_of(evaluator)
+            evaluator = self._state.home_of(evaluator)
         epoch = self._epochs[evaluator]
         if epoch.ended or epoch.run is not (run and run.token):
             place = iteration or run

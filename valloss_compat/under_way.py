@@ -100,6 +100,20 @@ class ThreadState(threading.local):
         """The innermost iteration."""
         return self.iterations[-1] if self.iterations else None
 
+    def home_of(self, evaluator: Any) -> Any:
+        """The evaluator whose epoch takes the losses.
+
+        Where a loop that runs merges the metrics of several evaluators, one
+        ``val_loss`` comes with the last of them, over all: two of that name
+        would contradict (and mmagic's ``MultiValLoop`` raises).
+        """
+        run = self.run
+        if run is None or len(run.evaluators) < 2:
+            return evaluator
+        if evaluator is None or any(evaluator is known for known in run.evaluators):
+            return run.evaluators[-1]
+        return evaluator
+
 
 def evaluator_of(loop: Any) -> Optional[Any]:
     """A loop's evaluator; None for what is none of mmengine's, a list of them, say."""

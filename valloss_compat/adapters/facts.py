@@ -1,4 +1,4 @@
-"""What an adapter judges by: a model or a transform, built or in a config.
+"""What an adapter judges by: models and pipelines, built or in a config.
 
 The hook has a built model, ``doctor`` only a config. Both are shown to an
 adapter as the same thing, a :class:`Part`, so that there is one judgement.
@@ -8,137 +8,21 @@ No library is imported: classes are told by their names.
 from __future__ import annotations
 
 import types
-from itertools import takewhile
-from typing import (
-    Any,
-    Collection,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    Optional,
-    Tuple,
-)
+from typing import Any, Iterable, Iterator, List, Mapping, Tuple
 
-#: Modules of these are the bricks of all libraries, and are no part of their own.
-BRICKS = ("torch", "torchvision", "mmcv", "mmengine")
+from valloss_compat.adapters.part import BRICKS, Part, library_of
+
+__all__ = [
+    "BRICKS",
+    "Part",
+    "Pipeline",
+    "of_config",
+    "of_model",
+    "pipelines_of",
+]
 
 #: Entries of a config that name functions and layers, and no parts.
 _SETTINGS = ("init_cfg", "norm_cfg", "act_cfg", "conv_cfg")
-
-
-#: What is in the namespace of a class that changes nothing of its base.
-_HARMLESS = {
-    *("__init__", "__module__", "__qualname__", "__doc__", "__annotations__"),
-    *("__annotate_func__", "__annotations_cache__", "__classdictcell__"),
-    *("__dict__", "__weakref__", "__abstractmethods__", "_abc_impl"),
-    *("__firstlineno__", "__static_attributes__"),
-}
-
-
-class Part:
-    """A model, one of its modules, or a transform.
-
-    Args:
-        path (str): Where it is: ``'head.loss_module'``; ``''`` for a model.
-        names (tuple[str]): ``'LIBRARY.Class'`` for its class and, of a built
-            one, for each of its bases, the class first: what a config names
-            ``mmdet.RetinaNet`` is called so here, wherever its module is.
-        where (str): Full name of its class; of a config, its ``type``.
-        source: The object or the config dict.
-        parts (list[Part]): Its parts and theirs, in order.
-    """
-
-    def __init__(
-        self, path: str, names: Tuple[str, ...], where: str, source: Any
-    ) -> None:
-        self.path = path
-        self.names = names
-        self.where = where
-        self.source = source
-        self.parts: List[Part] = []
-
-    @property
-    def built(self) -> bool:
-        """Whether it is an object, and no config."""
-        return not isinstance(self.source, Mapping)
-
-    @property
-    def library(self) -> str:
-        """Top-level package of its class: ``'mmdet'``."""
-        return self.names[0].rpartition(".")[0]
-
-    @property
-    def kind(self) -> str:
-        """Name of its class: ``'RetinaNet'``."""
-        return self.names[0].rpartition(".")[2]
-
-    def isa(self, *names: str) -> bool:
-        """Whether its class, or a base of it, is one of ``'LIBRARY.Class'``.
-
-        A config has no bases: name the subclasses too.
-        """
-        return any(name in self.names for name in names)
-
-    def trusted(self, trust: Collection[str]) -> bool:
-        """Whether the user answers for its class; a config may show less of it."""
-        if self.built:
-            return self.where in trust
-        return any(self.kind == name.rpartition(".")[2] for name in trust)
-
-    def kind_in(self, library: str) -> Optional[str]:
-        """The class of a library that this is, or is derived from without change.
-
-        A subclass that only has an ``__init__`` of its own works as its base. What
-        has any other attribute may work otherwise, and so may a part with a function
-        of its own in place of its class's (of the model, hooks may wrap ``val_step``).
-        """
-        if not self.built:
-            return self.kind if self.library == library else None
-        held = vars(self.source).items() if self.path else ()
-        if any(_shadows(self.source, name, value) for name, value in held):
-            return None
-        bases = type(self.source).__mro__
-        own = list(takewhile(lambda base: _library(base) != library, bases))
-        if len(own) == len(bases) or any(set(vars(b)) - _HARMLESS for b in own):
-            return None
-        return bases[len(own)].__name__
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """A setting: an attribute of the object, or an entry of the config.
-
-        Many classes keep their arguments as attributes of the same name, but
-        a config has no defaults: give the library's.
-        """
-        if isinstance(self.source, Mapping):
-            return self.source.get(name, default)
-        return getattr(self.source, name, default)
-
-    def walk(self) -> Iterator[Part]:
-        """Itself and all its parts."""
-        yield self
-        yield from self.parts
-
-    def at(self, *paths: str) -> Iterator[Part]:
-        """Its parts at or below one of these paths."""
-        for part in self.parts:
-            if any(_below(part.path, path) for path in paths):
-                yield part
-
-    def __str__(self) -> str:
-        return f"{self.kind} ({self.path})" if self.path else self.kind
-
-
-def _shadows(thing: Any, name: str, value: Any) -> bool:
-    """Whether an attribute of an object is a function in place of its class's.
-
-    One that torch compiled does the same.
-    """
-    return (
-        isinstance(value, (types.FunctionType, types.MethodType))
-        and hasattr(type(thing), name)
-        and not hasattr(value, "_torchdynamo_orig_callable")
-    )
 
 
 class Pipeline(Tuple[Part, ...]):
@@ -159,7 +43,7 @@ def of_model(model: Any) -> Part:
     """
     whole = _of_object(model, "")
     for path, module in model.named_modules():
-        if module is not model and _library(type(module)) not in BRICKS:
+        if module is not model and library_of(type(module)) not in BRICKS:
             whole.parts.append(_of_object(module, path))
     return whole
 
@@ -231,9 +115,9 @@ def _of_object(thing: Any, path: str) -> Part:
 def _of_class(cls: Any, path: str, source: Any) -> Part:
     if not isinstance(cls, type):  # a function, as a transform may be
         name = getattr(cls, "__name__", str(cls))
-        return Part(path, (f"{_library(cls)}.{name}",), name, source)
+        return Part(path, (f"{library_of(cls)}.{name}",), name, source)
     names = tuple(
-        f"{_library(base)}.{base.__name__}"
+        f"{library_of(base)}.{base.__name__}"
         for base in cls.__mro__
         if base is not object
     )
@@ -263,11 +147,3 @@ def _within(config: Any, scope: str, path: str) -> Iterator[Part]:
         if isinstance(value, Mapping) and "type" in value:
             yield _of_dict(value, scope, inner)
         yield from _within(value, scope, inner)
-
-
-def _library(cls: Any) -> str:
-    return str(getattr(cls, "__module__", "?")).partition(".")[0]
-
-
-def _below(path: str, root: str) -> bool:
-    return path == root or path.startswith(f"{root}.")

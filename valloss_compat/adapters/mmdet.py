@@ -8,11 +8,17 @@ with which the train pipeline's ``Resize`` and ``Pad`` do it.
 
 from __future__ import annotations
 
-from typing import Any, Collection, List, NamedTuple, Optional, Tuple
+from typing import Any, Collection, List, Optional, Tuple
 
-from valloss_compat.adapters.base import LOADER, Adapter, Refusal, UnsupportedError
+from valloss_compat.adapters.base import LOADER, Adapter, Refusal
 from valloss_compat.adapters.facts import Part, Pipeline
 from valloss_compat.adapters.loaders import STILL, ground_truth_first
+from valloss_compat.adapters.mmdet_frame import (
+    plan_of,
+    refuse_frame,
+    rescale,
+    resized_size,
+)
 from valloss_compat.adapters.mmdet_tables import KNOWN, MODELS, REFUSED
 from valloss_compat.adapters.pipelines import (
     WHERE,
@@ -29,33 +35,6 @@ _WRONG_TRANSFORMS = {
     "RandomFlip": "it may flip the image, at random, before or after the annotations",
     "TestTimeAug": "each image comes several times, augmented",
 }
-#: Meta keys that tell how far the image was resized.
-_FRAME_KEYS = ("ori_shape", "scale_factor")
-#: Those that PackDetInputs packs when it is not told.
-_DEFAULT_KEYS = (
-    "img_id",
-    "img_path",
-    "ori_shape",
-    "img_shape",
-    "scale_factor",
-    "flip",
-    "flip_direction",
-)
-
-
-class Plan(NamedTuple):
-    """What has to be done with the ground truth.
-
-    Attributes:
-        rescale (bool): The image was resized before the annotations were loaded.
-        clip (bool): ``Resize`` would have clipped the boxes to the image.
-        pad (float, optional): The image was padded before the annotations were
-            loaded, and masks are padded with this value.
-    """
-
-    rescale: bool
-    clip: bool
-    pad: Optional[float]
 
 
 class MMDet(Adapter):
@@ -89,7 +68,7 @@ class MMDet(Adapter):
             or missing(pipeline, "LoadAnnotations", "so there is no ground truth", add)
             or not_packed(pipeline, "PackDetInputs")
             or _refuse_loading(pipeline, masks, wanted)
-            or _refuse_frame(pipeline, masks)
+            or refuse_frame(pipeline, masks)
         )
 
     def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
@@ -123,7 +102,7 @@ class MMDet(Adapter):
             size = resized_size(sample, plan)
             for instances in (sample.gt_instances, sample.ignored_instances):
                 if plan.rescale:
-                    _rescale(instances, sample.scale_factor, size, plan.clip)
+                    rescale(instances, sample.scale_factor, size, plan.clip)
                 if plan.pad is not None and "masks" in instances:
                     instances.masks = instances.masks.pad(
                         sample.img_shape[:2], pad_val=plan.pad
@@ -174,47 +153,6 @@ def _refuse_plain_boxes(pipeline: Pipeline) -> Optional[Refusal]:
     return None
 
 
-def plan_of(pipeline: Pipeline) -> Plan:
-    """What has to be done with the ground truth of a pipeline that is not refused."""
-    load, resize, pad = (
-        first(pipeline, kind) for kind in ("LoadAnnotations", "Resize", "Pad")
-    )
-    value = None
-    if 0 <= pad < load:
-        values = pipeline[pad].get("pad_val", {})
-        value = values.get("masks", 0) if hasattr(values, "get") else 0
-    rescale = 0 <= resize < load
-    clip = rescale and bool(pipeline[resize].get("clip_object_border", True))
-    return Plan(rescale, clip, value)
-
-
-def resized_size(sample: Any, plan: Plan) -> Tuple[int, int]:
-    """Height and width of an image after ``Resize`` and before ``Pad``.
-
-    Raises:
-        UnsupportedError: If the sample does not tell them.
-    """
-    if not plan.rescale:
-        return (0, 0)
-    for key in _FRAME_KEYS:
-        if key not in sample:
-            raise UnsupportedError(_no_frame(key))
-    (height, width), (across, down) = sample.ori_shape[:2], sample.scale_factor
-    # Resize keeps new/old as scale_factor: the product is off by a rounding error only.
-    return round(height * down), round(width * across)
-
-
-def _rescale(
-    instances: Any, factor: Tuple[float, float], size: Tuple[int, int], clip: bool
-) -> None:
-    if "bboxes" in instances:
-        instances.bboxes.rescale_(factor)
-        if clip:
-            instances.bboxes.clip_(size)
-    if "masks" in instances:
-        instances.masks = instances.masks.resize(size)
-
-
 def _refuse_loading(pipeline: Pipeline, masks: bool, wanted: str) -> Optional[Refusal]:
     load = pipeline[first(pipeline, "LoadAnnotations")]
     way_out = f"LoadAnnotations({wanted}) in {WHERE}; or {LOADER}"
@@ -231,37 +169,3 @@ def _refuse_loading(pipeline: Pipeline, masks: bool, wanted: str) -> Optional[Re
             str(load), "denorm_bbox multiplies boxes by the size after Resize", way_out
         )
     return None
-
-
-def _refuse_frame(pipeline: Pipeline, masks: bool) -> Optional[Refusal]:
-    load, resize, pad = (
-        first(pipeline, kind) for kind in ("LoadAnnotations", "Resize", "Pad")
-    )
-    if 0 <= pad < resize:
-        return Refusal(
-            WHERE, "Pad comes before Resize", f"put Pad after Resize; or {LOADER}"
-        )
-    if 0 <= resize < load:
-        keys = pipeline[first(pipeline, "PackDetInputs")].get(
-            "meta_keys", _DEFAULT_KEYS
-        )
-        for key in _FRAME_KEYS:
-            if key not in keys:
-                return _no_frame(key)
-        if masks and load < pad:
-            return Refusal(
-                WHERE,
-                "LoadAnnotations comes between Resize and Pad, so that masks are "
-                "padded before they are resized",
-                f"put LoadAnnotations right after Pad; or {LOADER}",
-            )
-    return None
-
-
-def _no_frame(key: str) -> Refusal:
-    return Refusal(
-        f"PackDetInputs ({WHERE})",
-        f"its meta_keys lack {key!r}, so that nobody knows how far the image was "
-        "resized before its annotations were loaded",
-        f"add {key!r} to the meta_keys of PackDetInputs; or {LOADER}",
-    )

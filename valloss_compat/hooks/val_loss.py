@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, List, Mapping, Optional, Set, Union
 
-from mmengine.dist import all_gather_object, get_world_size
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from mmengine.structures import BaseDataElement
@@ -13,13 +13,13 @@ from valloss_compat import options
 from valloss_compat.adapters import Refusal, UnsupportedError
 from valloss_compat.convention import is_loss_element
 from valloss_compat.logs import warn_in_log
+from valloss_compat.val_loss import arguments
 from valloss_compat.val_loss.loader import LossLoader
 from valloss_compat.val_loss.memo import Memo
+from valloss_compat.val_loss.ranks import see_to_lengths
 from valloss_compat.val_loss.second_forward import SecondForward
 from valloss_compat.val_loss.shadow import StepShadow
 from valloss_compat.val_loss.wrappers import unwrap
-
-_STRATEGIES = ("auto", "second_forward", "dataloader")
 
 
 class ValLossHook(Hook):
@@ -67,25 +67,7 @@ class ValLossHook(Hook):
         dataloader: Optional[Union[Mapping[str, Any], Any]] = None,
         trust: Collection[str] = (),
     ) -> None:
-        if strategy not in _STRATEGIES:
-            raise ValueError(
-                f"strategy is {strategy!r}, but one of {_STRATEGIES} is expected"
-            )
-        if on_unsupported not in ("error", "warn"):
-            raise ValueError(
-                f"on_unsupported is {on_unsupported!r}, but 'error' or 'warn' is "
-                "expected"
-            )
-        if (strategy == "dataloader") != (dataloader is not None):
-            raise ValueError(
-                f"strategy is {strategy!r} and dataloader is "
-                f"{'None' if dataloader is None else 'given'}, but a dataloader is "
-                "for strategy='dataloader', which needs one"
-            )
-        if isinstance(trust, str):
-            raise ValueError(
-                f"trust is {trust!r}, but a list of names is expected: [{trust!r}]"
-            )
+        arguments.check(strategy, on_unsupported, dataloader, trust)
         self.strategy = strategy
         self.on_unsupported = on_unsupported
         self.dataloader = dataloader
@@ -228,7 +210,8 @@ class ValLossHook(Hook):
                 if self._loader is not None:
                     self._loader.judge(losses, self.trust)
                 self._losses = losses
-                self._see_to_lengths(loop)
+                if losses.adapter.may_sync:
+                    see_to_lengths(model, (self._loader or loop).dataloader)
         except UnsupportedError as error:
             self._refuse(error.refusal)
         return not self._off
@@ -240,21 +223,6 @@ class ValLossHook(Hook):
             return None
         several = getattr(loop, "dataloaders", None)
         return [d.dataset for d in several or [loop.dataloader]]
-
-    def _see_to_lengths(self, loop: Any) -> None:
-        """Losses that wait for other ranks need as many batches on each."""
-        if self._losses is None or not self._losses.adapter.may_sync:
-            return
-        loader = self._loader.dataloader if self._loader else loop.dataloader
-        if get_world_size() > 1 and len(set(all_gather_object(len(loader)))) > 1:
-            raise UnsupportedError(
-                Refusal(
-                    type(self._losses.model).__name__,
-                    "its losses wait for all ranks, and the ranks have different "
-                    "numbers of validation batches",
-                    "sampler=dict(round_up=True) in the dataloader",
-                )
-            )
 
     def _refuse(self, refusal: Refusal, of_batch: bool = False) -> None:
         """Raise or, if so asked, log it, and report no loss from now on.

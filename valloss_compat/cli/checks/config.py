@@ -14,9 +14,7 @@ from typing import (
     Tuple,
 )
 
-from valloss_compat import adapters
-from valloss_compat.adapters import facts
-from valloss_compat.cli.checks import hook_types, monitor, pipelines, shapes
+from valloss_compat.cli.checks import hook_types, model, monitor, shapes
 from valloss_compat.cli.checks import val_loss_hook as hook
 from valloss_compat.cli.checks.config_file import custom_imports
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
@@ -24,26 +22,6 @@ from valloss_compat.cli.checks.monitor import kind
 
 #: The three that a validation needs, or none of them.
 _VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
-#: Where a model that wraps another one keeps it: mmdet's semi-supervised
-#: detectors, mmrazor's algorithms, mmengine's test-time augmentation.
-_WRAPPED = ("detector", "architecture", "module", "model", "segmentor")
-#: Libraries none of whose own models appends a loss element.
-_LIBRARIES = (
-    "mmaction",
-    "mmagic",
-    "mmcls",
-    "mmdet",
-    "mmdet3d",
-    "mmocr",
-    "mmpose",
-    "mmpretrain",
-    "mmrazor",
-    "mmrotate",
-    "mmseg",
-    "mmtrack",
-    "mmyolo",
-)
-_ELEMENT = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 
 
 def look(
@@ -69,7 +47,7 @@ def look(
         ("config.validation", lambda: _validation(config)),
         (hook_types.CHECK, lambda: hook_types.look(config, failed)),
         (monitor.CHECK, lambda: monitor.look(config)),
-        ("config.model", lambda: _loss(config, resolve)),
+        (model.CHECK, lambda: model.look(config, resolve)),
     ]
     for check, findings in looks:
         try:
@@ -180,79 +158,3 @@ def _own_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
                 "valloss_compat patches those too. Whether that works is tried out "
                 "above, where it can be imported and built",
             )
-
-
-def _loss(
-    config: Mapping[str, Any], resolve: Callable[[Any], Optional[type]]
-) -> Iterator[Finding]:
-    """Where the losses will come from."""
-    check = "config.model"
-    model = config.get("model")
-    if not isinstance(model, Mapping) or "type" not in model:
-        yield problem(
-            check, "this config has no model with a type: nothing can be told"
-        )
-        return
-    models = list(_wrapped(model))
-    scope = str(config.get("default_scope") or "mmengine")
-    shown = ", which wraps ".join(_with_scope(part, scope) for part in models)
-    entries = [entry for entry in monitor.hooks(config) if kind(entry) == hook.NAME]
-    wrong = [text for entry in entries for text in hook.cannot_build(entry)]
-    if wrong:
-        yield from (problem("config.val_loss_hook", text) for text in wrong)
-        return
-    refusals = list(hook.refusals(config))
-    if entries:
-        yield from (problem("config.val_loss_hook", text) for text in refusals)
-        if not refusals:
-            text = f"{hook.NAME} will compute the losses of {shown}"
-            yield ok("config.val_loss_hook", text)
-        return
-    if all(_is_of_library(part, scope, resolve(part)) for part in models):
-        entry = f"custom_hooks=[dict(type='{hook.NAME}')]"
-        by_hook = "" if refusals else f"add {entry}, or "
-        text = (
-            f"the model is {shown}, of a library whose models append no loss element: "
-            f"{by_hook}derive a model whose forward in mode 'predict' ends its result "
-            f"with {_ELEMENT}"
-        )
-        yield problem(check, text) if monitor.watched(config) else note(check, text)
-        why = f"{hook.NAME} is no way out: "
-        yield from (note("config.val_loss_hook", why + text) for text in refusals)
-    else:
-        yield note(
-            check,
-            f"the model is {shown}: its forward in mode 'predict' has to end its "
-            f"result with {_ELEMENT}",
-        )
-    yield from pipelines.look(config)
-
-
-def _wrapped(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A model, and the one that it wraps, and so on."""
-    while True:
-        yield model
-        inner = [model[key] for key in _WRAPPED if isinstance(model.get(key), Mapping)]
-        if not inner or "type" not in inner[0]:
-            return
-        model = inner[0]
-
-
-def _is_of_library(model: Mapping[str, Any], scope: str, cls: Optional[type]) -> bool:
-    """Whether a model's class is a library's own, and not one of the user's.
-
-    Those of users are registered in the library's scope, too: where the class
-    cannot be looked at, only a name that the adapters know tells.
-    """
-    if cls is not None:
-        return cls.__module__.split(".")[0] in _LIBRARIES
-    part = facts.of_config(model, scope)
-    known = adapters.adapter_for(part)
-    return known is not None and (
-        part.kind in known.models or part.kind in known.refused
-    )
-
-
-def _with_scope(model: Mapping[str, Any], scope: str) -> str:
-    name = str(model["type"])
-    return name if "." in name else f"{model.get('_scope_', scope)}.{name}"

@@ -1,0 +1,39 @@
+"""What ``ValLossHook`` may be told, and what contradicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_STRATEGIES = ("auto", "second_forward", "dataloader")
+
+
+def check(strategy: Any, on_unsupported: Any, dataloader: Any, trust: Any) -> None:
+    """See that the arguments of the hook can be meant.
+
+    Args:
+        strategy: As of ``ValLossHook``, as are all of these.
+        on_unsupported: What happens where something is refused.
+        dataloader: Of the losses.
+        trust: Names of classes.
+
+    Raises:
+        ValueError: If an option is not known or contradicts another.
+    """
+    if strategy not in _STRATEGIES:
+        raise ValueError(
+            f"strategy is {strategy!r}, but one of {_STRATEGIES} is expected"
+        )
+    if on_unsupported not in ("error", "warn"):
+        raise ValueError(
+            f"on_unsupported is {on_unsupported!r}, but 'error' or 'warn' is expected"
+        )
+    if (strategy == "dataloader") != (dataloader is not None):
+        raise ValueError(
+            f"strategy is {strategy!r} and dataloader is "
+            f"{'None' if dataloader is None else 'given'}, but a dataloader is "
+            "for strategy='dataloader', which needs one"
+        )
+    if isinstance(trust, str):
+        raise ValueError(
+            f"trust is {trust!r}, but a list of names is expected: [{trust!r}]"
+        )
