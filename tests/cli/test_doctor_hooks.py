@@ -119,6 +119,14 @@ def test_hooks_of_a_library_that_is_here(theirs):
         assert text.endswith(f"Say {meant!r}")
 
 
+def test_a_library_with_a_hook_of_a_name_of_ours(theirs):
+    """Does not bring its scope into what is said: the plain name is found."""
+    for name in ("ValLossHook", "CheckpointHook"):
+        HOOKS.children["mmtheirs"].register_module(name=name, module=Hook)
+        ((_, text),) = look(name.replace("Hook", "Hok"))
+        assert text.endswith(f"Say {name!r}")
+
+
 def test_a_registry_that_raises(monkeypatch):
     """As where a library's registry names a module that is not there."""
 

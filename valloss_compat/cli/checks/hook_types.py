@@ -89,8 +89,11 @@ def _unknown(what: str, meant: Optional[str], absent: List[str]) -> Iterator[Fin
 
 def _nearest(name: str, scope: str) -> Optional[str]:
     """The registered name that was meant, if this one is a slip of one."""
-    known = {one.lower(): one for one in _OURS}
-    known.update({one.lower(): shown for one, shown in _names(scope)})
+    known: Dict[str, str] = {}
+    # What needs no scope comes last, and takes the place of another library's.
+    for one, shown in sorted(_names(scope), key=lambda pair: pair[0] == pair[1]):
+        known[one.lower()] = shown
+    known.update({one.lower(): one for one in _OURS})
     stems = {_stem(one): one for one in known}
     lower = name.lower()
     # Alike beside the Hook that all have, or so alike that Hook may be the slip.
