@@ -3,7 +3,9 @@
 Those that need more than a test stand where they can be looked at from all
 sides: reversal where others patched before or after us in test_foreign.py,
 dispatch by feature and the unknown newer mmengine in test_future.py, the order
-of imports and the environment variable in test_import.py.
+of imports and the environment variable in test_import.py, the self-check, JSON
+and exit code of doctor in cli/test_doctor.py, the runner in
+cli/test_run_training.py.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def texts(told, severity):
     return [f"{f['check']}: {f['text']}" for f in found if f["severity"] == severity]
 
 
-def test_all_is_well(nursery, tmp_path):
+def test_doctor_has_json_and_an_exit_code_where_all_is_well(nursery, tmp_path):
     """Exit status 0, one document on stdout, and no file is left behind."""
     told = examine(nursery, tmp_path, env={"TMPDIR": str(tmp_path)})
     assert texts(told, "problem") == []
@@ -90,7 +90,9 @@ def test_all_is_well(nursery, tmp_path):
     ("variable", "values"),
     [("parity", "2.5 and 3.5"), ("weighting=sample", "2.2 and 3.2")],
 )
-def test_with_other_options(nursery, tmp_path, variable, values):
+def test_a_self_check_that_the_patch_really_runs_with_other_options(
+    nursery, tmp_path, variable, values
+):
     """It expects what the options ask for."""
     told = examine(nursery, tmp_path, env={"VALLOSS_COMPAT": variable})
     assert texts(told, "problem") == []
@@ -123,7 +125,7 @@ def test_off_is_a_problem(nursery, tmp_path):
 
 
 @pytest.mark.parametrize("target", sorted(REPLACED))
-def test_a_patch_that_was_replaced(nursery, tmp_path, target):
+def test_a_self_check_sees_a_patch_that_was_replaced(nursery, tmp_path, target):
     """Somebody put a method of their own in the place of ours."""
     told = examine(nursery, tmp_path, before=BEFORE + REPLACED[target])
     problems = texts(told, "problem")

@@ -63,7 +63,7 @@ def write(folder, text):
     return str(path)
 
 
-def test_a_script_gets_its_val_loss(nursery, tmp_path):
+def test_cli_runner_gives_a_script_its_val_loss(nursery, tmp_path):
     """An unmodified script that knows nothing of us."""
     script = write(tmp_path, TRAIN + MAIN)
     done = as_command(nursery, ["run", script, str(tmp_path / "work")], tmp_path)
