@@ -3,7 +3,7 @@
 Importing this package adds the convention of mmengine 0.10.5 (a model appends
 ``BaseDataElement(loss={...})`` to what ``val_step`` returns; the loop reports
 ``val_loss``) to the mmengine that is installed. ``VALLOSS_COMPAT=off`` in the
-environment makes the import patch nothing, ``VALLOSS_COMPAT=parity`` behaves bug
+environment makes the import do nothing, ``VALLOSS_COMPAT=parity`` behaves bug
 for bug like mmengine 0.10.7. ``python -m valloss_compat`` is the command line.
 """
 

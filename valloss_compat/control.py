@@ -62,10 +62,6 @@ def _apply(chosen: Options) -> None:
     global _mode, _latest
     mode = chosen.mode
     if mode == "off":
-        if "mmengine" in sys.modules:
-            from valloss_compat import stand_in
-
-            stand_in.register()
         return
     plan = _plans.get(mode)
     if plan is not None and plan.replaced():

@@ -9,7 +9,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from mmengine.structures import BaseDataElement
 
-from valloss_compat import options
 from valloss_compat.adapters import Refusal, UnsupportedError
 from valloss_compat.convention import is_loss_element
 from valloss_compat.logs import warn_in_log
@@ -194,12 +193,6 @@ class ValLossHook(Hook):
 
     def _ready(self, runner: Any) -> bool:
         self._runner = runner
-        if options.current().mode == "off" and not self._off:
-            self._off = True  # nobody would take its loss element off
-            warn_in_log(
-                f"ValLossHook does nothing, because of {options.VARIABLE}=off in the "
-                "environment: there is no val_loss"
-            )
         if self._off:
             return False
         try:

@@ -1,10 +1,10 @@
 """Backbones and heads that run once for predictions and loss.
 
-Each shared module keeps what its ``forward`` got for the predictions, in a way that
-shows whether somebody wrote into it since, and a copy of what it returned, made
-before anybody could (numpy's writes are not counted). The loss gets the copy, if
-its arguments are bit for bit those of then. Where any of this cannot be told, the
-module runs again: the number is that of a plain second forward.
+Each shared module keeps copies of what its ``forward`` got and returned for the
+predictions, made before anybody could write into them, in whatever way (numpy's
+writes are not counted). The loss gets the copy of the result, if its arguments
+are bit for bit those of then. Where any of this cannot be told, the module runs
+again: the number is that of a plain second forward.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn.modules import module as torch_module
 
 from valloss_compat.val_loss.rng import RandomState
 from valloss_compat.val_loss.tree import tree
-from valloss_compat.val_loss.values import Unknown, clone, copy, keep, same
+from valloss_compat.val_loss.values import Unknown, clone, copy, same
 
 
 class _Call(NamedTuple):
@@ -88,7 +88,7 @@ class _Remembering:
         if self._memo._replaying:
             return self._answer(args, kwargs)
         try:
-            arguments = copy((args, kwargs), keep)
+            arguments = copy((args, kwargs), clone)
         except Unknown:
             return self._forward(*args, **kwargs)
         before = RandomState(self._memo.devices)

@@ -1,4 +1,4 @@
-"""Values that modules get and return: copied, kept, and compared bit for bit."""
+"""Values that modules get and return: copied, and compared bit for bit."""
 
 from __future__ import annotations
 
@@ -12,24 +12,20 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _PLAIN = (type(None), bool, int, float, str, torch.device, torch.dtype)
 #: Whether a view may be of a type of another size: from torch 1.12 on.
 _OTHER_SIZES = Version(torch.__version__) >= Version("1.12")
-#: From this many bytes on, a copy of an argument costs more than to look again.
-_LARGE = 2**20
-#: A large tensor is looked at as that many rows.
-_ROWS = 64
 
 
 class Unknown(Exception):
     """Something of a kind that cannot be compared or copied for sure."""
 
 
-def copy(thing: Any, leaf: Callable[[torch.Tensor], Any]) -> Any:
+def copy(thing: Any, leaf: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     """Copy the containers of a value, and its tensors with ``leaf``.
 
     Raises:
         Unknown: If there is anything in it that is no plain tensor, container
             or constant.
     """
-    done: Dict[int, Any] = {}
+    done: Dict[int, torch.Tensor] = {}
 
     def walk(item: Any) -> Any:
         kind = type(item)
@@ -49,18 +45,14 @@ def copy(thing: Any, leaf: Callable[[torch.Tensor], Any]) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are bit for bit the same, down to their layout.
-
-    Args:
-        one: A value.
-        other: Another, or a copy with :func:`keep`.
-    """
-    if type(other) is Held:
-        return other.same(one)
+    """Whether two values are bit for bit the same, down to their layout."""
     if type(one) is not type(other):
         return False
     if type(one) is torch.Tensor:
-        return one is other or _same_tensors(one, other)
+        try:
+            return one is other or _same_tensors(one, other)
+        except RuntimeError:  # of a kind that is not compared: without data, negated
+            return False
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict):
@@ -89,13 +81,20 @@ def _overlaps(tensor: torch.Tensor) -> bool:
 
 
 def clone(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy with the same strides, which kernels may choose their way by."""
+    """A copy with the same strides, which kernels may choose their way by.
+
+    Raises:
+        Unknown: If there is none, or no memory for it.
+    """
     if tensor.layout is not torch.strided or tensor.requires_grad or _overlaps(tensor):
         raise Unknown(tensor.layout)
-    copied = torch.empty_strided(
-        tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
-    )
-    return copied.copy_(tensor)
+    try:
+        copied = torch.empty_strided(
+            tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
+        )
+        return copied.copy_(tensor)
+    except RuntimeError as error:
+        raise Unknown(tensor.dtype) from error
 
 
 def _look(tensor: torch.Tensor) -> Tuple[Any, ...]:
@@ -106,61 +105,6 @@ def _look(tensor: torch.Tensor) -> Tuple[Any, ...]:
         tensor.requires_grad,
         tensor.layout,
     )
-
-
-def keep(tensor: torch.Tensor) -> Any:
-    """Keep what an argument is now, to be compared: a clone, or of a large one less.
-
-    Raises:
-        Unknown: As of :func:`clone`.
-    """
-    sums = _sums(tensor)
-    return clone(tensor) if sums is None else Held(tensor, sums)
-
-
-class Held:
-    """A large tensor that is not copied: it is compared as it is later on.
-
-    Where somebody wrote into it meanwhile, it has other bits than what is
-    compared with it; or, if it was made the same as that, other sums than before.
-
-    Args:
-        tensor (Tensor): It.
-        sums (Tensor): Its sums as of :func:`_sums`, now.
-    """
-
-    __slots__ = ("_sums", "_tensor")
-
-    def __init__(self, tensor: torch.Tensor, sums: torch.Tensor) -> None:
-        self._tensor = tensor
-        self._sums = sums
-
-    def same(self, other: Any) -> bool:
-        """Whether another value is what this tensor was, and still is."""
-        if type(other) is not torch.Tensor:
-            return False
-        if other is not self._tensor and not _same_tensors(other, self._tensor):
-            return False
-        sums = _sums(self._tensor)
-        return sums is not None and torch.equal(sums, self._sums)
-
-
-def _sums(tensor: torch.Tensor) -> Optional[torch.Tensor]:
-    """Sums over the bits of a large tensor, in rows and in columns.
-
-    What changes one word changes two of them, what moves a word does as well.
-
-    Returns:
-        Tensor, optional: int64, one-dimensional; None where it is no large
-            tensor or has no :func:`_words`.
-    """
-    if tensor.numel() * tensor.element_size() < _LARGE or tensor.requires_grad:
-        return None
-    words = _words(tensor)
-    if words is None or words.numel() % _ROWS:
-        return None
-    rows = words.view(_ROWS, -1)
-    return torch.cat([rows.sum(1), rows.sum(0)])
 
 
 def _words(tensor: torch.Tensor) -> Optional[torch.Tensor]:

@@ -12,6 +12,8 @@ from valloss_compat.cli.checks.findings import Finding, note, problem
 CHECK = "config.hooks"
 #: Found wherever valloss_compat is imported; whether it is, another check tells.
 _OURS = ("EarlyStoppingHook", "ValLossHook")
+#: As of difflib: one slip in a name of ten letters, two in one of twenty.
+_ALIKE = 0.9
 
 
 def look(
@@ -75,8 +77,8 @@ def _unknown(what: str, meant: Optional[str], absent: List[str]) -> Iterator[Fin
     elif meant:
         yield problem(
             CHECK,
-            f"{what}, and no hook of that name is registered: the training would end "
-            f"with a KeyError. Say {meant!r}",
+            f"{what}, and no hook of that name is registered: unless the train script "
+            f"registers it, the training ends with a KeyError. Say {meant!r}",
         )
     else:
         yield note(
@@ -94,19 +96,17 @@ def _nearest(name: str, scope: str) -> Optional[str]:
     for one, shown in sorted(_names(scope), key=lambda pair: pair[0] == pair[1]):
         known[one.lower()] = shown
     known.update({one.lower(): one for one in _OURS})
-    stems = {_stem(one): one for one in known}
     lower = name.lower()
-    # Alike beside the Hook that all have, or so alike that Hook may be the slip.
-    found = [
-        stems[stem]
-        for stem in difflib.get_close_matches(_stem(lower), list(stems), 1, 0.8)
-    ] or difflib.get_close_matches(lower, list(known), 1, 0.9)
-    if not found:
-        return None
-    # A class of somebody's own is often called MyEarlyStoppingHook.
-    is_own = _stem(found[0]) in lower and len(lower) > len(found[0]) + 1
-    meant = known[found[0]]
-    return None if is_own or meant == name else meant
+    stem = _stem(lower)
+    for one in difflib.get_close_matches(lower, list(known), 3, _ALIKE) or [
+        one for one in known if _stem(one) == stem
+    ]:
+        # A class of somebody's own is called MyEarlyStoppingHook, or EMAHook2.
+        longer = stem != lower and stem != _stem(one) and _stem(one) in stem
+        numbered = lower != one and lower.rstrip("0123456789") == one
+        if not longer and not numbered and known[one] != name:
+            return known[one]
+    return None
 
 
 def _stem(lower: str) -> str:
