@@ -16,7 +16,7 @@ from torch.nn.modules import module as torch_module
 
 from valloss_compat.val_loss.rng import RandomState
 from valloss_compat.val_loss.tree import tree
-from valloss_compat.val_loss.values import Unknown, clone, copy, same
+from valloss_compat.val_loss.values import Unknown, copy, same
 
 
 class _Call(NamedTuple):
@@ -88,7 +88,7 @@ class _Remembering:
         if self._memo._replaying:
             return self._answer(args, kwargs)
         try:
-            arguments = copy((args, kwargs), clone)
+            arguments = copy((args, kwargs))
         except Unknown:
             return self._forward(*args, **kwargs)
         before = RandomState(self._memo.devices)
@@ -109,7 +109,7 @@ class _Remembering:
 
     def _remember(self, arguments: Any, result: Any) -> None:
         try:
-            self._calls.append(_Call(arguments, copy(result, clone), _context()))
+            self._calls.append(_Call(arguments, copy(result), _context()))
         except Unknown:
             return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from packaging.version import Version
@@ -18,8 +18,8 @@ class Unknown(Exception):
     """Something of a kind that cannot be compared or copied for sure."""
 
 
-def copy(thing: Any, leaf: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Copy the containers of a value, and its tensors with ``leaf``.
+def copy(thing: Any) -> Any:
+    """Copy the containers of a value, and its tensors with :func:`clone`.
 
     Raises:
         Unknown: If there is anything in it that is no plain tensor, container
@@ -31,7 +31,7 @@ def copy(thing: Any, leaf: Callable[[torch.Tensor], torch.Tensor]) -> Any:
         kind = type(item)
         if kind is torch.Tensor:
             if id(item) not in done:  # one tensor in two places stays one
-                done[id(item)] = leaf(item)
+                done[id(item)] = clone(item)
             return done[id(item)]
         if kind in (list, tuple):
             return kind(walk(inner) for inner in item)
@@ -108,15 +108,13 @@ def _look(tensor: torch.Tensor) -> Tuple[Any, ...]:
 
 
 def _words(tensor: torch.Tensor) -> Optional[torch.Tensor]:
-    """The bits of a floating-point tensor, 64 at a time; None where they do not fit."""
+    """The bits of a strided tensor, 64 at a time; None where they do not fit."""
     size = tensor.element_size()
     if (
         not _OTHER_SIZES
-        or not tensor.is_floating_point()
-        or tensor.layout is not torch.strided
         or not tensor.is_contiguous()
         or size * tensor.numel() % 8
         or size * tensor.storage_offset() % 8
     ):
         return None
-    return tensor.detach().view(-1).view(torch.int64)
+    return tensor.view(-1).view(torch.int64)
