@@ -36,7 +36,9 @@ def serve(release: str, tree: Path, path: Path) -> subprocess.Popen[bytes]:
     """Start the server of one release."""
     table = Table()
     folder = cell.folders(table.release(release), None, sys.executable)
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folder))}
+    # The tree is there for the interpreters that tests start.
+    search = os.pathsep.join(map(str, [*folder, tree]))
+    variables = {**os.environ, "PYTHONPATH": search}
     variables.pop("VALLOSS_COMPAT_CELL", None)  # what is tested is not a wheel
     server = str(ROOT / ".ci" / "mutant_server.py")
     command = [sys.executable, server, str(tree), str(path)]
