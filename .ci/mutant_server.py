@@ -22,18 +22,32 @@ from pathlib import Path
 
 import pytest
 
-#: Which tests to try first, by module, beside those with the module's name.
+#: Which tests to try first, by module or folder, after those with the module's name.
 NEAR = {
+    "adapters": ["adapters", "val_loss_hook"],
+    "batch_size": ["test_weighting.py"],
+    "cli": ["cli"],
+    "control": ["test_promises.py", "test_options.py"],
     "convention": ["conformance", "test_properties.py"],
     "device_sum": ["test_meter.py"],
-    "dispatch": ["test_native.py"],
-    "family": ["test_loops.py", "test_evaluators.py", "wild"],
+    "dispatch": ["test_native.py", "test_future.py"],
+    "epoch": ["test_loops.py", "wild"],
+    "family": ["test_classes.py", "test_loops.py", "test_evaluators.py", "wild"],
+    "hooks/early_stopping": ["stopping"],
+    "hooks/val_loss": ["val_loss_hook"],
     "meter": ["test_weighting.py", "test_properties.py", "conformance"],
+    "monitors": ["messages", "test_reports.py"],
     "parity": ["conformance"],
-    "patching": ["test_control.py", "test_evaluators.py"],
+    "patches": ["test_loops.py", "test_evaluators.py", "test_logs.py", "wild"],
+    "patching": ["test_foreign.py", "test_control.py", "test_evaluators.py"],
+    "reach": ["test_ranks.py", "stopping"],
     "recorder": ["test_loops.py", "test_evaluators.py", "conformance", "wild"],
+    "shape": ["test_dispatch.py", "test_future.py"],
+    "status": ["test_promises.py", "test_classes.py"],
     "sums": ["test_meter.py", "test_ranks.py", "test_weighting.py", "conformance"],
-    "batch_size": ["test_weighting.py"],
+    "under_way": ["test_runners.py", "wild"],
+    "val_loss": ["val_loss_hook"],
+    "wrapper": ["test_patching.py", "test_foreign.py", "test_promises.py"],
 }
 #: These start interpreters: not before all others let a mutant live.
 LAST = ["test_import.py", "test_examples.py"]
@@ -43,14 +57,18 @@ NEVER = ["test_packaging.py"]
 
 def groups(module: str, tests: Path) -> list[list[str]]:
     """Return the test files and folders that are near a module, and all others."""
-    near = [f"test_{module}.py", *NEAR.get(module, [])]
+    path = Path(module)
+    named = [str(found.relative_to(tests)) for found in tests.rglob("test_*.py")]
+    near = [name for name in sorted(named) if Path(name).name == f"test_{path.name}.py"]
+    for place in (path, *path.parents):
+        near += NEAR.get(str(place), [])
     found = sorted(
         path.name
         for path in tests.iterdir()
         if path.name.startswith("test_") or (path / "__init__.py").exists()
     )
     far = [name for name in found if name not in (*near, *LAST, *NEVER)]
-    return [[name for name in near if name in found], [*far, *LAST]]
+    return [near, [*far, *LAST]]
 
 
 def live(tree: Path, arguments: list[str]) -> int:
@@ -62,7 +80,8 @@ def live(tree: Path, arguments: list[str]) -> int:
     os.chdir(tree / "tests")
     sys.path[:0] = [str(tree / "tests"), str(tree)]
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    return int(pytest.main([*options, *arguments]))
+    code = pytest.main([*options, *arguments])
+    return 0 if code == pytest.ExitCode.NO_TESTS_COLLECTED else int(code)
 
 
 def forked(tree: Path, arguments: list[str], caller: list[socket.socket]) -> int:
@@ -93,7 +112,8 @@ def answer(connection: socket.socket, tree: Path) -> None:
     module = connection.recv(100).decode()
     code = 0
     for group in groups(module, tree / "tests"):
-        code = code or forked(tree, group, [connection])
+        if group and not code:
+            code = forked(tree, group, [connection])
     with contextlib.suppress(BrokenPipeError):
         connection.sendall(bytes([code]))
 

@@ -4,9 +4,10 @@
     tox run -e mutation                                       all
     tox run -e mutation -- --share 0.05                       one in twenty of all
 
-cosmic-ray makes the mutants, in a copy of the tree; they run in forks of processes that
+cosmic-ray makes the mutants, in copies of the tree; they run in forks of processes that
 have torch and mmengine imported, on several releases, as no release has all branches. A
-mutant lives if all tests pass on all of them. Prints the survivors as diffs.
+mutant lives if all tests pass on all of them. Prints the survivors as diffs. Modules go
+side by side, one to a lane, which is a copy of the tree with servers of its own.
 
 All of them take days; a share, drawn evenly from a fixed seed, takes hours.
 """
@@ -22,14 +23,28 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List
+from queue import Queue
+from typing import Dict, List, NamedTuple
 
 import cell
 from table import ROOT, Table
 
 #: A whole run of the tests takes a minute at most; an endless loop never ends.
 SECONDS = 300
+
+
+class Lane(NamedTuple):
+    """A copy of the tree, and what runs the tests on it."""
+
+    tree: Path
+    sockets: List[Path]
+
+    def command(self, module: str) -> List[str]:
+        """Return what tells by its exit code whether a test fails on a mutant."""
+        client = str(ROOT / ".ci" / "mutant_client.py")
+        return [sys.executable, "-S", client, module, *map(str, self.sockets)]
 
 
 def serve(release: str, tree: Path, path: Path) -> subprocess.Popen[bytes]:
@@ -50,37 +65,32 @@ def serve(release: str, tree: Path, path: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def mutate(
-    module: str, tree: Path, sockets: List[Path], share: float
-) -> Dict[str, List[str]]:
+def mutate(module: str, lane: Lane, share: float) -> Dict[str, List[str]]:
     """Try the mutants of one module.
 
     Args:
         module (str): Its path in the package, without the suffix.
-        tree (Path): The copy that it is mutated in.
-        sockets (list[Path]): Of the servers that run the tests.
+        lane (Lane): Where.
         share (float): How many of the mutants are tried, from 0 to 1.
 
     Returns:
         dict: Outcome -> the diff of each mutant with it.
     """
-    client = ROOT / ".ci" / "mutant_client.py"
-    asked = " ".join(str(path) for path in sockets)
+    tree = lane.tree
     config = tree / "mutants.toml"
     config.write_text(
         "[cosmic-ray]\n"
         f"module-path = 'valloss_compat/{module}.py'\n"
-        f"timeout = {SECONDS * len(sockets)}.0\n"
+        f"timeout = {SECONDS * len(lane.sockets)}.0\n"
         "excluded-modules = []\n"
-        f"test-command = '{sys.executable} -S {client} {Path(module).name} {asked}'\n"
+        f"test-command = '{' '.join(lane.command(module))}'\n"
         "[cosmic-ray.distributor]\nname = 'local'\n"
     )
-    session = tree / f"{Path(module).name}.sqlite"
+    session = tree / f"{module.replace('/', '.')}.sqlite"
     program = shutil.which("cosmic-ray") or "cosmic-ray"
     init = [program, "init", "--force", str(config), str(session)]
     subprocess.run(init, cwd=tree, check=True)
     if draw(module, session, share):
-        subprocess.run([program, "baseline", str(config)], cwd=tree, check=True)
         run = [program, "exec", str(config), str(session)]
         subprocess.run(run, cwd=tree, check=True)
     dump = subprocess.check_output([program, "dump", str(session)], cwd=tree, text=True)
@@ -124,32 +134,45 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", help="as patches/loops; default: all")
     parser.add_argument("--releases", nargs="+", default=["0.10.4", "0.10.7", "0.6.0"])
     parser.add_argument("--share", type=float, default=1.0, help="1: all mutants")
+    parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     package = ROOT / "valloss_compat"
     every = [path.relative_to(package) for path in sorted(package.rglob("[a-z]*.py"))]
     modules = options.modules or [str(path.with_suffix("")) for path in every]
-    dead = total = 0
-    with tempfile.TemporaryDirectory() as name:
-        tree = Path(name) / "tree"
-        copy(tree)
-        sockets = [Path(name) / release for release in options.releases]
-        servers = []
+    free: Queue[Lane] = Queue()
+    servers = []
+
+    def tried(module: str) -> Dict[str, List[str]]:
+        lane = free.get()
+        start = time.monotonic()
         try:
-            for path in sockets:
-                servers.append(serve(path.name, tree, path))
-            for module in modules:
-                start = time.monotonic()
-                found = mutate(module, tree, sockets, options.share)
-                lived = found.get("survived", [])
-                all_of_it = sum(map(len, found.values()))
-                total, dead = total + all_of_it, dead + all_of_it - len(lived)
-                print(*lived, sep="\n")
-                minutes = (time.monotonic() - start) / 60
-                counts = {outcome: len(diffs) for outcome, diffs in found.items()}
-                print(f"{module}: {counts}, {minutes:.1f} minutes", flush=True)
+            found = mutate(module, lane, options.share)
+        finally:
+            free.put(lane)
+        minutes = (time.monotonic() - start) / 60
+        counts = {outcome: len(diffs) for outcome, diffs in found.items()}
+        print(*found.get("survived", []), sep="\n")
+        print(f"{module}: {counts}, {minutes:.1f} minutes", flush=True)
+        return found
+
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            for number in range(options.lanes):
+                folder = Path(name) / str(number)
+                lane = Lane(folder / "tree", [folder / r for r in options.releases])
+                copy(lane.tree)
+                for path in lane.sockets:
+                    servers.append(serve(path.name, lane.tree, path))
+                free.put(lane)
+            if subprocess.call(lane.command("-")):
+                raise RuntimeError("a test fails without any defect")
+            with ThreadPoolExecutor(options.lanes) as pool:
+                results = list(pool.map(tried, modules))
         finally:
             for server in servers:
                 cell.kill_group(server)
+    total = sum(len(diffs) for found in results for diffs in found.values())
+    dead = total - sum(len(found.get("survived", [])) for found in results)
     print(f"{dead} of {total} mutants killed, {100 * dead / max(1, total):.1f} %")
     return int(dead < 0.95 * total)
 
