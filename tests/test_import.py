@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import socket
 import textwrap
 from pathlib import Path
 
 import pytest
 from fresh import Nursery, run_cold
+from torchrun import needs_torchrun, torchrun
 
 # Each script ends by printing whether val_loss arrives, and its value.
 PRELUDE = """
@@ -298,20 +297,14 @@ os._exit(0)
 """
 
 
+@needs_torchrun
 @pytest.mark.slow
 def test_torchrun_with_two_processes(tmp_path: Path) -> None:
     """Each imports the package for itself, and both report the mean over all."""
     (tmp_path / "script.py").write_text(RANKS)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    launcher = ["torch.distributed.run"]
-    if importlib.util.find_spec(launcher[0]) is None:  # it came with torch 1.9
-        launcher = ["torch.distributed.launch", "--use_env"]
-    options = ["--nproc_per_node=2", f"--master_port={port}", "script.py"]
+    launcher = [*torchrun(), "script.py"]
     result = run_cold(
-        "import os, sys\n"
-        f"os.execv(sys.executable, [sys.executable, '-m', *{[*launcher, *options]!r}])",
+        f"import os, sys\nos.execv(sys.executable, [sys.executable, *{launcher!r}])",
         env={"FOLDER": str(tmp_path)},
         cwd=str(tmp_path),
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import socket
 import sys
 
 import pytest
 from fresh import TESTS
+from torchrun import needs_torchrun, torchrun
 
 from cli.processes import as_command, python
 
@@ -203,20 +202,14 @@ def test_what_is_done_stays_as_it_is(nursery, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@needs_torchrun
 @pytest.mark.slow
 def test_under_torchrun(tmp_path):
     """Two processes: one val_loss, the same on both."""
     script = write(tmp_path, COLD + TRAIN + RANKS)
-    launcher = ["-m", "torch.distributed.run"]
-    if importlib.util.find_spec("torch.distributed.run") is None:  # torch 1.8
-        launcher = ["-m", "torch.distributed.launch", "--use_env"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher += ["--nproc_per_node", "2", "--master_port", str(port)]
     work = str(tmp_path / "work")
     done = python(
-        [*launcher, "-m", "valloss_compat", "run", script, work],
+        [*torchrun(), "-m", "valloss_compat", "run", script, work],
         tmp_path,
         env={"PYTHONPATH": PATH, "OMP_NUM_THREADS": "1"},
     )

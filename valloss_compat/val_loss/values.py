@@ -12,6 +12,8 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _PLAIN = (type(None), bool, int, float, str, torch.device, torch.dtype)
 #: Whether a view may be of a type of another size: from torch 1.12 on.
 _OTHER_SIZES = Version(torch.__version__) >= Version("1.12")
+#: Whether it may be of another type at all: from torch 1.8 on.
+_OTHER_TYPES = Version(torch.__version__) >= Version("1.8")
 
 
 class Unknown(Exception):
@@ -51,7 +53,7 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is torch.Tensor:
         try:
             return one is other or _same_tensors(one, other)
-        except RuntimeError:  # of a kind that is not compared: without data, negated
+        except (RuntimeError, TypeError):  # not compared: without data, negated
             return False
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
@@ -71,8 +73,16 @@ def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
     ours, theirs = _words(one), _words(other)
     if ours is not None and theirs is not None:  # takes half as long
         return bool(torch.equal(ours, theirs))
-    bits = _BITS[one.element_size()]
-    return bool(torch.equal(one.view(bits), other.view(bits)))
+    return bool(torch.equal(_bits(one), _bits(other)))
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    """The bits of a tensor, an element at a time."""
+    bits = _BITS[tensor.element_size()]
+    if _OTHER_TYPES:
+        return tensor.view(bits)
+    array = tensor.detach().cpu().numpy()  # a TypeError for bfloat16
+    return torch.from_numpy(array.view(str(bits).rpartition(".")[2]))
 
 
 def _overlaps(tensor: torch.Tensor) -> bool:
