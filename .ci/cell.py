@@ -71,7 +71,7 @@ def folders(release: Release, row: Row | None, python: str) -> List[Path]:
 
 
 def environment(
-    base: Mapping[str, str], cell: str, paths: Sequence[Path], slow: Sequence[Release]
+    base: Mapping[str, str], cell: str, paths: Sequence[Path], slow: Release | None
 ) -> Dict[str, str]:
     """Return the environment variables of a cell's pytest.
 
@@ -79,15 +79,14 @@ def environment(
         base (Mapping[str, str]): Those of the row.
         cell (str): Its name.
         paths (Sequence[Path]): What its release needs on PYTHONPATH.
-        slow (Sequence[Release]): Who runs the slow tests in its place; none if it does.
+        slow (Release, optional): Who runs the slow tests in its place; None if it does.
     """
     search = os.pathsep.join(map(str, paths))
-    names = ", ".join(release.name for release in slow)
     return {
         **base,
         "VALLOSS_COMPAT_CELL": cell,
         "PYTHONPATH": search,
-        "VALLOSS_COMPAT_SLOW_TESTS_ON": names,
+        "VALLOSS_COMPAT_SLOW_TESTS_ON": slow.name if slow else "",
     }
 
 

@@ -86,7 +86,7 @@ def main():
     prefix = place.replace("-releases", "")
     passed = []
     for release in releases:
-        slow = table.slow_for(release) if row is not None else []
+        slow = table.slow_for(release, row) if row is not None else None
         name = f"{prefix}-{release.name}"
         done = run(name, release, slow, row, options.coverage, pytest_arguments)
         passed.append(done)

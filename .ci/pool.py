@@ -118,7 +118,7 @@ class Pool:
                 return
             row, release, built = item
             name = f"{row.name}-{release.name}"
-            self._test(name, release, built)
+            self._test(row, release, built)
             if not self._stopped.is_set() and not self._still():
                 self._say(f"{name}: the tree is no longer at {self._run}: stopped")
                 (self._folder / f"{name}.xml").unlink(missing_ok=True)
@@ -132,9 +132,11 @@ class Pool:
             if last and not self._keep:
                 self._rows.free(row)
 
-    def _test(self, name: str, release: Release, built: Built) -> None:
+    def _test(self, row: Row, release: Release, built: Built) -> None:
+        name = f"{row.name}-{release.name}"
         report, log = (self._folder / f"{name}.{end}" for end in ("xml", "log"))
-        paths, slow = built.paths[release.name], self._rows.table.slow_for(release)
+        paths = built.paths[release.name]
+        slow = self._rows.table.slow_for(release, row)
         variables = cell.environment(built.variables, name, paths, slow)
         variables["VALLOSS_COMPAT_COMMIT"] = self._run
         with log.open("wb") as file:

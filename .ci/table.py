@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -106,13 +106,13 @@ class Table:
         sets = {"all": self.of("mmengine"), "edge": self.edge}
         return [r for runs in row.runs for r in sets.get(runs) or self.of(runs)]
 
-    def slow_for(self, release: Release) -> List[Release]:
-        """Return the releases that run the slow tests on each row in a release's place.
+    def slow_for(self, release: Release, row: Row) -> Optional[Release]:
+        """Return the release that runs a row's slow tests in place of another.
 
-        The edge releases are on all rows; they themselves, and every release in a cell
-        of its own, run all tests.
+        The edge releases, which are on all rows, take turns. None: it runs them itself.
         """
-        return [] if release in self.edge else self.edge
+        one = self.edge[self.rows.index(row) % len(self.edge)]
+        return None if release == one else one
 
     def row(self, name: str) -> Row:
         """Return a row by its name, or by that of its tox environment.

@@ -81,6 +81,7 @@ def in_threads(count, work, *args):
     return threads, raised
 
 
+@pytest.mark.slow
 def test_threads_that_apply_and_revert_end_in_a_whole_state():
     """All applied or all reverted, never a mixture."""
     valloss_compat.revert()
@@ -93,6 +94,7 @@ def test_threads_that_apply_and_revert_end_in_a_whole_state():
     assert {patch.state for patch in valloss_compat.apply().patches} == {"applied"}
 
 
+@pytest.mark.slow
 def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
     """No validation fails, and none leaves a patch behind; the next is right."""
 

@@ -121,6 +121,7 @@ if NATIVE:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", sorted(CHANGES))
 def test_an_unknown_newer_mmengine_stays_native_with_one_warning(future, change):
     """It validates as it does without us, and the status tells why of each target."""

@@ -86,6 +86,7 @@ def test_doctor_has_json_and_an_exit_code_where_all_is_well(nursery, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "values"),
     [("parity", "2.5 and 3.5"), ("weighting=sample", "2.2 and 3.2")],
@@ -124,6 +125,7 @@ def test_off_is_a_problem(nursery, tmp_path):
     assert "validation: not tried, as nothing is patched" in texts(told, "note")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", sorted(REPLACED))
 def test_a_self_check_sees_a_patch_that_was_replaced(nursery, tmp_path, target):
     """Somebody put a method of their own in the place of ours."""
@@ -135,6 +137,7 @@ def test_a_self_check_sees_a_patch_that_was_replaced(nursery, tmp_path, target):
         assert any("loss elements reached the metric" in text for text in problems)
 
 
+@pytest.mark.slow
 def test_a_wrapper_around_ours_is_fine(nursery, tmp_path):
     """Who calls what was there before does no harm."""
     wrap = """
@@ -193,6 +196,7 @@ class Logs(LogProcessor):
 """
 
 
+@pytest.mark.slow
 def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
     """A broken one is named; one that wants arguments is not tried."""
     told = examine(nursery, tmp_path, before=BEFORE + EVALUATORS)
@@ -219,6 +223,7 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
     assert "Sound.evaluate" in overriding[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "said"),
     [

@@ -16,6 +16,8 @@ from valloss_compat.cli.checks import config_file
 from valloss_compat.cli.doctor import registered
 from valloss_compat.cli.errors import CommandError
 
+pytestmark = pytest.mark.slow
+
 BASE = """
 default_scope = 'mmengine'
 model = dict(type='mine.Net')

@@ -12,6 +12,8 @@ from torchrun import needs_torchrun, torchrun
 
 from cli.processes import as_command, python
 
+pytestmark = pytest.mark.slow
+
 #: For cold processes: what the tests find, and ``tiny``.
 PATH = os.pathsep.join([TESTS, *sys.path])
 
@@ -98,7 +100,6 @@ def test_a_script_that_imports_the_package_itself(nursery, tmp_path):
     assert done.json() == "default"
 
 
-@pytest.mark.slow
 def test_in_spawned_children(tmp_path):
     """A child that spawn makes is patched as well, when it imports mmengine."""
     script = write(tmp_path, COLD + TRAIN + SPAWN)
@@ -149,7 +150,6 @@ print(json.dumps([status.mode, status.notes]))
 """
 
 
-@pytest.mark.slow
 def test_a_look_up_is_no_import(tmp_path):
     """A script that only asks whether mmengine is there is patched all the same."""
     script = write(tmp_path, COLD + LOOKED_UP + PATCHED)
@@ -203,7 +203,6 @@ def test_what_is_done_stays_as_it_is(nursery, tmp_path):
 
 
 @needs_torchrun
-@pytest.mark.slow
 def test_under_torchrun(tmp_path):
     """Two processes: one val_loss, the same on both."""
     script = write(tmp_path, COLD + TRAIN + RANKS)

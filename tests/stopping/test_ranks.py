@@ -36,7 +36,10 @@ def rank_main(rank):
 """
 
 
-@pytest.mark.parametrize(("world", "end", "best"), [(2, 10, 0.5), (4, 10, 0.5)])
+@pytest.mark.parametrize(
+    ("world", "end", "best"),
+    [(2, 10, 0.5), pytest.param(4, 10, 0.5, marks=pytest.mark.slow)],
+)
 def test_all_ranks_stop_at_the_same_iteration(nursery, world, end, best):
     """By the mean over all shards, with the same best score."""
     told = run_ranks(nursery, world, BODY)

@@ -111,6 +111,26 @@ def test_nan_is_itself():
     assert hits(torch.clone, first=first) == 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_bits_are_compared_where_torch_cannot_view_them(monkeypatch, dtype):
+    """As before torch 1.8: NaN is itself, a zero's sign counts, any strides will do."""
+    monkeypatch.setattr(values, "_OTHER_SIZES", False)
+    monkeypatch.setattr(values, "_OTHER_TYPES", False)
+    one = torch.tensor([[0.0, 1.0, 2.0], [3.0, float("nan"), -4.0]], dtype=dtype).t()
+    for write in (lambda x: x[0, 0].neg_(), lambda x: x[2, 1].mul_(2)):
+        other = clone(one)
+        assert same(one, other)
+        write(other)
+        assert not same(one, other)
+
+
+def test_what_numpy_does_not_know_is_run_again_where_torch_cannot_view_it(monkeypatch):
+    monkeypatch.setattr(values, "_OTHER_SIZES", False)
+    monkeypatch.setattr(values, "_OTHER_TYPES", False)
+    one = torch.ones(3, dtype=torch.bfloat16)
+    assert not same(one, clone(one))
+
+
 def test_another_shape_of_the_same_is_another_argument():
     """The module got five dimensions; what the loss gives it has four."""
     first = images()[None]
