@@ -125,6 +125,8 @@ def test_the_control_without_us(project):
     done = python(project, script(), *ARGUMENTS)
     assert done.returncode == 1
     assert "valloss" not in done.stderr
+    # The metric gets the loss element as if it were a sample.
+    assert done.stderr.splitlines()[-1] == "KeyError: 'pred_label'", done.stderr
 
 
 def test_doctor_of_its_config(project):
