@@ -56,7 +56,7 @@ NEVER = ["test_packaging.py"]
 
 
 def groups(module: str, tests: Path) -> list[list[str]]:
-    """Return the test files and folders that are near a module, and all others."""
+    """Return pytest's arguments for what is near a module, and for all others."""
     path = Path(module)
     named = [str(found.relative_to(tests)) for found in tests.rglob("test_*.py")]
     near = [name for name in sorted(named) if Path(name).name == f"test_{path.name}.py"]
@@ -68,7 +68,8 @@ def groups(module: str, tests: Path) -> list[list[str]]:
         if path.name.startswith("test_") or (path / "__init__.py").exists()
     )
     far = [name for name in found if name not in (*near, *LAST, *NEVER)]
-    return [near, [*far, *LAST]]
+    # What takes long is near what it tests.
+    return [near, ["-m", "not slow", *far, *LAST]]
 
 
 def live(tree: Path, arguments: list[str]) -> int:

@@ -137,7 +137,7 @@ def main() -> int:
     parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     package = ROOT / "valloss_compat"
-    every = [path.relative_to(package) for path in sorted(package.rglob("[a-z]*.py"))]
+    every = [path.relative_to(package) for path in sorted(package.rglob("*.py"))]
     modules = options.modules or [str(path.with_suffix("")) for path in every]
     free: Queue[Lane] = Queue()
     servers = []
