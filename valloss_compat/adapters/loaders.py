@@ -180,7 +180,7 @@ def ground_truth_first(
                     f"there is no {kind}, so there is no ground truth",
                     f"add {kind}, as in the train pipeline",
                 )
-        loaded = len(kinds) - 1 - kinds[::-1].index(load)
+        loaded = len(kinds) - kinds[::-1].index(load)  # with the last one
         if kinds.index(pack) < len(kinds) - 1:
             return Refusal(
                 "the pipeline of the loss dataloader",
