@@ -41,8 +41,15 @@ def test_a_config_finds_it_in_every_scope(mode):
     valloss_compat.apply(mode=mode)
     child = Registry("hook", parent=HOOKS, scope=f"mm{mode}")
     for registry in (HOOKS, child):
-        for name in ("ValLossHook", "mmengine.ValLossHook"):
+        for name in (
+            "ValLossHook",
+            "mmengine.ValLossHook",
+            f"{child.scope}.ValLossHook",
+        ):
             assert registry.get(name) is ValLossHook
+        # mmengine has one of its own from 0.7.0 on.
+        known = HOOKS.get("EarlyStoppingHook")
+        assert registry.get(f"{child.scope}.EarlyStoppingHook") is known
     assert Registry("models", scope="mmother").get("ValLossHook") is None
 
 
