@@ -18,6 +18,7 @@ from val_loss_hook.models import (
 )
 from valloss_compat import adapters
 from valloss_compat.adapters import UnsupportedError
+from valloss_compat.hooks import EarlyStoppingHook
 
 
 class Other(Classifier):
@@ -88,6 +89,23 @@ def test_on_unsupported_warn_trains_without_a_loss(tmp_path, capsys):
     assert (
         capsys.readouterr().out.count("ValLossHook has no validation loss: Other") == 1
     )
+
+
+@pytest.mark.filterwarnings("ignore:Skip early stopping process:UserWarning")
+def test_who_misses_a_refused_loss_is_told_of_the_refusal(tmp_path, capsys):
+    """Neither the model nor a hook that is missing is to blame."""
+    stopping = EarlyStoppingHook(monitor="val_loss")
+    runner = make_runner(
+        tmp_path,
+        hook(on_unsupported="warn"),
+        stopping,
+        model=Other(),
+        log_level="WARNING",
+    )
+    runner.train()
+    said = capsys.readouterr().out
+    assert said.count("ValLossHook has refused to give one, for the reason") == 1
+    assert "appended no loss element" not in said
 
 
 class Changing(Head):

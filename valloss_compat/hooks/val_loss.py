@@ -76,6 +76,7 @@ class ValLossHook(Hook):
         self._loader: Optional[LossLoader] = None
         self._shadow: Optional[StepShadow] = None
         self._off = False
+        self.has_refused = False  # for who misses the loss
         self._reported = False
         self._told_of_hooks = False
         self._seen: Set[str] = set()  # names of losses, of this validation
@@ -227,7 +228,7 @@ class ValLossHook(Hook):
         """
         if self.on_unsupported == "error" or (of_batch and not self._taken_back()):
             raise UnsupportedError(refusal)
-        self._off = True
+        self._off = self.has_refused = True
         warn_in_log(f"ValLossHook has no validation loss: {refusal}")
 
     def _taken_back(self) -> bool:
