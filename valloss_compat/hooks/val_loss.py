@@ -10,12 +10,12 @@ from mmengine.runner import BaseLoop
 from mmengine.structures import BaseDataElement
 
 from valloss_compat.adapters import Refusal, UnsupportedError
-from valloss_compat.convention import is_loss_element
 from valloss_compat.logs import warn_in_log
 from valloss_compat.val_loss import arguments
 from valloss_compat.val_loss.loader import LossLoader
 from valloss_compat.val_loss.memo import Memo
 from valloss_compat.val_loss.ranks import see_to_lengths
+from valloss_compat.val_loss.results import already_there
 from valloss_compat.val_loss.second_forward import SecondForward
 from valloss_compat.val_loss.shadow import StepShadow
 from valloss_compat.val_loss.wrappers import unwrap
@@ -167,24 +167,19 @@ class ValLossHook(Hook):
         self, losses: SecondForward, result: Any, batch: Any, memo: Memo
     ) -> Any:
         name = type(losses.model).__name__
-        if not isinstance(result, (list, tuple)):
-            raise UnsupportedError(
-                Refusal(
-                    name,
-                    f"its val_step returned a {type(result).__name__}, and a loss "
-                    "element can be appended to a list only",
-                    "have forward return a list in mode 'predict'",
-                )
-            )
-        if result and is_loss_element(result[-1]):
+        reason = already_there(result, name, self._another())
+        if reason:
             self._off = True
-            warn_in_log(
-                f"ValLossHook is not needed: {name} appends its loss element itself"
-            )
+            warn_in_log(reason)
             return None
         if self._loader is None:
             return BaseDataElement(loss=losses.losses_of(batch, memo=memo))
         return None if self._reported else self._loader.element(losses)
+
+    def _another(self) -> bool:
+        """Whether the elements may be those of another hook of this kind."""
+        others = [hook for hook in self._runner.hooks if hook is not self]
+        return any(isinstance(one, ValLossHook) and not one._off for one in others)
 
     def _disarm(self) -> bool:
         shadow, self._shadow = self._shadow, None
