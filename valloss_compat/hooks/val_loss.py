@@ -48,9 +48,9 @@ class ValLossHook(Hook):
         dataloader (dict or DataLoader, optional): For ``'dataloader'``: as
             ``val_dataloader``, with the train pipeline without its random
             transforms. Defaults to None.
-        trust (Collection[str]): Full names of classes (``'my.module.Model'``)
-            that the tables do not know, and for whose loss in eval mode you
-            answer. Defaults to none.
+        trust (Collection[str], optional): Full names of classes
+            (``'my.module.Model'``) that the tables do not know, and for whose
+            loss in eval mode you answer. Defaults to None.
 
     Raises:
         ValueError: If an option is not known or contradicts another.
@@ -64,13 +64,13 @@ class ValLossHook(Hook):
         strategy: str = "auto",
         on_unsupported: str = "error",
         dataloader: Optional[Union[Mapping[str, Any], Any]] = None,
-        trust: Collection[str] = (),
+        trust: Optional[Collection[str]] = None,
     ) -> None:
         arguments.check(strategy, on_unsupported, dataloader, trust)
         self.strategy = strategy
         self.on_unsupported = on_unsupported
         self.dataloader = dataloader
-        self.trust = tuple(trust)
+        self.trust = tuple(trust or ())
         self._runner: Any = None
         self._losses: Optional[SecondForward] = None
         self._loader: Optional[LossLoader] = None
