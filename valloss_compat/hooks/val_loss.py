@@ -44,7 +44,8 @@ class ValLossHook(Hook):
             Defaults to ``'auto'``.
         on_unsupported (str): ``'error'``: what is refused ends the run, before
             the training where it shows by then. ``'warn'``: it is logged, and
-            there is no validation loss. Defaults to ``'error'``.
+            there is no validation loss; but on several ranks, what shows in a
+            batch only raises. Defaults to ``'error'``.
         dataloader (dict or DataLoader, optional): For ``'dataloader'``: as
             ``val_dataloader``, with the train pipeline without its random
             transforms. Defaults to None.
