@@ -9,10 +9,11 @@ from mmengine.hooks import CheckpointHook
 from valloss_compat.logs import warn_in_log
 
 
-def missing(monitor: str, who: str, metrics: Iterable[str]) -> str:
+def missing(runner: Any, monitor: str, who: str, metrics: Iterable[str]) -> str:
     """Say that a monitored metric is missing.
 
     Args:
+        runner (Runner): Whose validation it is.
         monitor (str): Its name.
         who (str): Which hook monitors it.
         metrics (Iterable[str]): Names of the metrics that there are.
@@ -28,10 +29,17 @@ def missing(monitor: str, who: str, metrics: Iterable[str]) -> str:
     )
     if any("loss" in name for name in names):
         return f"{text}: monitor one of these"
+    if any(getattr(hook, "has_refused", False) for hook in _hooks(runner)):
+        return (
+            f"{text}. There is no loss among them: ValLossHook has refused to give "
+            "one, for the reason and with the way out that it has logged before"
+        )
     return (
         f"{text}. There is no loss among them: the model appended no loss element, or "
-        "no name in it contains 'loss'. End what its forward returns in mode 'predict' "
-        "with BaseDataElement(loss={'loss_cls': tensor, ...})"
+        "no name in it contains 'loss'. For a model of mmpretrain, mmdet, mmseg or "
+        "mmpose add custom_hooks=[dict(type='ValLossHook')]; end what the forward of "
+        "any other returns in mode 'predict' with "
+        "BaseDataElement(loss={'loss_cls': tensor, ...})"
     )
 
 
@@ -48,14 +56,14 @@ def warn_of_missing(runner: Any, metrics: Iterable[str], said: Set[str]) -> None
     names = set(metrics)
     for who, monitor in _monitored(runner):
         if "loss" in monitor and monitor not in names:
-            message = missing(monitor, who, names)
+            message = missing(runner, monitor, who, names)
             if message not in said:
                 said.add(message)
                 warn_in_log(message)
 
 
 def _monitored(runner: Any) -> Iterator[Tuple[str, str]]:
-    for hook in getattr(runner, "hooks", ()):
+    for hook in _hooks(runner):
         who = type(hook).__name__
         monitor = getattr(hook, "monitor", None)
         stops = any(base.__name__ == "EarlyStoppingHook" for base in type(hook).__mro__)
@@ -65,3 +73,7 @@ def _monitored(runner: Any) -> Iterator[Tuple[str, str]]:
         if isinstance(hook, CheckpointHook):
             for key in getattr(hook, "key_indicators", None) or ():
                 yield who, key
+
+
+def _hooks(runner: Any) -> Iterable[Any]:
+    return getattr(runner, "hooks", ())

@@ -83,3 +83,9 @@ def test_the_hook_is_found_by_its_name_in_each_scope(kind):
     assert "does not know MyHead" in refused(config)
     config["custom_hooks"] = [{"type": "EMAHook"}, {"type": kind, "trust": ["MyHead"]}]
     assert refused(config) == ""
+
+
+def test_a_hook_may_trust_nobody():
+    config = config_of("mmseg", FCN, SEG_DEFAULT)
+    config["custom_hooks"] = [{"type": "ValLossHook", "trust": None}]
+    assert refused(config) == ""

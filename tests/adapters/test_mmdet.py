@@ -67,6 +67,10 @@ def test_default_pipeline_of_a_known_detector_is_right():
             "ScoreHLRSampler (train_cfg.sampler): its loss draws random numbers",
         ),
         (
+            {**RETINA, "train_cfg": {"sampler": {"type": "MaskPseudoSampler"}}},
+            "does not know MaskPseudoSampler",
+        ),
+        (
             with_head("RetinaHead", backbone={"type": "TridentResNet"}),
             "TridentResNet (backbone): its forward gives something else",
         ),

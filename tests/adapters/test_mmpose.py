@@ -89,6 +89,7 @@ def test_targets_in_another_frame_or_form_are_refused(pipeline, said):
         ({"head": {"type": "YOLOXPoseHead"}}, "its loss is wrong without an error"),
         ({"type": "BottomupPoseEstimator"}, "BottomupPoseEstimator: its loss is wrong"),
         ({"head": {"type": "CPMHead"}}, "does not know CPMHead"),
+        ({"head": {"type": "RTMCCHead"}}, "RTMCCHead (head): valloss_compat does not"),
     ],
 )
 def test_what_is_not_known_to_be_right_is_refused_by_name(changes, said):

@@ -141,8 +141,19 @@ def test_each_stage_of_a_cascade_is_shared():
     one, two = object(), object()
     cascade = SimpleNamespace(backbone=None, neck=None, decode_head=[one, two])
     assert MMSeg().shared(cascade) == [one, two]
-    whole = SimpleNamespace(backbone=None, neck=None, decode_head=one)
-    assert MMSeg().shared(whole) == [one]
+    for test_cfg in (None, {}, {"mode": "whole"}):
+        whole = SimpleNamespace(
+            backbone=None, neck=None, decode_head=one, test_cfg=test_cfg
+        )
+        assert MMSeg().shared(whole) == [one]
+
+
+def test_nothing_is_shared_in_slide_mode():
+    """Crops are not what the loss is of; each would be copied in vain."""
+    slide = SimpleNamespace(
+        backbone=object(), decode_head=object(), test_cfg={"mode": "slide"}
+    )
+    assert MMSeg().shared(slide) == []
 
 
 @pytest.mark.parametrize(

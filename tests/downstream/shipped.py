@@ -83,10 +83,15 @@ SEGMENTORS = (
 _TOPDOWN = (
     "body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py"
 )
+_UDP = (
+    "body_2d_keypoint/topdown_heatmap/coco/"
+    "td-hm_hrnet-w32_udp-8xb64-210e_coco-256x192.py"
+)
 _SIMCC = "body_2d_keypoint/simcc/coco/simcc_res50_8xb64-210e_coco-256x192.py"
 ESTIMATORS = (
     Shipped("heat map", "mmpose", _TOPDOWN, {"test_cfg": {"flip_test": False}}),
     Shipped("heat map, flip_test", "mmpose", _TOPDOWN),
+    Shipped("heat map, UDP", "mmpose", _UDP),
     Shipped("SimCC", "mmpose", _SIMCC, {"test_cfg": {"flip_test": False}}),
     Shipped("SimCC, flip_test", "mmpose", _SIMCC, {"test_cfg": {"flip_test": True}}),
     # Its decoder writes into what the head returned, by numpy.

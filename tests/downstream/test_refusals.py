@@ -101,6 +101,11 @@ WRONG = (
         "body_2d_keypoint/topdown_heatmap/coco/td-hm_4xmspn50_8xb32-210e_coco-256x192.py",
         "MSPNHead",
     ),
+    (
+        "mmpose",
+        "body_2d_keypoint/rtmpose/coco/rtmpose-s_8xb256-420e_coco-256x192.py",
+        "RTMCCHead",
+    ),
 )
 #: What no config could tell: built, to see that the judgement stays.
 BUILT = ("fcos", "vfnet", "ghm", "dynamic", "ddrnet", "segnext", "emanet")

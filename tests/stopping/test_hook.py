@@ -222,8 +222,10 @@ def test_a_missing_loss_is_explained(tmp_path):
     text = (
         "EarlyStoppingHook monitors 'val_loss', but the metrics of this validation "
         "are 'l1', 'n/seen'. There is no loss among them: the model appended no loss "
-        "element, or no name in it contains 'loss'. End what its forward returns in "
-        "mode 'predict' with BaseDataElement(loss={'loss_cls': tensor, ...})"
+        "element, or no name in it contains 'loss'. For a model of mmpretrain, mmdet, "
+        "mmseg or mmpose add custom_hooks=[dict(type='ValLossHook')]; end what the "
+        "forward of any other returns in mode 'predict' with "
+        "BaseDataElement(loss={'loss_cls': tensor, ...})"
     )
     assert logged(tmp_path).count(text) == 1
 
@@ -257,7 +259,7 @@ def test_what_is_monitored_and_there_is_not_mentioned(tmp_path):
 )
 def test_the_message_lists_what_there_is(names, said):
     """And says why a loss can be missing where there is none at all."""
-    assert said in missing("val_loss", "EarlyStoppingHook", names)
+    assert said in missing(None, "val_loss", "EarlyStoppingHook", names)
 
 
 class TestOurs:

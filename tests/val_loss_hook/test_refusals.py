@@ -18,6 +18,7 @@ from val_loss_hook.models import (
 )
 from valloss_compat import adapters
 from valloss_compat.adapters import UnsupportedError
+from valloss_compat.hooks import EarlyStoppingHook
 
 
 class Other(Classifier):
@@ -88,6 +89,23 @@ def test_on_unsupported_warn_trains_without_a_loss(tmp_path, capsys):
     assert (
         capsys.readouterr().out.count("ValLossHook has no validation loss: Other") == 1
     )
+
+
+@pytest.mark.filterwarnings("ignore:Skip early stopping process:UserWarning")
+def test_who_misses_a_refused_loss_is_told_of_the_refusal(tmp_path, capsys):
+    """Neither the model nor a hook that is missing is to blame."""
+    stopping = EarlyStoppingHook(monitor="val_loss")
+    runner = make_runner(
+        tmp_path,
+        hook(on_unsupported="warn"),
+        stopping,
+        model=Other(),
+        log_level="WARNING",
+    )
+    runner.train()
+    said = capsys.readouterr().out
+    assert said.count("ValLossHook has refused to give one, for the reason") == 1
+    assert "appended no loss element" not in said
 
 
 class Changing(Head):
@@ -391,9 +409,27 @@ def test_half_an_epoch_is_not_reported(tmp_path, changing):
         ({"dataloader": {}}, "dataloader is given"),
         ({"strategy": "dataloader"}, "dataloader is None"),
         ({"trust": "my.Model"}, r"\['my.Model'\]"),
+        ({"trust": 1}, r"trust is 1, but .*: \['my.module.Model'\]"),
+        (
+            {"strategy": "dataloader", "dataloader": {"dataset": {}, "batch_size": 2}},
+            r"has the entries \['dataset', 'batch_size'\], but no sampler: as val_data",
+        ),
+        (
+            {"strategy": "dataloader", "dataloader": {}},
+            r"dataloader has the entries \[\], but no dataset and no sampler: ",
+        ),
+        (
+            {"strategy": "dataloader", "dataloader": "val"},
+            "dataloader is a str, but a config as val_dataloader or a torch DataLoader",
+        ),
     ],
 )
 def test_options_that_contradict(options, match):
     """Named with what was got and what was expected."""
     with pytest.raises(ValueError, match=match):
         hook(**options)
+
+
+def test_trust_none_is_trust_in_nobody():
+    """As a config of its own may leave it out."""
+    assert hook(trust=None).trust == hook().trust == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 import torch
 from torch import nn
@@ -31,6 +33,40 @@ def test_an_empty_place_for_a_tensor_is_no_change():
     model.register_buffer("nothing", None)
     for whole in (False, True):
         assert ModelState(model, whole=whole).restore() == ([], [], [])
+
+
+class OnFullDevice:
+    """A parameter on a device that has no memory for a second one."""
+
+    device = types.SimpleNamespace(type="cuda")
+    _version = 0
+
+    def __init__(self):
+        self.values = torch.ones(2)
+
+    def detach(self):
+        return self
+
+    def clone(self):
+        raise RuntimeError("CUDA out of memory")
+
+    def to(self, device, copy=False):
+        assert torch.device(device).type == "cpu"
+        return self.values.clone()
+
+    def copy_(self, other):
+        self.values.copy_(other)
+
+
+def test_parameters_are_copied_to_the_host():
+    """A training that fills its device must not end by the first loss."""
+    model = nn.Module()
+    weight = model._parameters["weight"] = OnFullDevice()
+    state = ModelState(model, whole=True)
+    assert state.restore() == ([], [], [])
+    weight.values.add_(1)
+    assert state.restore() == ([], ["weight"], [])
+    assert weight.values.tolist() == [1.0, 1.0]
 
 
 @pytest.mark.skipif(

@@ -20,6 +20,7 @@ from val_loss_hook.models import (
     Classifier,
     Head,
     Known,
+    Points,
     Predicted,
     Watch,
     expected,
@@ -41,8 +42,15 @@ def test_a_config_finds_it_in_every_scope(mode):
     valloss_compat.apply(mode=mode)
     child = Registry("hook", parent=HOOKS, scope=f"mm{mode}")
     for registry in (HOOKS, child):
-        for name in ("ValLossHook", "mmengine.ValLossHook"):
+        for name in (
+            "ValLossHook",
+            "mmengine.ValLossHook",
+            f"{child.scope}.ValLossHook",
+        ):
             assert registry.get(name) is ValLossHook
+        # mmengine has one of its own from 0.7.0 on.
+        known = HOOKS.get("EarlyStoppingHook")
+        assert registry.get(f"{child.scope}.EarlyStoppingHook") is known
     assert Registry("models", scope="mmother").get("ValLossHook") is None
 
 
@@ -152,6 +160,20 @@ def test_a_model_that_appends_its_own_is_left_to_it(tmp_path, monkeypatch, capsy
     assert runner.val()["val_loss"] == 1.0
     assert set(runner.val_loop.run()) == {"mean/score", "loss_own", "val_loss"}
     assert capsys.readouterr().out.count("appends its loss element itself") == 1
+
+
+def test_of_two_hooks_the_first_reports(tmp_path, capsys):
+    """As of a base config and of one on top of it; the model appends nothing."""
+    own = {"strategy": "dataloader", "dataloader": loader(length=6)}
+    runner = make_runner(tmp_path, hook(), hook(**own), log_level="WARNING")
+    assert runner.val()["val_loss"] == pytest.approx(KNOWN, rel=1e-6)
+    assert runner.val_loop.run()["val_loss"] == pytest.approx(KNOWN, rel=1e-6)
+    said = capsys.readouterr().out
+    assert said.count("there is more than one ValLossHook in this training") == 1
+    assert "appends its loss element itself" not in said
+    runner = make_runner(tmp_path, hook(**own), hook())
+    whole = expected(Classifier(), Points(6))["val_loss"]
+    assert runner.val()["val_loss"] == pytest.approx(whole, rel=1e-6)
 
 
 def test_a_tuple_stays_one(tmp_path, monkeypatch):

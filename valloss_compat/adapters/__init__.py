@@ -174,7 +174,7 @@ def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
     scope = config.get("default_scope") or "mmengine"
     for hook in config.get("custom_hooks") or ():
         if isinstance(hook, Mapping) and _is_ours(hook.get("type")):
-            trust = [*trust, *hook.get("trust", ())]
+            trust = [*trust, *(hook.get("trust") or ())]
             if hook.get("strategy") == "dataloader":
                 model = facts.of_config(config["model"], scope)
                 return _with_loader(model, hook.get("dataloader"), scope, trust)

@@ -63,7 +63,6 @@ KNOWN = (
     "DynamicSoftLabelAssigner",
     "HungarianAssigner",
     "IoUCost",
-    "MaskPseudoSampler",
     "MaxIoUAssigner",
     "MlvlPointGenerator",
     "PseudoSampler",

@@ -140,7 +140,9 @@ class MMSeg(Adapter):
         return super().preprocess(model, batch, from_loader)
 
     def shared(self, model: Any) -> List[Any]:
-        """Backbone, neck, and each stage of the decode head."""
+        """Backbone, neck, and each stage of the decode head; nothing in slide mode."""
+        if (getattr(model, "test_cfg", None) or {}).get("mode") == "slide":
+            return []  # or each crop would be copied, and none is what the loss gets
         heads = model.decode_head
         stages = list(heads) if hasattr(heads, "__iter__") else [heads]
         return [*super().shared(model), *stages]

@@ -113,7 +113,9 @@ def _missing(run: curves.Run, metric: str) -> str:
     if metric == "val_loss":
         return (
             f"{'; '.join(said)}. `import valloss_compat` before the training adds "
-            "val_loss for a model that returns its losses; --metric NAME draws another"
+            "val_loss for a model that returns its losses, and with "
+            "custom_hooks=[dict(type='ValLossHook')] for those of mmpretrain, mmdet, "
+            "mmseg and mmpose; --metric NAME draws another"
         )
     return f"{'; '.join(said)}. Choose one of them with --metric NAME"
 

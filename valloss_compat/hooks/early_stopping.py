@@ -87,7 +87,7 @@ class EarlyStoppingHook(Hook):
         """Decide by the metrics of a validation."""
         metrics = metrics or {}
         if self.monitor not in metrics:
-            message = missing(self.monitor, type(self).__name__, metrics)
+            message = missing(runner, self.monitor, type(self).__name__, metrics)
             if self.strict:
                 raise RuntimeError(message)
             if message not in self._said:

@@ -10,12 +10,12 @@ from mmengine.runner import BaseLoop
 from mmengine.structures import BaseDataElement
 
 from valloss_compat.adapters import Refusal, UnsupportedError
-from valloss_compat.convention import is_loss_element
 from valloss_compat.logs import warn_in_log
 from valloss_compat.val_loss import arguments
 from valloss_compat.val_loss.loader import LossLoader
 from valloss_compat.val_loss.memo import Memo
 from valloss_compat.val_loss.ranks import see_to_lengths
+from valloss_compat.val_loss.results import already_there
 from valloss_compat.val_loss.second_forward import SecondForward
 from valloss_compat.val_loss.shadow import StepShadow
 from valloss_compat.val_loss.wrappers import unwrap
@@ -44,13 +44,14 @@ class ValLossHook(Hook):
             Defaults to ``'auto'``.
         on_unsupported (str): ``'error'``: what is refused ends the run, before
             the training where it shows by then. ``'warn'``: it is logged, and
-            there is no validation loss. Defaults to ``'error'``.
+            there is no validation loss; but on several ranks, what shows in a
+            batch only raises. Defaults to ``'error'``.
         dataloader (dict or DataLoader, optional): For ``'dataloader'``: as
             ``val_dataloader``, with the train pipeline without its random
             transforms. Defaults to None.
-        trust (Collection[str]): Full names of classes (``'my.module.Model'``)
-            that the tables do not know, and for whose loss in eval mode you
-            answer. Defaults to none.
+        trust (Collection[str], optional): Full names of classes
+            (``'my.module.Model'``) that the tables do not know, and for whose
+            loss in eval mode you answer. Defaults to None.
 
     Raises:
         ValueError: If an option is not known or contradicts another.
@@ -64,18 +65,19 @@ class ValLossHook(Hook):
         strategy: str = "auto",
         on_unsupported: str = "error",
         dataloader: Optional[Union[Mapping[str, Any], Any]] = None,
-        trust: Collection[str] = (),
+        trust: Optional[Collection[str]] = None,
     ) -> None:
         arguments.check(strategy, on_unsupported, dataloader, trust)
         self.strategy = strategy
         self.on_unsupported = on_unsupported
         self.dataloader = dataloader
-        self.trust = tuple(trust)
+        self.trust = tuple(trust or ())
         self._runner: Any = None
         self._losses: Optional[SecondForward] = None
         self._loader: Optional[LossLoader] = None
         self._shadow: Optional[StepShadow] = None
         self._off = False
+        self.has_refused = False  # for who misses the loss
         self._reported = False
         self._told_of_hooks = False
         self._seen: Set[str] = set()  # names of losses, of this validation
@@ -166,24 +168,19 @@ class ValLossHook(Hook):
         self, losses: SecondForward, result: Any, batch: Any, memo: Memo
     ) -> Any:
         name = type(losses.model).__name__
-        if not isinstance(result, (list, tuple)):
-            raise UnsupportedError(
-                Refusal(
-                    name,
-                    f"its val_step returned a {type(result).__name__}, and a loss "
-                    "element can be appended to a list only",
-                    "have forward return a list in mode 'predict'",
-                )
-            )
-        if result and is_loss_element(result[-1]):
+        reason = already_there(result, name, self._another())
+        if reason:
             self._off = True
-            warn_in_log(
-                f"ValLossHook is not needed: {name} appends its loss element itself"
-            )
+            warn_in_log(reason)
             return None
         if self._loader is None:
             return BaseDataElement(loss=losses.losses_of(batch, memo=memo))
         return None if self._reported else self._loader.element(losses)
+
+    def _another(self) -> bool:
+        """Whether the elements may be those of another hook of this kind."""
+        others = [hook for hook in self._runner.hooks if hook is not self]
+        return any(isinstance(one, ValLossHook) and not one._off for one in others)
 
     def _disarm(self) -> bool:
         shadow, self._shadow = self._shadow, None
@@ -227,7 +224,7 @@ class ValLossHook(Hook):
         """
         if self.on_unsupported == "error" or (of_batch and not self._taken_back()):
             raise UnsupportedError(refusal)
-        self._off = True
+        self._off = self.has_refused = True
         warn_in_log(f"ValLossHook has no validation loss: {refusal}")
 
     def _taken_back(self) -> bool:

@@ -25,9 +25,13 @@ def get(
     """A registry looks for a name."""
     found = original(registry, key, *args, **kwargs)
     if found is None and isinstance(key, str):
-        name = key[len("mmengine.") :] if key.startswith("mmengine.") else key
-        if name in _ROOMS and _root_of(registry) is HOOKS:
-            return getattr(importlib.import_module(_ROOMS[name]), name)
+        scope, _, name = key.rpartition(".")
+        # Other scopes are other registries', which mmengine asks in turn.
+        known = scope in ("", "mmengine", registry.scope)
+        if known and name in _ROOMS and _root_of(registry) is HOOKS:
+            # By a library's own scope mmengine looks past the hooks of its own.
+            theirs = original(HOOKS, name)
+            return theirs or getattr(importlib.import_module(_ROOMS[name]), name)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Collection, Mapping
 
 _STRATEGIES = ("auto", "second_forward", "dataloader")
 
@@ -33,7 +33,31 @@ def check(strategy: Any, on_unsupported: Any, dataloader: Any, trust: Any) -> No
             f"{'None' if dataloader is None else 'given'}, but a dataloader is "
             "for strategy='dataloader', which needs one"
         )
+    if dataloader is not None:
+        _check_dataloader(dataloader)
     if isinstance(trust, str):
         raise ValueError(
             f"trust is {trust!r}, but a list of names is expected: [{trust!r}]"
+        )
+    if trust is not None and not isinstance(trust, Collection):
+        raise ValueError(
+            f"trust is {trust!r}, but a list of full names of classes is expected: "
+            "['my.module.Model']"
+        )
+
+
+def _check_dataloader(dataloader: Any) -> None:
+    if isinstance(dataloader, Mapping):
+        lacking = [key for key in ("dataset", "sampler") if key not in dataloader]
+        if lacking:
+            raise ValueError(
+                f"dataloader has the entries {list(dataloader)}, but no "
+                f"{' and no '.join(lacking)}: as val_dataloader it needs "
+                "dataset=dict(type=..., pipeline=[...]) and "
+                "sampler=dict(type='DefaultSampler', shuffle=False)"
+            )
+    elif not hasattr(dataloader, "dataset") or not hasattr(dataloader, "sampler"):
+        raise ValueError(
+            f"dataloader is a {type(dataloader).__name__}, but a config as "
+            "val_dataloader or a torch DataLoader is expected"
         )

@@ -1,7 +1,8 @@
 """What a loss changed in a model is put back, bit for bit, and named.
 
 Buffers are copied before and compared after. Parameters are copied before the
-first loss of all only, and their version counters watched from then on.
+first loss of all only, and their version counters watched from then on. That
+copy is in the memory of the host: a device may be full of what is trained there.
 """
 
 from __future__ import annotations
@@ -66,12 +67,17 @@ class ModelState:
     def _take(self, path: str, module: Any) -> None:
         self._attributes.append((path, Attributes(module)))
         self._keep(path, module._buffers)
-        (self._keep if self._whole else self._watch)(path, module._parameters)
+        if self._whole:
+            self._keep(path, module._parameters, on_host=True)
+        else:
+            self._watch(path, module._parameters)
 
-    def _keep(self, path: str, tensors: Tensors) -> None:
+    def _keep(self, path: str, tensors: Tensors, on_host: bool = False) -> None:
         for name, tensor in tensors.items():
             if tensor is not None:
-                self._kept.append((path, name, tensor, tensor.detach().clone()))
+                device = "cpu" if on_host else tensor.device
+                kept = tensor.detach().to(device, copy=True)
+                self._kept.append((path, name, tensor, kept))
 
     def _watch(self, path: str, tensors: Tensors) -> None:
         for name, tensor in tensors.items():
@@ -94,7 +100,7 @@ class ModelState:
         with torch.no_grad():
             for path, name, tensor, kept in self._kept:
                 # Not by the version: not all kernels count what they write.
-                if not same_bits(tensor.detach(), kept):
+                if not same_bits(tensor.detach().to(kept.device), kept):
                     tensor.copy_(kept)
                     changes.tensors.append(_full(path, name))
         return changes
