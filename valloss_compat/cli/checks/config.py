@@ -14,7 +14,7 @@ from typing import (
     Tuple,
 )
 
-from valloss_compat.cli.checks import hook_types, model, monitor, shapes
+from valloss_compat.cli.checks import hook_types, interval, model, monitor, shapes
 from valloss_compat.cli.checks import val_loss_hook as hook
 from valloss_compat.cli.checks.config_file import custom_imports
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
@@ -120,28 +120,8 @@ def _validation(config: Mapping[str, Any]) -> Iterator[Finding]:
         else:
             yield note(check, f"{text}, so that there is no validation loss")
     else:
-        yield from _often_enough(config)
+        yield from interval.look(config)
         yield from _own_classes(config)
-
-
-def _often_enough(config: Mapping[str, Any]) -> Iterator[Finding]:
-    train = config.get("train_cfg") or {}
-    limit = train.get("max_epochs", train.get("max_iters"))
-    for name in ("val_interval", "val_begin"):
-        if not isinstance(train.get(name, 1), int):
-            yield problem(
-                "config.validation",
-                f"{name} of train_cfg is {train[name]!r}, but a whole number is "
-                "expected",
-            )
-            return
-    first = max(train.get("val_interval", 1), train.get("val_begin", 1))
-    if isinstance(limit, int) and first > limit:
-        yield problem(
-            "config.validation",
-            f"the first validation would be after {first}, but the training ends after "
-            f"{limit}: lower val_interval or val_begin of train_cfg",
-        )
 
 
 def _own_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
