@@ -83,3 +83,14 @@ def test_the_hook_is_found_by_its_name_in_each_scope(kind):
     assert "does not know MyHead" in refused(config)
     config["custom_hooks"] = [{"type": "EMAHook"}, {"type": kind, "trust": ["MyHead"]}]
     assert refused(config) == ""
+
+
+def test_the_hook_among_the_default_hooks():
+    """A Runner builds those too."""
+    config = config_of("mmseg", {**FCN, "decode_head": {"type": "MyHead"}}, SEG_DEFAULT)
+    loss = {"type": "ValLossHook", "trust": ["my.heads.MyHead"]}
+    config["default_hooks"] = {"timer": None, "logger": {"interval": 1}, "loss": loss}
+    assert refused(config) == ""
+    loss["strategy"] = "dataloader"
+    loss["dataloader"] = {"sampler": {"type": "InfiniteSampler"}, "dataset": {}}
+    assert "InfiniteSampler" in refused(config)

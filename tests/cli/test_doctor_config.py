@@ -314,6 +314,14 @@ def test_the_hook_takes_the_place_of_the_model():
     assert not any("its forward" in text for text in found(known, "note"))
 
 
+def test_the_hook_among_the_default_hooks():
+    """Its arguments count there too."""
+    loss = {"type": "ValLossHook", "trust": ["mine.Net"]}
+    known = config(default_hooks={**GOOD["default_hooks"], "loss": loss})
+    assert found(known, "problem") == []
+    assert any("ValLossHook will compute" in text for text in found(known, "ok"))
+
+
 PLAIN_FLIP = {"type": "RandomFlip", "prob": 0.0}
 
 

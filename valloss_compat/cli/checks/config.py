@@ -14,11 +14,10 @@ from typing import (
     Tuple,
 )
 
+from valloss_compat.adapters import entries
 from valloss_compat.cli.checks import hook_types, interval, model, monitor, shapes
-from valloss_compat.cli.checks import val_loss_hook as hook
 from valloss_compat.cli.checks.config_file import custom_imports
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
-from valloss_compat.cli.checks.monitor import kind
 
 #: The three that a validation needs, or none of them.
 _VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
@@ -71,11 +70,11 @@ def _imports(
     lenient = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
     ours = [name.split(".")[0] == "valloss_compat" for name in custom_imports(config)]
     if not any(ours):
-        named = any(kind(entry) == hook.NAME for entry in monitor.hooks(config))
+        named = bool(entries.ours(config))
         yield (problem if named else note)(
             check,
             "this config does not import valloss_compat"
-            + (f", without which nobody knows {hook.NAME}" if named else "")
+            + (f", without which nobody knows {entries.NAME}" if named else "")
             + ": run the train script with "
             "`python -m valloss_compat run`, import valloss_compat in it, or add "
             "custom_imports=dict(imports=['valloss_compat'], "
@@ -126,7 +125,7 @@ def _validation(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _own_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
     for name, usual in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
-        own = kind(config.get(name))
+        own = entries.kind(config.get(name))
         # Runner.build_evaluator: without metrics it is a metric, for its Evaluator.
         a_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
         if own in ("", usual) or a_metric:

@@ -42,7 +42,7 @@ def look(config: Mapping[str, Any]) -> Iterator[Finding]:
         return
     begin = train.get("val_begin", 1)
     intervals = [(0, train.get("val_interval", interval))]
-    intervals += map(tuple, train.get("dynamic_intervals") or ())
+    intervals += [(start, step) for start, step in train.get("dynamic_intervals") or ()]
     first = _first(begin, intervals)
     if first <= limit or (begin <= limit and _validates_at_its_end(loop, f"_{end}")):
         return
@@ -85,7 +85,7 @@ def _are_pairs(value: Any) -> bool:
     return all(isinstance(number, int) for number in numbers) and 0 not in numbers[1::2]
 
 
-def _first(begin: int, intervals: List[Tuple[Any, ...]]) -> int:
+def _first(begin: int, intervals: List[Tuple[int, int]]) -> int:
     """The first validation of a training that does not end.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
+from valloss_compat.adapters.entries import hooks, kind
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
 
 CHECK = "config.monitor"
@@ -38,19 +39,6 @@ class Monitor(NamedTuple):
     rule: Optional[str]
     hook: Mapping[str, Any]
     stops: bool
-
-
-def kind(entry: Any) -> str:
-    """The class name of what a config entry builds, without scope or module."""
-    named = entry.get("type", "") if isinstance(entry, Mapping) else ""
-    return str(named).rpartition(".")[2]
-
-
-def hooks(config: Mapping[str, Any]) -> List[Mapping[str, Any]]:
-    """All hooks of a config, those by default first."""
-    defaults = config.get("default_hooks") or {}
-    entries = [*defaults.values(), *(config.get("custom_hooks") or ())]
-    return [entry for entry in entries if isinstance(entry, Mapping)]
 
 
 def monitors(config: Mapping[str, Any]) -> List[Monitor]:
