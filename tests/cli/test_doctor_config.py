@@ -322,6 +322,39 @@ def test_the_hook_among_the_default_hooks():
     assert any("ValLossHook will compute" in text for text in found(known, "ok"))
 
 
+OWN_HOOKS = (
+    {"type": "MyEarlyStoppingHook", "metric": "val_loss"},
+    {"type": "MyEarlyStoppingHook", "monitor": "val/loss", "patience": 0},
+    {"type": "MyEarlyStoppingHook", "monitor": "val_loss", "rule": "greater"},
+    {"type": "my.hooks.EarlyStoppingHook", "metric": "val_loss"},
+    {"type": "MyCheckpointHook", "save_best": {"val_loss": "less"}},
+    {"type": "MyCheckpointHook", "save_best": "test_loss", "rule": "any"},
+)
+
+
+@pytest.mark.parametrize("entry", OWN_HOOKS)
+def test_a_hook_whose_name_only_ends_as_a_known_one(entry):
+    """Nobody knows its arguments: what looks wrong is a note, and no default is."""
+    assert found(config(custom_hooks=[entry]), "problem") == []
+    notes = found(config(custom_hooks=[entry]), "note")
+    doubted = any("that is" in t or "the worst epoch is" in t for t in notes)
+    mistaken = {"val/loss", "test_loss"} & {
+        entry.get("monitor"),
+        str(entry.get("save_best")),
+    }
+    assert doubted == bool(mistaken or "greater" in entry.values())
+    assert not any("the default" in text for text in notes)
+
+
+@pytest.mark.parametrize(
+    "kind", ["mmdet.EarlyStoppingHook", "mmengine.hooks.EarlyStoppingHook"]
+)
+def test_a_known_hook_by_its_scope_or_module(kind):
+    """Is the known one."""
+    (said,) = found(config(custom_hooks=[{"type": kind}]), "problem")
+    assert "has no monitor" in said
+
+
 PLAIN_FLIP = {"type": "RandomFlip", "prob": 0.0}
 
 
