@@ -12,7 +12,7 @@ from mmengine.registry import LOOPS
 
 from cli.processes import as_command
 from cli.test_doctor import examine, texts
-from valloss_compat.cli.checks import config_file
+from valloss_compat.cli.checks import config, config_file
 from valloss_compat.cli.doctor import registered
 from valloss_compat.cli.errors import CommandError
 
@@ -58,9 +58,13 @@ from mmengine.config import read_base
 with read_base():
     from .base import *
 from mmengine.hooks import EarlyStoppingHook
+from valloss_compat.hooks import ValLossHook
 from package_that_is_not_there.models import Net
 model = dict(type=Net, head=dict(type=Net))
-custom_hooks = [dict(type=EarlyStoppingHook, monitor='val_loss', min_delta=0.0)]
+custom_hooks = [
+    dict(type=EarlyStoppingHook, monitor='val_loss', min_delta=0.0),
+    dict(type=ValLossHook),
+]
 """
 
 
@@ -195,6 +199,9 @@ def test_a_config_that_imports_what_it_names(tmp_path):
     assert known["model"]["type"] == "package_that_is_not_there.models.Net"
     assert known["val_cfg"] == {}
     assert known["custom_hooks"][0]["type"] == "mmengine.hooks.EarlyStoppingHook"
+    assert known["custom_hooks"][1]["type"] == "valloss_compat.hooks.ValLossHook"
+    (said,) = [f for f in config.look(known, (), str) if "imports" in f.check]
+    assert said.severity == "ok"
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,12 @@ def _imports(
     check = "config.custom_imports"
     entry = config.get("custom_imports")
     lenient = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
-    ours = [name.split(".")[0] == "valloss_compat" for name in custom_imports(config)]
-    if not any(ours):
+    ours = any(map(_is_ours, custom_imports(config)))
+    if not ours and not _is_imported_by_a_hook(config):
+        # Whether the script imports it, or `run` does, no config shows: a note. Where
+        # nobody does, a training with the hook ends as it starts, and tells so.
         named = bool(entries.ours(config))
-        yield (problem if named else note)(
+        yield note(
             check,
             "this config does not import valloss_compat"
             + (f", without which nobody knows {entries.NAME}" if named else "")
@@ -80,7 +82,7 @@ def _imports(
             "custom_imports=dict(imports=['valloss_compat'], "
             "allow_failed_imports=False)",
         )
-    elif lenient:
+    elif ours and lenient:
         yield note(
             check,
             "this config imports valloss_compat with allow_failed_imports=True: where "
@@ -98,6 +100,24 @@ def _imports(
             f"environment and folder would {end}, and what it registers was not tried. "
             "Say where it is with PYTHONPATH, or install it",
         )
+
+
+def _is_ours(name: str) -> bool:
+    return name.split(".")[0] == "valloss_compat"
+
+
+def _is_imported_by_a_hook(config: Mapping[str, Any]) -> bool:
+    """Whether building a hook imports us: its type is our class, or its full name.
+
+    So it is in the new style of config; releases before that know no full names.
+    """
+    from mmengine import utils
+
+    named = [entry.get("type") for entry in entries.hooks(config)]
+    full = [name for name in named if isinstance(name, str)]
+    full = full if hasattr(utils, "get_object_from_string") else []
+    full += [cls.__module__ for cls in named if isinstance(cls, type)]
+    return any(map(_is_ours, full))
 
 
 def _validation(config: Mapping[str, Any]) -> Iterator[Finding]:
