@@ -198,7 +198,7 @@ class Logs(LogProcessor):
 
 @pytest.mark.slow
 def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
-    """A broken one is named; one that wants arguments is not tried."""
+    """A broken one is named; of one that cannot be built nothing is said."""
     told = examine(nursery, tmp_path, before=BEFORE + EVALUATORS)
     of = {}
     for finding in told["findings"]:
@@ -209,13 +209,8 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
         hidden = [finding["text"] for finding in of["validation.Hidden"]]
         assert any("loss elements reached the metric" in text for text in hidden)
         assert any("there is no val_loss" in text for text in hidden)
-    (refusing,) = of["validation.Refusing"]
-    assert refusing["severity"] == "note"
-    assert "building it raised ValueError: not today" in refusing["text"]
-    assert of["validation.Choosy"][0]["severity"] == "note"
-    assert (
-        "not tried: building it raised TypeError" in of["validation.Choosy"][0]["text"]
-    )
+    # As mmdet's MultiDatasetsEvaluator: what no config names is not asked for.
+    assert not {"validation.Refusing", "validation.Choosy"} & set(of)
     (escaping,) = [text for text in texts(told, "note") if "not patched," in text]
     assert "Logs.get_log_after_epoch" in escaping
     overriding = [text for text in texts(told, "note") if "override" in text]
