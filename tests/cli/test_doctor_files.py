@@ -217,7 +217,16 @@ def test_a_config_that_imports_what_it_names(tmp_path):
         ("my.json", "[1]", "it holds a list, but a config must be a mapping"),
         ("my.yaml", "", "it holds nothing, but a config must be a mapping"),
         ("my.yaml", "_base_: none.yaml", "cannot be read: "),
-        ("no_package::none.py", None, "cannot be read: "),
+        ("no_package::none.py", None, "there is no package 'no_package' here"),
+        ("::none.py", None, "there is no package '' here"),
+        ("mmengine::none.py", None, "the package 'mmengine' is here, and has no file"),
+        (
+            "json::tool.py",
+            None,
+            "the package 'json' is here, and has no file 'tool.py'",
+        ),
+        ("csv::none.py", None, "'csv' is here, and has no file 'none.py'"),
+        ("shipping::my.py", "x = = 1", "cannot be read: "),
     ],
 )
 @pytest.mark.filterwarnings(
@@ -228,7 +237,13 @@ def test_a_config_that_imports_what_it_names(tmp_path):
 def test_what_cannot_be_read(tmp_path, name, text, said, monkeypatch):
     """Named, with the cause."""
     monkeypatch.chdir(tmp_path)
-    if text is not None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if text is not None and "::" in name:
+        package, _, inner = name.partition("::")
+        path = tmp_path / package / ".mim" / "configs" / inner
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+    elif text is not None:
         (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(CommandError) as raised:
         config_file.load(name)
