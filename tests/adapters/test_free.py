@@ -81,7 +81,10 @@ class ValLossHook:
 def test_the_hook_is_found_by_its_name_in_each_scope(kind):
     config = config_of("mmseg", {**FCN, "decode_head": {"type": "MyHead"}}, SEG_DEFAULT)
     assert "does not know MyHead" in refused(config)
-    config["custom_hooks"] = [{"type": "EMAHook"}, {"type": kind, "trust": ["MyHead"]}]
+    config["custom_hooks"] = [
+        {"type": "EMAHook"},
+        {"type": kind, "trust": ["my.MyHead"]},
+    ]
     assert refused(config) == ""
 
 

@@ -252,6 +252,10 @@ PROBLEMS = {
         config(custom_hooks=[{"type": "ValLossHook", "trust": "x"}]),
         "ValLossHook cannot be built as it is written: trust is",
     ),
+    "trust without a module": (
+        config(custom_hooks=[{"type": "ValLossHook", "trust": ["Net"]}]),
+        "ValLossHook cannot be built as it is written: trust names 'Net', but the full",
+    ),
     "a loss dataloader that shuffles": (
         with_loader(PACK, sampler={"type": "DefaultSampler", "shuffle": True}),
         "config.val_loss_hook: the sampler of the loss dataloader (DefaultSampler)",

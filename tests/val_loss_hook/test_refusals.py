@@ -391,6 +391,7 @@ def test_half_an_epoch_is_not_reported(tmp_path, changing):
         ({"dataloader": {}}, "dataloader is given"),
         ({"strategy": "dataloader"}, "dataloader is None"),
         ({"trust": "my.Model"}, r"\['my.Model'\]"),
+        ({"trust": ["my.Model", "Mine"]}, "trust names 'Mine', but the full name of"),
     ],
 )
 def test_options_that_contradict(options, match):

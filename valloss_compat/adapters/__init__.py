@@ -125,7 +125,7 @@ def judge(
         refusal = Refusal(
             str(model),
             f"valloss_compat does not know {model.where}",
-            TRUST.format(where=model.where),
+            TRUST.format(where=model.to_trust),
         )
         return Look(model.where, [refusal], False)
     of_model = adapter.refuse_model(model, trust)

@@ -37,3 +37,9 @@ def check(strategy: Any, on_unsupported: Any, dataloader: Any, trust: Any) -> No
         raise ValueError(
             f"trust is {trust!r}, but a list of names is expected: [{trust!r}]"
         )
+    for name in trust:
+        if "." not in str(name):
+            raise ValueError(
+                f"trust names {name!r}, but the full name of a class is expected, with "
+                f"its module: 'my.module.{name}'"
+            )
