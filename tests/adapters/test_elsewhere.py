@@ -22,8 +22,8 @@ from adapters.configs import config_of, refused
 def test_model_is_refused_unless_the_user_answers_for_it(scope, kind, reason):
     config = config_of(scope, {"type": kind}, ["LoadImageFromFile"])
     assert reason in refused(config)
-    assert f"trust=['{kind}']" in refused(config)
-    assert refused(config, trust=[kind]) == ""
+    assert f"trust=['my.module.{kind}']" in refused(config)
+    assert refused(config, trust=[f"{scope}.models.{kind}"]) == ""
 
 
 def test_model_that_is_trusted_shares_nothing():

@@ -81,7 +81,10 @@ class ValLossHook:
 def test_the_hook_is_found_by_its_name_in_each_scope(kind):
     config = config_of("mmseg", {**FCN, "decode_head": {"type": "MyHead"}}, SEG_DEFAULT)
     assert "does not know MyHead" in refused(config)
-    config["custom_hooks"] = [{"type": "EMAHook"}, {"type": kind, "trust": ["MyHead"]}]
+    config["custom_hooks"] = [
+        {"type": "EMAHook"},
+        {"type": kind, "trust": ["my.MyHead"]},
+    ]
     assert refused(config) == ""
 
 
@@ -89,3 +92,14 @@ def test_a_hook_may_trust_nobody():
     config = config_of("mmseg", FCN, SEG_DEFAULT)
     config["custom_hooks"] = [{"type": "ValLossHook", "trust": None}]
     assert refused(config) == ""
+
+
+def test_the_hook_among_the_default_hooks():
+    """A Runner builds those too."""
+    config = config_of("mmseg", {**FCN, "decode_head": {"type": "MyHead"}}, SEG_DEFAULT)
+    loss = {"type": "ValLossHook", "trust": ["my.heads.MyHead"]}
+    config["default_hooks"] = {"timer": None, "logger": {"interval": 1}, "loss": loss}
+    assert refused(config) == ""
+    loss["strategy"] = "dataloader"
+    loss["dataloader"] = {"sampler": {"type": "InfiniteSampler"}, "dataset": {}}
+    assert "InfiniteSampler" in refused(config)

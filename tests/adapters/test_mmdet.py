@@ -194,8 +194,9 @@ def test_data_sets_that_are_joined_need_one_frame():
 
 def test_trust_lets_a_head_pass_that_no_table_knows():
     config = config_of("mmdet", with_head("MyHead"), DEFAULT)
-    assert "ValLossHook(trust=['MyHead'])" in refused(config)
-    assert refused(config, trust=["MyHead"]) == ""
+    assert "ValLossHook(trust=['my.module.MyHead'])" in refused(config)
+    assert refused(config, trust=["my.heads.MyHead"]) == ""
+    assert "MyHead" in refused(config, trust=["MyHead"])  # as the hook itself has it
 
 
 # ---- The frame -----------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+from mmengine import utils
 
 from valloss_compat.cli.checks import config as checks
 
@@ -102,6 +103,13 @@ def with_loader(*pipeline, sampler=None, **changed):
 
 PADDED = {"type": "SegDataPreProcessor", "test_cfg": {"size_divisor": 32}}
 NOTES = {
+    "a hook that nobody knows without run": (
+        config(
+            custom_imports=None,
+            custom_hooks=[{"type": "ValLossHook", "trust": ["mine.Net"]}],
+        ),
+        "does not import valloss_compat, without which nobody knows ValLossHook: run",
+    ),
     "no import": (config(custom_imports=None), "does not import valloss_compat"),
     "another import": (
         config(custom_imports={"imports": "projects.mine"}),
@@ -199,10 +207,6 @@ def test_notes(case):
 
 
 PROBLEMS = {
-    "a hook that nobody knows": (
-        config(custom_imports=None, custom_hooks=[{"type": "ValLossHook"}]),
-        "does not import valloss_compat, without which nobody knows ValLossHook",
-    ),
     "a hook misspelt": (
         config(default_scope=None, custom_hooks=[{"type": "ValLosHook"}]),
         "config.hooks: custom_hooks[0] has the type 'ValLosHook', and no hook of",
@@ -247,6 +251,10 @@ PROBLEMS = {
     "trust in a string": (
         config(custom_hooks=[{"type": "ValLossHook", "trust": "x"}]),
         "ValLossHook cannot be built as it is written: trust is",
+    ),
+    "trust without a module": (
+        config(custom_hooks=[{"type": "ValLossHook", "trust": ["Net"]}]),
+        "ValLossHook cannot be built as it is written: trust names 'Net', but the full",
     ),
     "a loss dataloader that shuffles": (
         with_loader(PACK, sampler={"type": "DefaultSampler", "shuffle": True}),
@@ -312,6 +320,68 @@ def test_the_hook_takes_the_place_of_the_model():
     assert found(known, "problem") == []
     assert any("ValLossHook will compute" in text for text in found(known, "ok"))
     assert not any("its forward" in text for text in found(known, "note"))
+
+
+def test_the_hook_among_the_default_hooks():
+    """Its arguments count there too."""
+    loss = {"type": "ValLossHook", "trust": ["mine.Net"]}
+    known = config(default_hooks={**GOOD["default_hooks"], "loss": loss})
+    assert found(known, "problem") == []
+    assert any("ValLossHook will compute" in text for text in found(known, "ok"))
+
+
+class ValLossHook:
+    """Named as ours, and of our package."""
+
+    __module__ = "valloss_compat.hooks.val_loss"
+
+
+@pytest.mark.parametrize("kind", ["valloss_compat.hooks.ValLossHook", ValLossHook])
+def test_a_hook_by_its_class_imports_the_package(monkeypatch, kind):
+    """As in a config of the new style; a release of before knows no full name."""
+    entry = {"type": kind, "trust": ["mine.Net"]}
+    known = config(custom_imports=None, custom_hooks=[STOPPING, entry])
+    said = "does not import valloss_compat"
+    monkeypatch.setattr(utils, "get_object_from_string", str, raising=False)
+    assert found(known, "problem") == []
+    assert any("this config imports valloss_" in text for text in found(known, "ok"))
+    assert not any(said in text for text in found(known, "note"))
+    monkeypatch.delattr(utils, "get_object_from_string")
+    needed = isinstance(kind, str)
+    assert any(said in text for text in found(known, "note")) == needed
+
+
+OWN_HOOKS = (
+    {"type": "MyEarlyStoppingHook", "metric": "val_loss"},
+    {"type": "MyEarlyStoppingHook", "monitor": "val/loss", "patience": 0},
+    {"type": "MyEarlyStoppingHook", "monitor": "val_loss", "rule": "greater"},
+    {"type": "my.hooks.EarlyStoppingHook", "metric": "val_loss"},
+    {"type": "MyCheckpointHook", "save_best": {"val_loss": "less"}},
+    {"type": "MyCheckpointHook", "save_best": "test_loss", "rule": "any"},
+)
+
+
+@pytest.mark.parametrize("entry", OWN_HOOKS)
+def test_a_hook_whose_name_only_ends_as_a_known_one(entry):
+    """Nobody knows its arguments: what looks wrong is a note, and no default is."""
+    assert found(config(custom_hooks=[entry]), "problem") == []
+    notes = found(config(custom_hooks=[entry]), "note")
+    doubted = any("that is" in t or "the worst epoch is" in t for t in notes)
+    mistaken = {"val/loss", "test_loss"} & {
+        entry.get("monitor"),
+        str(entry.get("save_best")),
+    }
+    assert doubted == bool(mistaken or "greater" in entry.values())
+    assert not any("the default" in text for text in notes)
+
+
+@pytest.mark.parametrize(
+    "kind", ["mmdet.EarlyStoppingHook", "mmengine.hooks.EarlyStoppingHook"]
+)
+def test_a_known_hook_by_its_scope_or_module(kind):
+    """Is the known one."""
+    (said,) = found(config(custom_hooks=[{"type": kind}]), "problem")
+    assert "has no monitor" in said
 
 
 PLAIN_FLIP = {"type": "RandomFlip", "prob": 0.0}

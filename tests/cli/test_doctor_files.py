@@ -12,7 +12,7 @@ from mmengine.registry import LOOPS
 
 from cli.processes import as_command
 from cli.test_doctor import examine, texts
-from valloss_compat.cli.checks import config_file
+from valloss_compat.cli.checks import config, config_file
 from valloss_compat.cli.doctor import registered
 from valloss_compat.cli.errors import CommandError
 
@@ -58,9 +58,13 @@ from mmengine.config import read_base
 with read_base():
     from .base import *
 from mmengine.hooks import EarlyStoppingHook
+from valloss_compat.hooks import ValLossHook
 from package_that_is_not_there.models import Net
 model = dict(type=Net, head=dict(type=Net))
-custom_hooks = [dict(type=EarlyStoppingHook, monitor='val_loss', min_delta=0.0)]
+custom_hooks = [
+    dict(type=EarlyStoppingHook, monitor='val_loss', min_delta=0.0),
+    dict(type=ValLossHook),
+]
 """
 
 
@@ -195,6 +199,9 @@ def test_a_config_that_imports_what_it_names(tmp_path):
     assert known["model"]["type"] == "package_that_is_not_there.models.Net"
     assert known["val_cfg"] == {}
     assert known["custom_hooks"][0]["type"] == "mmengine.hooks.EarlyStoppingHook"
+    assert known["custom_hooks"][1]["type"] == "valloss_compat.hooks.ValLossHook"
+    (said,) = [f for f in config.look(known, (), str) if "imports" in f.check]
+    assert said.severity == "ok"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +217,16 @@ def test_a_config_that_imports_what_it_names(tmp_path):
         ("my.json", "[1]", "it holds a list, but a config must be a mapping"),
         ("my.yaml", "", "it holds nothing, but a config must be a mapping"),
         ("my.yaml", "_base_: none.yaml", "cannot be read: "),
-        ("no_package::none.py", None, "cannot be read: "),
+        ("no_package::none.py", None, "there is no package 'no_package' here"),
+        ("::none.py", None, "there is no package '' here"),
+        ("mmengine::none.py", None, "the package 'mmengine' is here, and has no file"),
+        (
+            "json::tool.py",
+            None,
+            "the package 'json' is here, and has no file 'tool.py'",
+        ),
+        ("csv::none.py", None, "'csv' is here, and has no file 'none.py'"),
+        ("shipping::my.py", "x = = 1", "cannot be read: "),
     ],
 )
 @pytest.mark.filterwarnings(
@@ -221,7 +237,13 @@ def test_a_config_that_imports_what_it_names(tmp_path):
 def test_what_cannot_be_read(tmp_path, name, text, said, monkeypatch):
     """Named, with the cause."""
     monkeypatch.chdir(tmp_path)
-    if text is not None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if text is not None and "::" in name:
+        package, _, inner = name.partition("::")
+        path = tmp_path / package / ".mim" / "configs" / inner
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+    elif text is not None:
         (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(CommandError) as raised:
         config_file.load(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import types
 import zipfile
@@ -94,6 +95,7 @@ finally:
     shutil.rmtree('mmengine')""",
     "by an error in mmengine": """
 import os
+import subprocess
 os.mkdir('mmengine')
 for name, text in (('__init__', ''), ('runner', 'raise RuntimeError(1)')):
     open(os.path.join('mmengine', name + '.py'), 'w').write(text)
@@ -264,3 +266,30 @@ def test_an_isolated_interpreter_has_no_folder_of_the_script(monkeypatch):
     monkeypatch.setattr(sys, "flags", types.SimpleNamespace(isolated=1))
     script._set_first_path("folder")
     assert sys.path == ["first", "second"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no pipe has a name here")
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/{}"])
+def test_a_script_from_a_pipe(tmp_path, name):
+    """As of a shell's ``<(...)``: there is no second time to read it."""
+    code = b"import sys\nprint(sys.argv, sys.path[0], __file__)\nsys.exit(3)"
+    ends = []
+    for before in ([], RUN):
+        read, write = os.pipe()
+        os.write(write, code)
+        os.close(write)
+        words = [sys.executable, *before, name.format(read), "an argument"]
+        with os.fdopen(read, "rb") as pipe:
+            ends.append(
+                subprocess.run(
+                    words,
+                    stdin=pipe,
+                    pass_fds=[read],
+                    cwd=str(tmp_path),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                )
+            )
+    theirs, ours = ends
+    assert theirs.returncode == 3
+    assert (ours.returncode, ours.stdout) == (3, theirs.stdout)

@@ -125,6 +125,11 @@ class Shift:
     """On no list."""
 
 
+def shift(sample):
+    """A transform that is a function."""
+    return sample
+
+
 SHIFT = f"{__name__}.Shift"
 
 
@@ -135,8 +140,9 @@ SHIFT = f"{__name__}.Shift"
         (RandomFlip(0.0), (), ""),
         (Shift(), (), "Shift in the pipeline"),
         (Shift(), (SHIFT,), ""),
+        (shift, (f"{__name__}.shift",), ""),
     ],
-    ids=["draws", "prob=0", "unknown", "trusted"],
+    ids=["draws", "prob=0", "unknown", "trusted", "a trusted function"],
 )
 def test_a_transform_that_is_not_known_to_do_the_same_is_refused(
     tmp_path, transform, trust, refused

@@ -422,6 +422,7 @@ def test_half_an_epoch_is_not_reported(tmp_path, changing):
             {"strategy": "dataloader", "dataloader": "val"},
             "dataloader is a str, but a config as val_dataloader or a torch DataLoader",
         ),
+        ({"trust": ["my.Model", "Mine"]}, "trust names 'Mine', but the full name of"),
     ],
 )
 def test_options_that_contradict(options, match):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Type
 
-from valloss_compat.adapters import facts
+from valloss_compat.adapters import entries, facts
 from valloss_compat.adapters.base import TRUST, Adapter, Refusal, UnsupportedError
 from valloss_compat.adapters.facts import Part, Pipeline
 from valloss_compat.adapters.loaders import judge_loader, refuse_sampler
@@ -125,7 +125,7 @@ def judge(
         refusal = Refusal(
             str(model),
             f"valloss_compat does not know {model.where}",
-            TRUST.format(where=model.where),
+            TRUST.format(where=model.to_trust),
         )
         return Look(model.where, [refusal], False)
     of_model = adapter.refuse_model(model, trust)
@@ -151,19 +151,14 @@ def _with_loader(
     return seen._replace(refusals=seen.refusals + refused)
 
 
-def _is_ours(kind: Any) -> bool:
-    """Whether a hook's type is ours: a class, or its name in any scope."""
-    name = getattr(kind, "__name__", kind)
-    return str(name).rpartition(".")[2] == "ValLossHook"
-
-
 def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
     """Judge a config, by names alone: nothing is imported or built.
 
     Args:
         config (dict): A whole config, with ``model``, ``val_dataloader`` and
-            ``default_scope``; a ``ValLossHook`` in its ``custom_hooks`` is
-            taken as it is configured, with the dataloader of its losses.
+            ``default_scope``; a ``ValLossHook`` among its hooks, custom or
+            default, is taken as it is configured, with the dataloader of its
+            losses.
         trust (Collection[str]): Full names of classes that the user answers
             for, beside those of the hook.
 
@@ -172,11 +167,10 @@ def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
         a config does not show the bases of a class.
     """
     scope = config.get("default_scope") or "mmengine"
-    for hook in config.get("custom_hooks") or ():
-        if isinstance(hook, Mapping) and _is_ours(hook.get("type")):
-            trust = [*trust, *(hook.get("trust") or ())]
-            if hook.get("strategy") == "dataloader":
-                model = facts.of_config(config["model"], scope)
-                return _with_loader(model, hook.get("dataloader"), scope, trust)
+    for hook in entries.ours(config):
+        trust = [*trust, *(hook.get("trust") or ())]
+        if hook.get("strategy") == "dataloader":
+            model = facts.of_config(config["model"], scope)
+            return _with_loader(model, hook.get("dataloader"), scope, trust)
     pipelines = of_validation(config, scope)
     return judge(facts.of_config(config["model"], scope), pipelines, trust)

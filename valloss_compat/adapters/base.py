@@ -126,7 +126,7 @@ class Adapter:
         return Refusal(
             str(part),
             f"valloss_compat does not know {part.where}",
-            TRUST.format(where=part.where),
+            TRUST.format(where=part.to_trust),
         )
 
     def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
@@ -232,7 +232,7 @@ def _refuse_own(part: Part) -> Optional[Refusal]:
                 str(part),
                 f"{cls.__name__} looks at self.training, or has no source to be read: "
                 "in eval mode it may give something else than its loss expects",
-                TRUST.format(where=part.where),
+                TRUST.format(where=part.to_trust),
             )
     return None
 

@@ -43,7 +43,7 @@ class Elsewhere(Adapter):
         if model.trusted(trust):
             return None
         reason, way_out = _REASONS.get(self.library, _NOT_PROVEN)
-        ask = TRUST.format(where=model.where)
+        ask = TRUST.format(where=model.to_trust)
         return Refusal(str(model), reason, f"{way_out}; or, {ask}" if way_out else ask)
 
     def shared(self, model: Any) -> List[Any]:

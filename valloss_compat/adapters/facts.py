@@ -115,7 +115,8 @@ def _of_object(thing: Any, path: str) -> Part:
 def _of_class(cls: Any, path: str, source: Any) -> Part:
     if not isinstance(cls, type):  # a function, as a transform may be
         name = getattr(cls, "__name__", str(cls))
-        return Part(path, (f"{library_of(cls)}.{name}",), name, source)
+        where = f"{getattr(cls, '__module__', '?')}.{name}"
+        return Part(path, (f"{library_of(cls)}.{name}",), where, source)
     names = tuple(
         f"{library_of(base)}.{base.__name__}"
         for base in cls.__mro__

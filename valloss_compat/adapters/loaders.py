@@ -127,7 +127,7 @@ def _refuse_drawing(pipeline: Pipeline, trust: Collection[str]) -> Optional[Refu
                 "images, or is not known not to",
                 "leave it out, or give it a deterministic counterpart (RandomFlip: "
                 "prob=0.0); if it does the same in each validation, say so: "
-                f"ValLossHook(trust=[{transform.where!r}])",
+                f"ValLossHook(trust=[{transform.to_trust!r}])",
             )
         if transform.get("ignore_empty", False) and not _testing(pipeline.dataset):
             return Refusal(

@@ -67,10 +67,20 @@ class Part:
         return any(name in self.names for name in names)
 
     def trusted(self, trust: Collection[str]) -> bool:
-        """Whether the user answers for its class; a config may show less of it."""
+        """Whether the user answers for its class; a config may show less of it.
+
+        A name without a module is that of no class, however a config calls it.
+        """
         if self.built:
             return self.where in trust
-        return any(self.kind == name.rpartition(".")[2] for name in trust)
+        named = [name.rpartition(".") for name in trust]
+        return any(module and self.kind == kind for module, _, kind in named)
+
+    @property
+    def to_trust(self) -> str:
+        """The name by which to trust its class, as far as it shows."""
+        known = self.built or self.where.count(".") > 1
+        return self.where if known else f"my.module.{self.kind}"
 
     def kind_in(self, library: str) -> Optional[str]:
         """The class of a library that this is, or is derived from without change.

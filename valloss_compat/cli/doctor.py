@@ -113,8 +113,12 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
     else:
         found += validation.try_out()
         for cls in own_evaluators():
-            settings = _settings(known["val_evaluator"]) if cls is evaluator else {}
-            found += validation.try_out(evaluator=cls, settings=settings)
+            # A library loads evaluators that want arguments; only the config has them.
+            named = cls is evaluator
+            settings = _settings(known["val_evaluator"]) if named else {}
+            found += validation.try_out(
+                evaluator=cls, settings=settings, is_asked_for=named
+            )
         if loop is not None and not loop.__module__.startswith("mmengine."):
             settings = _settings(known["val_cfg"])
             found += validation.try_out(loop=loop, settings=settings)

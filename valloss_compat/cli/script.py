@@ -7,6 +7,7 @@ attributes of ``__main__``, ``sys.path``, its exit status and its traceback.
 from __future__ import annotations
 
 import builtins
+import io
 import os
 import pkgutil
 import runpy
@@ -51,15 +52,14 @@ def run_script(path: str, args: Sequence[str]) -> None:
     shown = _absolute(path)
     try:
         with open(path, "rb") as file:
-            code = pkgutil.read_code(file)  # a compiled one
-            file.seek(0)
-            source = file.read()
+            source = file.read()  # once: a pipe, as of <(...), has no second time
     except OSError as error:
         raise CommandError(
             f"can't open file {shown!r}: [Errno {error.errno}] {error.strerror}"
         ) from None
+    code = pkgutil.read_code(io.BytesIO(source))  # of a compiled one
     sys.argv[:] = [path, *args]
-    _set_first_path(os.path.dirname(os.path.realpath(path)))
+    _set_first_path(os.path.dirname(_target(path)))
     main = _become_main()
     loader = SourceFileLoader if code is None else SourcelessFileLoader
     main.__dict__.update(
@@ -88,6 +88,14 @@ def _set_first_path(folder: str) -> None:
     isolated = sys.flags.isolated or getattr(sys.flags, "safe_path", False)
     if not isolated:
         sys.path[0] = folder
+
+
+def _target(path: str) -> str:
+    """Where a script really is; of a pipe, which is nowhere, where its link says."""
+    real = os.path.realpath(path)
+    if os.path.exists(real) or not os.path.islink(path):
+        return real
+    return os.path.join(os.path.dirname(path), os.readlink(path))
 
 
 def _absolute(path: str) -> str:

@@ -44,6 +44,12 @@ def check(strategy: Any, on_unsupported: Any, dataloader: Any, trust: Any) -> No
             f"trust is {trust!r}, but a list of full names of classes is expected: "
             "['my.module.Model']"
         )
+    for name in trust or ():
+        if "." not in str(name):
+            raise ValueError(
+                f"trust names {name!r}, but the full name of a class is expected, with "
+                f"its module: 'my.module.{name}'"
+            )
 
 
 def _check_dataloader(dataloader: Any) -> None:

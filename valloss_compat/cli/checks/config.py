@@ -14,11 +14,10 @@ from typing import (
     Tuple,
 )
 
-from valloss_compat.cli.checks import hook_types, model, monitor, shapes
-from valloss_compat.cli.checks import val_loss_hook as hook
+from valloss_compat.adapters import entries
+from valloss_compat.cli.checks import hook_types, interval, model, monitor, shapes
 from valloss_compat.cli.checks.config_file import custom_imports
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
-from valloss_compat.cli.checks.monitor import kind
 
 #: The three that a validation needs, or none of them.
 _VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
@@ -69,19 +68,21 @@ def _imports(
     check = "config.custom_imports"
     entry = config.get("custom_imports")
     lenient = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
-    ours = [name.split(".")[0] == "valloss_compat" for name in custom_imports(config)]
-    if not any(ours):
-        named = any(kind(entry) == hook.NAME for entry in monitor.hooks(config))
-        yield (problem if named else note)(
+    ours = any(map(_is_ours, custom_imports(config)))
+    if not ours and not _is_imported_by_a_hook(config):
+        # Whether the script imports it, or `run` does, no config shows: a note. Where
+        # nobody does, a training with the hook ends as it starts, and tells so.
+        named = bool(entries.ours(config))
+        yield note(
             check,
             "this config does not import valloss_compat"
-            + (f", without which nobody knows {hook.NAME}" if named else "")
+            + (f", without which nobody knows {entries.NAME}" if named else "")
             + ": run the train script with "
             "`python -m valloss_compat run`, import valloss_compat in it, or add "
             "custom_imports=dict(imports=['valloss_compat'], "
             "allow_failed_imports=False)",
         )
-    elif lenient:
+    elif ours and lenient:
         yield note(
             check,
             "this config imports valloss_compat with allow_failed_imports=True: where "
@@ -99,6 +100,24 @@ def _imports(
             f"environment and folder would {end}, and what it registers was not tried. "
             "Say where it is with PYTHONPATH, or install it",
         )
+
+
+def _is_ours(name: str) -> bool:
+    return name.split(".")[0] == "valloss_compat"
+
+
+def _is_imported_by_a_hook(config: Mapping[str, Any]) -> bool:
+    """Whether building a hook imports us: its type is our class, or its full name.
+
+    So it is in the new style of config; releases before that know no full names.
+    """
+    from mmengine import utils
+
+    named = [entry.get("type") for entry in entries.hooks(config)]
+    full = [name for name in named if isinstance(name, str)]
+    full = full if hasattr(utils, "get_object_from_string") else []
+    full += [cls.__module__ for cls in named if isinstance(cls, type)]
+    return any(map(_is_ours, full))
 
 
 def _validation(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -120,33 +139,13 @@ def _validation(config: Mapping[str, Any]) -> Iterator[Finding]:
         else:
             yield note(check, f"{text}, so that there is no validation loss")
     else:
-        yield from _often_enough(config)
+        yield from interval.look(config)
         yield from _own_classes(config)
-
-
-def _often_enough(config: Mapping[str, Any]) -> Iterator[Finding]:
-    train = config.get("train_cfg") or {}
-    limit = train.get("max_epochs", train.get("max_iters"))
-    for name in ("val_interval", "val_begin"):
-        if not isinstance(train.get(name, 1), int):
-            yield problem(
-                "config.validation",
-                f"{name} of train_cfg is {train[name]!r}, but a whole number is "
-                "expected",
-            )
-            return
-    first = max(train.get("val_interval", 1), train.get("val_begin", 1))
-    if isinstance(limit, int) and first > limit:
-        yield problem(
-            "config.validation",
-            f"the first validation would be after {first}, but the training ends after "
-            f"{limit}: lower val_interval or val_begin of train_cfg",
-        )
 
 
 def _own_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
     for name, usual in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
-        own = kind(config.get(name))
+        own = entries.kind(config.get(name))
         # Runner.build_evaluator: without metrics it is a metric, for its Evaluator.
         a_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
         if own in ("", usual) or a_metric:

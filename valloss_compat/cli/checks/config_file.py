@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import tempfile
 from collections.abc import Mapping
@@ -52,7 +52,11 @@ def load(name: str) -> Dict[str, Any]:
                 config = Config.fromfile(path, import_custom_modules=False)
     except (Exception, SystemExit) as error:
         failure = f"{type(error).__name__}: {error}"
-    if failure and not name.endswith(".py") and "::" not in name:
+    if failure and "::" in name:
+        missing = _missing(*name.split("::", 1))
+        if missing:
+            raise CommandError(f"there is no config {name!r}: {missing}")
+    elif failure and not name.endswith(".py"):
         failure = _no_mapping(name) or failure
     if failure:  # past the except: nothing that mmengine had open outlives its error
         raise CommandError(
@@ -63,6 +67,26 @@ def load(name: str) -> Dict[str, Any]:
     plain = _plain(to_dict())
     assert isinstance(plain, dict)
     return plain
+
+
+def _missing(package: str, path: str) -> str:
+    """What is not here of a config that a package ships; empty if all is."""
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None:
+        return f"there is no package {package!r} here; install it, or see to its name"
+    places = [os.path.join(".mim", "configs"), "configs"]
+    if any(
+        os.path.isfile(os.path.join(folder, place, path + suffix))
+        for folder in spec.submodule_search_locations or ()
+        for place in places
+        for suffix in ("", ".py")
+    ):
+        return ""
+    return (
+        f"the package {package!r} is here, and has no file {path!r} in its "
+        f"{' or '.join(places)}; give the path from there, as in "
+        "'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'"
+    )
 
 
 def _no_mapping(name: str) -> str:

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from valloss_compat.adapters import entries
 from valloss_compat.cli.checks.findings import Finding, note, problem
 
 CHECK = "config.hooks"
@@ -30,7 +31,7 @@ def look(
         or module that does not import here may register is none.
     """
     default = str(config.get("default_scope") or "mmengine")
-    for place, entry in _entries(config):
+    for place, entry in entries.placed_hooks(config):
         kind = entry.get("type")
         # The full name of a class is imported, and not looked up.
         if not isinstance(kind, str) or kind.count(".") > 1:
@@ -45,17 +46,6 @@ def look(
         if not _is_registered(name, scope):
             meant = _nearest(name, around)
             yield from _unknown(f"{place} has the type {kind!r}", meant, absent)
-
-
-def _entries(config: Mapping[str, Any]) -> Iterator[Tuple[str, Mapping[str, Any]]]:
-    """All hooks, each with its place in the config."""
-    defaults = config.get("default_hooks") or {}
-    places: Dict[str, Any] = {f"default_hooks.{k}": v for k, v in defaults.items()}
-    for index, entry in enumerate(config.get("custom_hooks") or ()):
-        places[f"custom_hooks[{index}]"] = entry
-    for place, entry in places.items():
-        if isinstance(entry, Mapping):
-            yield place, entry
 
 
 def _unknown(what: str, meant: Optional[str], absent: List[str]) -> Iterator[Finding]:

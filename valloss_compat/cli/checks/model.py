@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Callable, Iterator, Optional
 
 from valloss_compat import adapters
-from valloss_compat.adapters import facts
+from valloss_compat.adapters import entries, facts
 from valloss_compat.cli.checks import monitor, pipelines
 from valloss_compat.cli.checks import val_loss_hook as hook
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
-from valloss_compat.cli.checks.monitor import kind
 
 CHECK = "config.model"
 #: Where a model that wraps another one keeps it: mmdet's semi-supervised
@@ -56,20 +55,20 @@ def look(
     models = list(_wrapped(model))
     scope = str(config.get("default_scope") or "mmengine")
     shown = ", which wraps ".join(_with_scope(part, scope) for part in models)
-    entries = [entry for entry in monitor.hooks(config) if kind(entry) == hook.NAME]
-    wrong = [text for entry in entries for text in hook.cannot_build(entry)]
+    found = entries.ours(config)
+    wrong = [text for entry in found for text in hook.cannot_build(entry)]
     if wrong:
         yield from (problem("config.val_loss_hook", text) for text in wrong)
         return
     refusals = list(hook.refusals(config))
-    if entries:
+    if found:
         yield from (problem("config.val_loss_hook", text) for text in refusals)
         if not refusals:
-            text = f"{hook.NAME} will compute the losses of {shown}"
+            text = f"{entries.NAME} will compute the losses of {shown}"
             yield ok("config.val_loss_hook", text)
         return
     if all(_is_of_library(part, scope, resolve(part)) for part in models):
-        entry = f"custom_hooks=[dict(type='{hook.NAME}')]"
+        entry = f"custom_hooks=[dict(type='{entries.NAME}')]"
         by_hook = "" if refusals else f"add {entry}, or "
         text = (
             f"the model is {shown}, of a library whose models append no loss element: "
@@ -77,7 +76,7 @@ def look(
             f"with {_ELEMENT}"
         )
         yield problem(CHECK, text) if monitor.watched(config) else note(CHECK, text)
-        why = f"{hook.NAME} is no way out: "
+        why = f"{entries.NAME} is no way out: "
         yield from (note("config.val_loss_hook", why + text) for text in refusals)
     else:
         yield note(

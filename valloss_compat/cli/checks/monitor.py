@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional
 
+from valloss_compat.adapters.entries import hooks, kind
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
 
 CHECK = "config.monitor"
 TOTAL = "val_loss"
+#: The hooks whose arguments are known: in each scope, or by a full name in one of
+#: these packages.
+_STOPS, _KEEPS = "EarlyStoppingHook", "CheckpointHook"
+_PACKAGES = ("mmengine", "valloss_compat")
 
 #: What is sometimes monitored in its place, and why it is no metric.
 _MISTAKEN = {
@@ -31,6 +36,8 @@ class Monitor(NamedTuple):
         rule (str, optional): Which values are better, if the hook says so.
         hook (dict): The hook's config.
         stops (bool): Whether it is one that ends the training.
+        known (bool): Whether it is the hook of that very name, whose arguments are
+            known: of one whose name only ends so, nothing is certain.
     """
 
     who: str
@@ -38,19 +45,7 @@ class Monitor(NamedTuple):
     rule: Optional[str]
     hook: Mapping[str, Any]
     stops: bool
-
-
-def kind(entry: Any) -> str:
-    """The class name of what a config entry builds, without scope or module."""
-    named = entry.get("type", "") if isinstance(entry, Mapping) else ""
-    return str(named).rpartition(".")[2]
-
-
-def hooks(config: Mapping[str, Any]) -> List[Mapping[str, Any]]:
-    """All hooks of a config, those by default first."""
-    defaults = config.get("default_hooks") or {}
-    entries = [*defaults.values(), *(config.get("custom_hooks") or ())]
-    return [entry for entry in entries if isinstance(entry, Mapping)]
+    known: bool
 
 
 def monitors(config: Mapping[str, Any]) -> List[Monitor]:
@@ -58,20 +53,28 @@ def monitors(config: Mapping[str, Any]) -> List[Monitor]:
     return [found for hook in hooks(config) for found in _of_hook(hook)]
 
 
+def _is(hook: Mapping[str, Any], name: str) -> bool:
+    """Whether a hook is the known one of a name, and not a class of somebody's own."""
+    package, _, rest = str(hook.get("type")).partition(".")
+    return kind(hook) == name and ("." not in rest or package in _PACKAGES)
+
+
 def _of_hook(hook: Mapping[str, Any]) -> Iterator[Monitor]:
     name = kind(hook)
     rules = hook.get("rule")
-    if name.endswith("EarlyStoppingHook"):
+    known = _is(hook, _STOPS) or _is(hook, _KEEPS)
+    if _is(hook, _STOPS) or (name.endswith(_STOPS) and "monitor" in hook):
         monitored = str(hook.get("monitor"))
-        yield Monitor(f"{name}(monitor=...)", monitored, rules, hook, True)
-    best = hook.get("save_best") if name.endswith("CheckpointHook") else None
+        yield Monitor(f"{name}(monitor=...)", monitored, rules, hook, True, known)
+    best = hook.get("save_best") if name.endswith(_KEEPS) else None
     names = best if isinstance(best, (list, tuple)) else [best] if best else []
     # One rule holds for all, a list of rules has one for each.
     several = list(rules) if isinstance(rules, (list, tuple)) else [rules]
     if len(several) != len(names):  # where not 1, mmengine's own check ends the run
         several = several[:1] * len(names)
     for metric, rule in zip(names, several):
-        yield Monitor(f"{name}(save_best=...)", str(metric), rule, hook, False)
+        who = f"{name}(save_best=...)"
+        yield Monitor(who, str(metric), rule, hook, False, known)
 
 
 def watched(config: Mapping[str, Any]) -> bool:
@@ -110,8 +113,8 @@ def look(config: Mapping[str, Any]) -> List[Finding]:
 
 def _values(hook: Mapping[str, Any]) -> Iterator[str]:
     """Arguments that the hook itself refuses, or that cannot be meant."""
-    stops = kind(hook).endswith("EarlyStoppingHook")
-    if not stops and not kind(hook).endswith("CheckpointHook"):
+    stops = _is(hook, _STOPS)
+    if not stops and not _is(hook, _KEEPS):
         return
     best, rule = hook.get("save_best"), hook.get("rule")
     names = best if isinstance(best, list) else [best]
@@ -137,6 +140,11 @@ def _values(hook: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _wrong(monitor: Monitor) -> Callable[[str, str], Finding]:
+    """What a wrong argument is, of a hook that is known and of another."""
+    return problem if monitor.known else note
+
+
 def _name(monitor: Monitor) -> Iterator[Finding]:
     who, name = monitor.who, monitor.name
     last = name.replace(".", "/").rpartition("/")[2]
@@ -145,7 +153,7 @@ def _name(monitor: Monitor) -> Iterator[Finding]:
             CHECK, f"{who} has no monitor: expected monitor='{TOTAL}', or a metric"
         )
     elif name in _MISTAKEN:
-        yield problem(
+        yield _wrong(monitor)(
             CHECK,
             f"{who} monitors {name!r}, but {_MISTAKEN[name]}: monitor '{TOTAL}'",
         )
@@ -178,16 +186,16 @@ def _rule(monitor: Monitor) -> Iterator[Finding]:
     if "loss" not in monitor.name.lower():
         return
     if monitor.rule == "greater":
-        yield problem(
+        yield _wrong(monitor)(
             CHECK,
             f"{monitor.who} of {monitor.name!r} has rule='greater', by which the "
             "worst epoch is the best: say rule='less', or leave it out",
         )
     if not monitor.stops:
         return
-    defaults: Dict[str, Any] = {"min_delta": 0.1}
-    delta = monitor.hook.get("min_delta", defaults["min_delta"])
-    if isinstance(delta, (int, float)) and delta >= defaults["min_delta"]:
+    # Of another hook, nobody knows the default.
+    delta = monitor.hook.get("min_delta", 0.1 if monitor.known else 0.0)
+    if isinstance(delta, (int, float)) and delta >= 0.1:
         whose = "" if "min_delta" in monitor.hook else " (the default)"
         yield note(
             CHECK,

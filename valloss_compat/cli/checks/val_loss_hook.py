@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Iterator
 
 from valloss_compat import adapters
-
-NAME = "ValLossHook"
+from valloss_compat.adapters.entries import NAME
 
 
 def cannot_build(entry: Mapping[str, Any]) -> Iterator[str]:
