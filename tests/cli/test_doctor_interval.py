@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any, ClassVar, Dict
 from unittest import mock
 
 import pytest
@@ -14,6 +15,15 @@ from valloss_compat.cli.checks import interval
 LOOPS = {"max_epochs": EpochBasedTrainLoop, "max_iters": IterBasedTrainLoop}
 
 
+class Data(list):
+    """A dataset of one sample, with what mmengine warns without."""
+
+    metainfo: ClassVar[Dict[str, Any]] = {}
+
+    def __init__(self):
+        super().__init__([0])
+
+
 def said(**train):
     """Severity and text of what is said of a ``train_cfg``."""
     return [(f.severity, f.text) for f in interval.look({"train_cfg": train})]
@@ -22,7 +32,7 @@ def said(**train):
 def validations(end, limit, **train):
     """After which epochs or iterations mmengine's own loop validates."""
     runner = mock.MagicMock()
-    loop = LOOPS[end](runner, DataLoader([0]), limit, **train)
+    loop = LOOPS[end](runner, DataLoader(Data()), limit, **train)
     loop.dataloader_iterator = itertools.repeat(None)  # mmengine's sleeps at its end
     loop.run_epoch = lambda: setattr(loop, "_epoch", loop._epoch + 1)
     loop.run_iter = lambda batch: setattr(loop, "_iter", loop._iter + 1)
