@@ -104,6 +104,11 @@ def test_doctor_has_json_and_an_exit_code_where_all_is_well(nursery, tmp_path):
     assert environment["valloss_compat"]["version"] == __version__
     assert environment["python"]["where"] == sys.executable
     assert any("val_loss = 2.5 and 3.5" in text for text in texts(told, "ok"))
+    applied = len(told["status"]["patches"])
+    assert any(
+        text.startswith(f"patches: {applied} patches are applied: ")
+        for text in texts(told, "ok")
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -119,6 +124,8 @@ def test_a_self_check_that_the_patch_really_runs_with_other_options(
     told = examine(nursery, tmp_path, env={"VALLOSS_COMPAT": variable})
     assert texts(told, "problem") == []
     assert any(f"val_loss = {values}" in text for text in texts(told, "ok"))
+    nothing = f"patches: nothing to patch: {told['status']['reason']}"
+    assert (nothing in texts(told, "ok")) == (variable == "parity" and NATIVE)
 
 
 @pytest.mark.slow

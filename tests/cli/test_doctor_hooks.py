@@ -118,6 +118,11 @@ def test_what_cannot_be_imported_may_register_it(kind, scope, failed):
     assert look(kind.replace("Checkpoit", "Teacher"), scope, failed) == []
 
 
+def test_a_library_that_comes_before_mmengine_by_name():
+    ((_, text),) = look("aaa.CheckpoitHook")
+    assert "if aaa, which cannot be imported here, has none either" in text
+
+
 def test_hooks_of_a_library_that_is_here(theirs):
     """Found in its scope, however that is named; a slip of one is a problem."""
     assert look("MeanTeacherHook", "mmtheirs") == []

@@ -111,6 +111,13 @@ def test_one_epoch_under_way_counts_as_far_as_it_is_logged(tmp_path):
     assert places(run, tag="loss", train=True) == [0.5, 1.0]
 
 
+def test_an_epoch_of_which_one_line_is_left_ends_at_a_whole_iteration(tmp_path):
+    """Iteration 25 is in epoch 2: an epoch has at least 13, not 12 and a half."""
+    lines = [{"loss": 1.0, "epoch": 2, "iter": 25, "step": 25, "lr": 0.1}]
+    run = join(write(tmp_path / "a", lines))
+    assert places(run, tag="loss", train=True) == [25 / 13]
+
+
 def test_a_restart_with_other_batches_stays_within_its_epochs(tmp_path):
     """Half the iterations an epoch: the x axis in epochs does not go back."""
     write(tmp_path / "20260101_000000", epochs([4.0, 3.0], length=10))
