@@ -183,12 +183,16 @@ def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional
     if not name:
         return None
     scope = entry.get("_scope_") or config.get("default_scope") or "mmengine"
-    try:
-        with registries.DefaultScope.overwrite_default_scope(str(scope)):
-            cls = getattr(registries, registry).get(str(name))
-    except Exception:  # the library is not here, or does not import
-        return None
-    return cls if isinstance(cls, type) else None
+    # As mmengine builds it: by the scope's registry first, then by its parents.
+    for key in (str(name) if "." in str(name) else f"{scope}.{name}", str(name)):
+        try:
+            with registries.DefaultScope.overwrite_default_scope(str(scope)):
+                cls = getattr(registries, registry).get(key)
+        except Exception:  # the library is not here, or does not import
+            continue
+        if isinstance(cls, type):
+            return cls
+    return None
 
 
 def _report(told: Dict[str, Any]) -> str:
