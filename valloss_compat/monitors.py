@@ -29,10 +29,17 @@ def missing(runner: Any, monitor: str, who: str, metrics: Iterable[str]) -> str:
     )
     if any("loss" in name for name in names):
         return f"{text}: monitor one of these"
-    if any(getattr(hook, "has_refused", False) for hook in _hooks(runner)):
+    ours = [h.has_refused for h in _hooks(runner) if hasattr(h, "has_refused")]
+    if any(ours):
         return (
             f"{text}. There is no loss among them: ValLossHook has refused to give "
             "one, for the reason and with the way out that it has logged before"
+        )
+    if ours:
+        return (
+            f"{text}. There is no loss among them: no name in the loss element that "
+            "the model or ValLossHook appended contains 'loss'. Rename one to what "
+            "contains it, or monitor one of these"
         )
     return (
         f"{text}. There is no loss among them: the model appended no loss element, or "

@@ -6,6 +6,8 @@ import copy
 
 import pytest
 from mmengine import utils
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from valloss_compat.cli.checks import config as checks
 
@@ -373,6 +375,27 @@ def test_a_hook_whose_name_only_ends_as_a_known_one(entry):
     }
     assert doubted == bool(mistaken or "greater" in entry.values())
     assert not any("the default" in text for text in notes)
+
+
+@pytest.mark.parametrize("name", ["EarlyStoppingHook", "mine.EarlyStoppingHook"])
+def test_a_hook_of_the_very_name_that_is_somebodys_own(monkeypatch, name):
+    """One that mmengine finds, registered or by its module."""
+    own = type("EarlyStoppingHook", (Hook,), {"__module__": "mine"})
+    monkeypatch.setitem(vars(HOOKS), "get", {name: own}.get)
+    entry = {"type": name, "metric": "val_loss"}
+    assert found(config(custom_hooks=[entry]), "problem") == []
+
+
+def test_a_hook_whose_module_does_not_import(monkeypatch):
+    """It is taken for the one that its name says."""
+
+    def get(name):
+        raise ImportError(name)
+
+    monkeypatch.setitem(vars(HOOKS), "get", get)
+    entry = {"type": "mine.EarlyStoppingHook"}
+    (said,) = found(config(custom_hooks=[entry]), "problem")
+    assert "has no monitor" in said
 
 
 @pytest.mark.parametrize(

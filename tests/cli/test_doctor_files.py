@@ -32,6 +32,7 @@ custom_hooks = [dict(type='EarlyStoppingHook', monitor='val_loss', min_delta=0.0
 val_cfg = dict(type='LoopOfTheirs')
 """
 THEIRS = """
+from mmengine.registry import LOOPS
 from mmengine.runner import ValLoop
 print('printed by an import')
 
@@ -133,6 +134,7 @@ def test_arguments_of_a_config(nursery, tmp_path, level, severity):
 
 
 REFUSING = """
+from mmengine.registry import LOOPS
 from mmengine.runner import ValLoop
 
 @LOOPS.register_module()

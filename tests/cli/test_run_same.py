@@ -95,7 +95,6 @@ finally:
     shutil.rmtree('mmengine')""",
     "by an error in mmengine": """
 import os
-import subprocess
 os.mkdir('mmengine')
 for name, text in (('__init__', ''), ('runner', 'raise RuntimeError(1)')):
     open(os.path.join('mmengine', name + '.py'), 'w').write(text)

@@ -423,6 +423,7 @@ def test_half_an_epoch_is_not_reported(tmp_path, changing):
             "dataloader is a str, but a config as val_dataloader or a torch DataLoader",
         ),
         ({"trust": ["my.Model", "Mine"]}, "trust names 'Mine', but the full name of"),
+        ({"trust": ["my.module.Net"]}, "'my.module' stands for the module that"),
     ],
 )
 def test_options_that_contradict(options, match):

@@ -147,19 +147,47 @@ def test_nothing_stays_where_the_model_raises(tmp_path, monkeypatch, mode):
         assert not module.training
 
 
-def test_a_model_that_appends_its_own_is_left_to_it(tmp_path, monkeypatch, capsys):
-    """Said once; its loss is the one that is reported."""
+@pytest.fixture
+def own_element(monkeypatch):
+    """The model appends a loss element of its own, with a loss of the name given."""
 
-    def predict(self, scores, data_samples):
-        for sample, score in zip(data_samples, scores):
-            sample.pred = score
-        return [*data_samples, BaseDataElement(loss={"loss_own": torch.ones(())})]
+    def appends(name):
+        def predict(self, scores, data_samples):
+            for sample, score in zip(data_samples, scores):
+                sample.pred = score
+            return [*data_samples, BaseDataElement(loss={name: torch.ones(())})]
 
-    monkeypatch.setattr(Classifier, "predict", predict)
-    runner = make_runner(tmp_path, hook(), log_level="WARNING")
+        monkeypatch.setattr(Classifier, "predict", predict)
+
+    return appends
+
+
+@pytest.mark.parametrize("hooks", [1, 2])
+def test_a_model_that_appends_its_own_is_left_to_it(
+    tmp_path, own_element, capsys, hooks
+):
+    """Said once by each hook, of which newer mmengines log one; its loss is reported."""
+    own_element("loss_own")
+    runner = make_runner(tmp_path, *(hook() for _ in range(hooks)), log_level="WARNING")
     assert runner.val()["val_loss"] == 1.0
     assert set(runner.val_loop.run()) == {"mean/score", "loss_own", "val_loss"}
-    assert capsys.readouterr().out.count("appends its loss element itself") == 1
+    said = capsys.readouterr().out
+    assert said.count("appends its loss element itself") in {1, hooks}
+    assert "more than one ValLossHook" not in said
+
+
+@pytest.mark.filterwarnings("ignore:Skip early stopping process:UserWarning")
+@pytest.mark.filterwarnings("ignore:no name of:valloss_compat.VallossCompatWarning")
+def test_who_misses_a_loss_is_not_told_to_add_the_hook_that_is_there(
+    tmp_path, own_element, capsys
+):
+    """No name in the model's own element contains 'loss'."""
+    own_element("own")
+    stopping = EarlyStoppingHook(monitor="val_loss")
+    make_runner(tmp_path, hook(), stopping, log_level="WARNING").train()
+    said = capsys.readouterr().out
+    assert "model or ValLossHook appended contains 'loss'" in " ".join(said.split())
+    assert "add custom_hooks" not in said
 
 
 def test_of_two_hooks_the_first_reports(tmp_path, capsys):

@@ -178,9 +178,10 @@ class ValLossHook(Hook):
         return None if self._reported else self._loader.element(losses)
 
     def _another(self) -> bool:
-        """Whether the elements may be those of another hook of this kind."""
-        others = [hook for hook in self._runner.hooks if hook is not self]
-        return any(isinstance(one, ValLossHook) and not one._off for one in others)
+        """Whether the elements may be those of a hook of this kind before this one."""
+        hooks = list(self._runner.hooks)
+        before = hooks[: [hook is self for hook in hooks].index(True)]
+        return any(isinstance(one, ValLossHook) and not one._off for one in before)
 
     def _disarm(self) -> bool:
         shadow, self._shadow = self._shadow, None

@@ -50,6 +50,11 @@ def check(strategy: Any, on_unsupported: Any, dataloader: Any, trust: Any) -> No
                 f"trust names {name!r}, but the full name of a class is expected, with "
                 f"its module: 'my.module.{name}'"
             )
+        if str(name).startswith("my.module."):
+            raise ValueError(
+                f"trust names {name!r}, but 'my.module' stands for the module that "
+                "the class is defined in: give that one"
+            )
 
 
 def _check_dataloader(dataloader: Any) -> None:

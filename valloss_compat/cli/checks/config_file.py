@@ -74,17 +74,16 @@ def _missing(package: str, path: str) -> str:
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None:
         return f"there is no package {package!r} here; install it, or see to its name"
-    places = [os.path.join(".mim", "configs"), "configs"]
+    place = os.path.join(".mim", "configs")
     if any(
         os.path.isfile(os.path.join(folder, place, path + suffix))
         for folder in spec.submodule_search_locations or ()
-        for place in places
         for suffix in ("", ".py")
     ):
         return ""
     return (
         f"the package {package!r} is here, and has no file {path!r} in its "
-        f"{' or '.join(places)}; give the path from there, as in "
+        f"{place}; give the path from there, as in "
         "'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'"
     )
 

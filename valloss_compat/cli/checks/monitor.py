@@ -55,8 +55,23 @@ def monitors(config: Mapping[str, Any]) -> List[Monitor]:
 
 def _is(hook: Mapping[str, Any], name: str) -> bool:
     """Whether a hook is the known one of a name, and not a class of somebody's own."""
+    if kind(hook) != name:
+        return False
     package, _, rest = str(hook.get("type")).partition(".")
-    return kind(hook) == name and ("." not in rest or package in _PACKAGES)
+    if "." in rest:  # a module's
+        return package in _PACKAGES
+    cls = _found(str(hook.get("type")))
+    return cls is None or cls.__module__.partition(".")[0] in _PACKAGES
+
+
+def _found(name: str) -> Any:
+    """What mmengine finds by the name of a hook; None where it is not here."""
+    from mmengine.registry import HOOKS
+
+    try:
+        return HOOKS.get(name)
+    except Exception:  # its module does not import
+        return None
 
 
 def _of_hook(hook: Mapping[str, Any]) -> Iterator[Monitor]:
