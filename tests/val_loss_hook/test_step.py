@@ -166,7 +166,7 @@ def own_element(monkeypatch):
 def test_a_model_that_appends_its_own_is_left_to_it(
     tmp_path, own_element, capsys, hooks
 ):
-    """Said once by each hook, of which newer mmengines log one; its loss is reported."""
+    """Said once by each hook (a newer mmengine logs one); its loss is reported."""
     own_element("loss_own")
     runner = make_runner(tmp_path, *(hook() for _ in range(hooks)), log_level="WARNING")
     assert runner.val()["val_loss"] == 1.0
