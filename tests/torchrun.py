@@ -19,12 +19,12 @@ needs_torchrun = pytest.mark.skipif(
 )
 
 
-def torchrun(ranks: int = 2) -> List[str]:
-    """What comes between the interpreter and the script."""
+def torchrun() -> List[str]:
+    """What comes between the interpreter and the script, for two ranks."""
     launcher = ["-m", "torch.distributed.run"]
     if importlib.util.find_spec(launcher[1]) is None:  # it came with torch 1.9
         launcher = ["-m", "torch.distributed.launch", "--use_env"]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    return [*launcher, f"--nproc_per_node={ranks}", f"--master_port={port}"]
+    return [*launcher, "--nproc_per_node=2", f"--master_port={port}"]

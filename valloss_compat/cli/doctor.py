@@ -14,6 +14,7 @@ from valloss_compat import control, dispatch
 from valloss_compat.cli.checks import config as config_checks
 from valloss_compat.cli.checks import config_file, patches, validation
 from valloss_compat.cli.checks.findings import PROBLEM, Finding, note
+from valloss_compat.cli.checks.registries import find
 from valloss_compat.cli.checks.streams import stdout_to_stderr
 from valloss_compat.cli.errors import CommandError
 
@@ -184,15 +185,10 @@ def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional
         return None
     scope = entry.get("_scope_") or config.get("default_scope") or "mmengine"
     # As mmengine builds it: by the scope's registry first, then by its parents.
-    for key in (str(name) if "." in str(name) else f"{scope}.{name}", str(name)):
-        try:
-            with registries.DefaultScope.overwrite_default_scope(str(scope)):
-                cls = getattr(registries, registry).get(key)
-        except Exception:  # the library is not here, or does not import
-            continue
-        if isinstance(cls, type):
-            return cls
-    return None
+    keys = (str(name) if "." in str(name) else f"{scope}.{name}", str(name))
+    with registries.DefaultScope.overwrite_default_scope(str(scope)):
+        cls = find(getattr(registries, registry), *keys)
+    return cls if isinstance(cls, type) else None
 
 
 def _report(told: Dict[str, Any]) -> str:

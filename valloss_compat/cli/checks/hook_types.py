@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from valloss_compat.adapters import entries
 from valloss_compat.cli.checks.findings import Finding, note, problem
+from valloss_compat.cli.checks.registries import find
 
 CHECK = "config.hooks"
 #: Found wherever valloss_compat is imported; whether it is, another check tells.
@@ -117,13 +118,7 @@ def _names(scope: str) -> Iterator[Tuple[str, str]]:
 def _is_registered(name: str, scope: str) -> bool:
     from mmengine.registry import HOOKS
 
-    for key in (name, f"{scope}.{name}"):
-        try:
-            if HOOKS.get(key) is not None:
-                return True
-        except Exception:  # a module of the scope does not import
-            continue
-    return False
+    return find(HOOKS, name, f"{scope}.{name}") is not None
 
 
 def _loads(library: str) -> bool:

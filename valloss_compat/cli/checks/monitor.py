@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional
 
 from valloss_compat.adapters.entries import hooks, kind
 from valloss_compat.cli.checks.findings import Finding, note, ok, problem
+from valloss_compat.cli.checks.registries import find
 
 CHECK = "config.monitor"
 TOTAL = "val_loss"
@@ -60,25 +61,18 @@ def _is(hook: Mapping[str, Any], name: str) -> bool:
     package, _, rest = str(hook.get("type")).partition(".")
     if "." in rest:  # a module's
         return package in _PACKAGES
-    cls = _found(str(hook.get("type")))
-    return cls is None or cls.__module__.partition(".")[0] in _PACKAGES
-
-
-def _found(name: str) -> Any:
-    """What mmengine finds by the name of a hook; None where it is not here."""
     from mmengine.registry import HOOKS
 
-    try:
-        return HOOKS.get(name)
-    except Exception:  # its module does not import
-        return None
+    cls = find(HOOKS, str(hook.get("type")))
+    return cls is None or cls.__module__.partition(".")[0] in _PACKAGES
 
 
 def _of_hook(hook: Mapping[str, Any]) -> Iterator[Monitor]:
     name = kind(hook)
     rules = hook.get("rule")
-    known = _is(hook, _STOPS) or _is(hook, _KEEPS)
-    if _is(hook, _STOPS) or (name.endswith(_STOPS) and "monitor" in hook):
+    stops = _is(hook, _STOPS)
+    known = stops or _is(hook, _KEEPS)
+    if stops or (name.endswith(_STOPS) and "monitor" in hook):
         monitored = str(hook.get("monitor"))
         yield Monitor(f"{name}(monitor=...)", monitored, rules, hook, True, known)
     best = hook.get("save_best") if name.endswith(_KEEPS) else None
