@@ -2,10 +2,9 @@
 
 mutant_server.py TREE SOCKET
 
-Importing torch and mmengine takes longer than most mutants live. For each request (the
-name of the mutated module) a child imports the mutated package from TREE and runs the
-tests there, until one fails: first those near that module, then, in a second child,
-all others.
+Importing torch and mmengine takes longer than most mutants live. For each request
+("near" or "far" and the name of the mutated module) a child imports the mutated package
+from TREE and runs tests there, until one fails: those near that module, or all others.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ LAST = ["test_import.py", "test_examples.py"]
 NEVER = ["test_packaging.py"]
 
 
-def groups(module: str, tests: Path) -> list[list[str]]:
+def groups(module: str, tests: Path) -> dict[str, list[str]]:
     """Return pytest's arguments for what is near a module, and for all others."""
     path = Path(module)
     named = [str(found.relative_to(tests)) for found in tests.rglob("test_*.py")]
@@ -75,7 +74,7 @@ def groups(module: str, tests: Path) -> list[list[str]]:
     far = [name for name in found if name not in (*near, *LAST, *NEVER)]
     # What takes long is near what it tests; without any mutant, all has to pass.
     quick = [] if module == "-" else ["-m", "not slow"]
-    return [near, [*quick, *far, *LAST]]
+    return {"near": near, "far": [*quick, *far, *LAST]}
 
 
 def live(tree: Path, arguments: list[str]) -> int:
@@ -116,11 +115,9 @@ def forked(tree: Path, arguments: list[str], caller: list[socket.socket]) -> int
 
 def answer(connection: socket.socket, tree: Path) -> None:
     """Tell one caller whether a test fails on what is in the tree now."""
-    module = connection.recv(100).decode()
-    code = 0
-    for group in groups(module, tree / "tests"):
-        if group and not code:
-            code = forked(tree, group, [connection])
+    group, module = connection.recv(100).decode().split()
+    arguments = groups(module, tree / "tests")[group]
+    code = forked(tree, arguments, [connection]) if arguments else 0
     with contextlib.suppress(BrokenPipeError):
         connection.sendall(bytes([code]))
 

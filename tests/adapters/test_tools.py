@@ -28,7 +28,7 @@ def detector():
     model_head.assigner = Assigner()
     model_head.assigner.iou_calculator = Overlaps()
     model_head.assigner.owner = model_head.assigner  # some refer to themselves
-    model_head.costs = [torch.ones(1), Overlaps()]
+    model_head.costs = [torch.ones(1), model_head.assigner, Overlaps()]
     model_head.rng = np.random.mtrand._rand
     model_head.conv = torch.nn.Conv2d(1, 1, 1)
     model.bbox_head = model_head

@@ -13,6 +13,8 @@ from mmengine.runner import loops
 
 from cli.processes import as_command, python
 from valloss_compat import __version__
+from valloss_compat.cli import doctor
+from valloss_compat.cli.checks.findings import Finding
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -142,6 +144,18 @@ def test_in_a_cold_process_for_people(tmp_path):
     assert any(line.startswith("[ok] validation: ") for line in lines)
     assert lines[-1] == "no problems found"
     assert "git" not in done.stderr
+
+
+def test_the_lines_for_people_keep_each_word_whole(monkeypatch):
+    """A name with hyphens can be copied from a narrow terminal."""
+    monkeypatch.setenv("COLUMNS", "60")
+    words = ["onedl-mmengine"] * 20
+    status = {"options": {"mode": "default"}}
+    found = [Finding("note", "patches", " ".join(words))]
+    told = {"environment": {}, "status": status, "findings": found}
+    lines = doctor._report(told).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert " ".join(lines).split()[4:-3] == words
 
 
 def test_off_is_a_problem(nursery, tmp_path):

@@ -210,6 +210,17 @@ def test_one_epoch_whose_validation_says_iterations(tmp_path):
     assert (run.unit, places(run)) == ("epoch", [1])
 
 
+def test_a_validation_that_says_an_iteration_after_the_last_that_is_logged(tmp_path):
+    """Iteration 117 is the end of an epoch whose last logged one is 100."""
+    train = epochs([3.0, 2.0], length=117, interval=50)
+    train = [line for line in train if "val_loss" not in line]
+    lines = [*train[:2], {"val_loss": 3.0, "step": 117}]
+    lines += [*train[2:], {"val_loss": 2.0, "step": 234}]
+    run = join(write(tmp_path / "a", lines), Planned(max_epochs=2))
+    assert places(run, "iter") == [117, 234]
+    assert places(run) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("lines", "plan", "went"),
     [
