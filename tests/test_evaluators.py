@@ -7,8 +7,7 @@ import math
 
 import pytest
 from mmengine.evaluator import Evaluator
-from test_loops import counting
-from tiny import Seen, element, make_runner, sample
+from tiny import Seen, counting, element, make_runner, sample
 
 from valloss_compat import recorder as recorder_module
 from valloss_compat.identity import IdentityMap

@@ -5,8 +5,7 @@ from __future__ import annotations
 import types
 
 from mmengine.hooks import Hook
-from test_loops import counting
-from tiny import Spy, make_runner
+from tiny import Spy, counting, make_runner
 
 from valloss_compat.patches.loops import CallHookShadow
 

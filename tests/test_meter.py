@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from tiny import Seen, element, make_runner, sample
 
-from valloss_compat import device_sum
 from valloss_compat.meter import LossMeter, LossMeters
 from valloss_compat.sums import LossSum, merge, with_total
 
@@ -207,74 +205,3 @@ def test_ranks_add_up_in_the_order_of_names_first_seen():
         "a": 2.0,
         "b": 2.0,
     }
-
-
-@pytest.fixture
-def on_a_device(monkeypatch):
-    """Make the CPU pass for an accelerator."""
-    monkeypatch.setattr("valloss_compat.meter._HOST", torch.device("xla"))
-
-
-def test_on_a_device_the_sum_waits_for_the_end(on_a_device):
-    """The same mean as on the host, with nothing read from the device before."""
-    meter = LossMeter()
-    values = [torch.rand((), generator=torch.manual_seed(7)) for _ in range(100)]
-    with torch.autograd.profiler.profile() as profile:
-        for index, value in enumerate(values):
-            meter.update_tensor(value, 1, index)
-    names = {event.name for event in profile.function_events}
-    assert names
-    assert not {name for name in names if "_local_scalar_dense" in name}
-    assert meter.mean() == pytest.approx(math.fsum(map(float, values)) / 100, abs=1e-12)
-
-
-def test_an_epoch_reads_the_device_once_a_loss(on_a_device, tmp_path):
-    """However many batches it has: the number of waits does not grow with it."""
-
-    def respond(index, inputs):
-        return [sample(), element(loss=torch.ones(()), loss_b=torch.ones(()))]
-
-    waits = []
-    for length in (2, 20):
-        runner = make_runner(tmp_path, respond, length=length, metric=Seen())
-        runner.val_loop  # noqa: B018  built before it is watched
-        with torch.autograd.profiler.profile() as profile:
-            assert runner.val()["val_loss"] == 2.0
-        names = [event.name for event in profile.function_events]
-        # torch before 1.7 names it without `aten::`.
-        waits.append(sum(name.endswith("_local_scalar_dense") for name in names))
-    assert waits[0] == waits[1] > 0
-
-
-def test_on_a_device_the_first_nan_is_known(on_a_device):
-    """Two devices or one, whatever came first."""
-    meter = LossMeter()
-    meter.update(math.nan, 1, 9)
-    for index, value in enumerate([1.0, math.nan, math.nan]):
-        meter.update_tensor(torch.tensor([value, 1.0]), 1, index)
-    assert meter.sum().nan_at == 1
-    assert meter.sum().weight == 4
-
-
-def test_a_device_without_float64_keeps_double_precision_nearly(
-    on_a_device, monkeypatch
-):
-    """A thousand small losses after a large one are not lost."""
-    monkeypatch.setattr(device_sum, "_WITHOUT_FLOAT64", ("cpu",))
-    small, large = torch.tensor(1e-3), torch.tensor(1e5)
-    meter, naive = LossMeter(), torch.tensor(1e5)
-    meter.update_tensor(large)
-    for _ in range(1000):
-        meter.update_tensor(small)
-        naive += small
-    exact = (1e5 + 1000 * float(small)) / 1001
-    assert meter.mean() == pytest.approx(exact, rel=1e-9)
-    assert float(naive) / 1001 != pytest.approx(exact, rel=1e-6)
-
-
-def test_an_infinite_sum_on_a_device_stays_infinite(on_a_device):
-    """Not NaN, as the bookkeeping of what rounding lost could make it."""
-    meter = LossMeter()
-    meter.update_tensor(torch.tensor(math.inf))
-    meter.update_tensor(torch.tensor(1.0))
-    assert meter.mean() == math.inf

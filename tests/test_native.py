@@ -8,8 +8,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.runner import loops
-from test_loops import counting
-from tiny import element, make_runner
+from tiny import counting, element, make_runner
 
 from valloss_compat.meter import LossMeters
 from valloss_compat.native_recorder import NativeRecorder

@@ -7,8 +7,8 @@ import types
 import pytest
 import torch
 from mmengine.hooks import Hook
-from test_loops import OwnRun, counting, with_loop
-from tiny import element, make_runner
+from own_loops import OwnRun, with_loop
+from tiny import counting, element, make_runner
 
 import valloss_compat
 from valloss_compat.parity import ParityRecorder

@@ -3,9 +3,9 @@
 Those that need more than a test stand where they can be looked at from all
 sides: reversal where others patched before or after us in test_foreign.py,
 dispatch by feature and the unknown newer mmengine in test_future.py, the order
-of imports and the environment variable in test_import.py, the self-check, JSON
-and exit code of doctor in cli/test_doctor.py, the runner in
-cli/test_run_training.py.
+of imports in test_import_order.py, the environment variable in test_import.py,
+the JSON and exit code of doctor in cli/test_doctor.py, its self-check in
+cli/test_doctor_self_check.py, the runner in cli/test_run_training.py.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from mmengine import runner as runners
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
-from test_loops import counting
-from tiny import Seen, Spy, element, loader, make_runner, sample
+from tiny import Seen, Spy, counting, element, loader, make_runner, sample
 
 TRAINING = {
     "train_cfg": {"by_epoch": True, "max_epochs": 2},

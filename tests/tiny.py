@@ -31,6 +31,11 @@ def sample(value: float = 0.0) -> BaseDataElement:
     return BaseDataElement(pred=torch.tensor(value))
 
 
+def counting(index: int, inputs: Any) -> List[BaseDataElement]:
+    """The losses 1, 2, 3 ... one a batch."""
+    return [sample(), element(loss=torch.tensor(index + 1.0))]
+
+
 class Digits(Dataset):
     """A dataset of ``length`` samples: the numbers 0, 1, 2 ..."""
 

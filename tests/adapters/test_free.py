@@ -6,7 +6,7 @@ import pytest
 from mmengine.model import BaseModule
 
 from adapters.configs import config_of, refused
-from adapters.test_mmdet import DEFAULT, RETINA
+from adapters.mmdet_configs import DEFAULT, RETINA
 from adapters.test_mmseg import DEFAULT as SEG_DEFAULT
 from adapters.test_mmseg import FCN
 from valloss_compat.adapters import facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.configs import steps
-from adapters.test_mmdet import LOAD, LOAD_MASKS, MASK, PACK, RESIZE, RETINA
+from adapters.mmdet_configs import LOAD, LOAD_MASKS, MASK, PACK, RESIZE, RETINA
 from adapters.test_mmpose import RIGHT, TARGET, TOPDOWN
 from adapters.test_mmseg import FCN
 from valloss_compat.adapters import adapter_for, facts

@@ -44,6 +44,21 @@ def both(words, cwd, env=None, flags=()):
     return [python([*before, *words], cwd, env, flags) for before in (PLAIN, RUN)]
 
 
+def write(folder, text, name="probe.py"):
+    """Write a script into a folder."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def assert_same(words, cwd, env=None, flags=()):
+    """With us it prints the same and ends the same; how it is without us."""
+    plain, ours = both(words, cwd, env, flags)
+    assert ours == plain, (ours, plain)
+    return plain
+
+
 def as_command(nursery, argv, cwd, env=None, before=""):
     """Run a command of ours in a process that has mmengine imported."""
     code = AS_COMMAND.format(argv=list(argv), cwd=str(cwd))

@@ -9,8 +9,8 @@ import textwrap
 import pytest
 from mmengine.config import Config
 
+from cli.doctor_runs import examine, texts
 from cli.processes import as_command
-from cli.test_doctor import examine, texts
 from valloss_compat.cli.checks import config, config_file
 from valloss_compat.cli.errors import CommandError
 

@@ -1,4 +1,4 @@
-"""What plot reads: real logs of the release at hand, and logs of all kinds."""
+"""What plot makes of logs: where each value lies, through restarts, and the best."""
 
 from __future__ import annotations
 
@@ -6,27 +6,10 @@ import math
 
 import pytest
 
+from cli.runs import join, places, values
 from cli.work_dirs import epochs, iterations, train, write
-from valloss_compat.cli import curves, scalars, train_cfg
+from valloss_compat.cli import curves
 from valloss_compat.cli.train_cfg import Planned
-
-
-def join(work_dir, plan=Planned()):  # noqa: B008
-    """The run of a work dir."""
-    starts = [start for file in scalars.find(str(work_dir)) for start in read(file)]
-    return curves.join(starts, plan)
-
-
-def read(file):
-    return scalars.read(str(file))[0]
-
-
-def places(run, unit="epoch", tag="val_loss", train=False):
-    return [point.at(unit) for point in run.curve(tag, train)]
-
-
-def values(run, tag="val_loss"):
-    return [point.scalars[tag] for point in run.curve(tag, train=False)]
 
 
 # torch 2.4 and 2.5 warn of mmengine's call of torch.load, 2.6 refuses what it loads
@@ -181,35 +164,6 @@ def test_native_tags_of_losses_are_not_taken_for_training(tmp_path):
     assert values(join(write(tmp_path / "a", lines)), "loss") == [4.0]
 
 
-@pytest.mark.parametrize("tag", ["lr", "generator.lr", "discriminator/base_lr"])
-def test_a_learning_rate_tells_training(tag):
-    """With one optimizer, and with several."""
-    assert scalars.is_train({tag: 0.1, "loss": 1.0, "step": 1})
-    assert not scalars.is_train({"val_loss": 1.0, "val/clr": 1.0, "step": 1})
-
-
-def test_the_plan_decides_what_is_counted(tmp_path):
-    """A first epoch under way does not tell whether there will be a second."""
-    lines = epochs([3.0], length=10)[:-1]
-    work_dir = write(tmp_path / "a", lines)
-    assert join(work_dir).unit == "epoch"
-    assert join(work_dir, Planned(max_iters=100)).unit == "iter"
-
-
-def test_epochs_that_are_not_logged(tmp_path):
-    """LogProcessor(by_epoch=False): iterations all the same, whatever was planned."""
-    run = join(write(tmp_path / "a", iterations([3.0, 2.0])), Planned(max_epochs=2))
-    assert (run.unit, run.planned) == ("iter", None)
-    assert places(run, "iter") == [10, 20]
-
-
-def test_one_epoch_whose_validation_says_iterations(tmp_path):
-    """Only the plan tells it from an iteration-based training."""
-    lines = [*epochs([3.0], length=10)[:-1], {"val_loss": 3.0, "step": 10}]
-    run = join(write(tmp_path / "a", lines), Planned(max_epochs=2))
-    assert (run.unit, places(run)) == ("epoch", [1])
-
-
 def test_a_validation_that_says_an_iteration_after_the_last_that_is_logged(tmp_path):
     """Iteration 117 is the end of an epoch whose last logged one is 100."""
     train = epochs([3.0, 2.0], length=117, interval=50)
@@ -219,113 +173,6 @@ def test_a_validation_that_says_an_iteration_after_the_last_that_is_logged(tmp_p
     run = join(write(tmp_path / "a", lines), Planned(max_epochs=2))
     assert places(run, "iter") == [117, 234]
     assert places(run) == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("lines", "plan", "went"),
-    [
-        (epochs([3.0, 2.0]), Planned(), None),
-        (epochs([3.0, 2.0]), Planned(max_epochs=2), True),
-        (epochs([3.0, 2.0]), Planned(max_epochs=3), False),
-        (iterations([3.0, 2.0]), Planned(max_iters=20), True),
-        (iterations([3.0, 2.0]), Planned(max_iters=29), True),  # not logged
-        (iterations([3.0, 2.0]), Planned(max_iters=30), False),
-        (iterations([3.0]), Planned(max_iters=20), False),
-    ],
-)
-def test_whether_a_run_got_to_its_end(tmp_path, lines, plan, went):
-    """By what its config planned."""
-    assert join(write(tmp_path / "a", lines), plan).went_through is went
-
-
-@pytest.mark.parametrize(
-    ("config", "plan"),
-    [
-        ("train_cfg = dict(by_epoch=True, max_epochs=40, val_interval=1)", (40, None)),
-        (
-            "train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 80000}",
-            (None, 80000),
-        ),
-        (
-            "a = 1\ntrain_cfg = dict(max_epochs=2)\ntrain_cfg = dict(max_epochs=3)",
-            (3, None),
-        ),
-        ("train_cfg = dict(max_epochs=n, max_iters=-1)", (None, None)),
-        ("train_cfg = {**base, 'max_iters': [1]}", (None, None)),
-        ("train_cfg = None", (None, None)),
-        ("model = dict(type='A')", (None, None)),
-        ("train_cfg = dict(", (None, None)),
-    ],
-)
-def test_the_plan_is_parsed_and_never_run(tmp_path, config, plan):
-    """What is no literal, or no Python, is as good as not there."""
-    write(tmp_path / "20260101_000000", [], config=config)
-    (file,) = scalars.find(str(tmp_path))
-    assert train_cfg.find_planned(file) == plan
-
-
-def test_the_plan_of_a_config_in_the_work_dir(tmp_path):
-    """By the time of the start; or by any name if it is the only one."""
-    write(tmp_path / "20260101_000000", [])
-    (file,) = scalars.find(str(tmp_path))
-    (tmp_path / "any.py").write_text("train_cfg = dict(max_epochs=7)")
-    assert train_cfg.find_planned(file).max_epochs == 7
-    (tmp_path / "20260101_000000.py").write_text("train_cfg = dict(max_epochs=8)")
-    assert train_cfg.find_planned(file).max_epochs == 8
-    (tmp_path / "20260101_000000.py").write_text("")
-    assert train_cfg.find_planned(file) == Planned()
-
-
-def test_lines_that_are_not_whole(tmp_path):
-    """Left out and told of: the last of a run that goes on, others of crashes."""
-    text = '{"lr": 0.1, "loss": 1.0, "step": 1}\n{"lr": 0.1, "lo'
-    write(tmp_path / "20260101_000000", [], tail=text)
-    (file,) = scalars.find(str(tmp_path))
-    starts, notes = scalars.read(file)
-    assert [len(start.lines) for start in starts] == [1]
-    half = "the last line is half written (the run goes on, or was killed): left out"
-    assert notes == [half]
-    with open(file, "w", encoding="utf-8") as stream:
-        stream.write('{"lr\n[1]\n\n' + text)
-    assert scalars.read(file)[1] == [half, "2 broken lines left out, the first is 1"]
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        '{"lr": 0.1, "loss": 1.0}',
-        '{"lr": 0.1, "loss": 1.0, "step": NaN}',
-        '{"lr": 0.1, "loss": 1.0, "step": true}',
-        '{"val_loss": 1.0, "step": 1' + "0" * 400 + "}",
-        "[" * 100000,
-    ],
-    ids=["no step", "NaN", "a boolean", "too far", "nested"],
-)
-def test_lines_that_no_training_wrote(tmp_path, broken):
-    """Left out and told of, as those that are not whole."""
-    good = '{"lr": 0.1, "loss": 1.0, "step": 1}\n'
-    write(tmp_path / "20260101_000000", [], tail=good + broken + "\n" + good)
-    (file,) = scalars.find(str(tmp_path))
-    assert scalars.read(file)[1] == ["1 broken lines left out, the first is 2"]
-
-
-def test_numbers_that_no_axis_can_show(tmp_path):
-    """They are as good as infinite."""
-    line = '{"a": 1' + "0" * 400 + ', "b": -1e308, "c": NaN, "d": 1e99, "step": 1}'
-    write(tmp_path / "20260101_000000", [], tail=line)
-    (file,) = scalars.find(str(tmp_path))
-    (told,) = scalars.read(file)[0][0].lines
-    assert (told["a"], told["b"], told["d"]) == (math.inf, -math.inf, 1e99)
-    assert math.isnan(told["c"])
-
-
-def test_what_is_no_number_is_left_out(tmp_path):
-    """Metrics may be texts or lists since mmengine 0.5.0."""
-    tail = '{"lr": 0.1, "loss": NaN, "a": "b", "c": [1], "step": 1}\n'
-    write(tmp_path / "a", [], tail=tail)
-    (line,) = read(tmp_path / "a" / "vis_data" / "scalars.json")[0].lines
-    assert set(line) == {"lr", "loss", "step"}
-    assert math.isnan(line["loss"])
 
 
 @pytest.mark.parametrize(

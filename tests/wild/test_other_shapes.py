@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from mmengine.runner import BaseLoop
-from test_loops import counting, with_loop
-from tiny import element, make_runner
+from own_loops import with_loop
+from tiny import counting, element, make_runner
 
 import valloss_compat
 from valloss_compat.patches.loops import validates

@@ -1,0 +1,92 @@
+"""Configs for ``doctor`` to look at, and what it finds in them."""
+
+from __future__ import annotations
+
+import copy
+
+from valloss_compat.cli.checks import config as checks
+
+STOPPING = {"type": "EarlyStoppingHook", "monitor": "val_loss", "min_delta": 0.0}
+#: A config in which nothing is to be found fault with.
+GOOD = {
+    "default_scope": "mine",
+    "custom_imports": {"imports": ["valloss_compat"], "allow_failed_imports": False},
+    "model": {"type": "Net"},
+    "train_cfg": {"max_epochs": 5},
+    "val_dataloader": {"dataset": {"type": "Data"}},
+    "val_evaluator": [{"type": "Accuracy"}],
+    "val_cfg": {},
+    "custom_hooks": [STOPPING],
+    "default_hooks": {
+        "checkpoint": {"type": "CheckpointHook", "save_best": "val_loss"}
+    },
+}
+
+
+def config(**changed):
+    """The good one, with entries replaced; None takes one away."""
+    known = {**copy.deepcopy(GOOD), **changed}
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def resolve(model):
+    """The class of a model, where its library is installed: here mmdet is."""
+    if not model["type"].endswith("Net") or model["type"] == "Net":
+        return None
+    module = "mmdet.models.detectors" if "Retina" in model["type"] else "projects.mine"
+    return type(model["type"], (), {"__module__": module})
+
+
+def found(known, severity, failed=()):
+    """The findings of one severity, as ``check: text``."""
+    findings = checks.look(known, failed, resolve)
+    assert {f.severity for f in findings} <= {"ok", "note", "problem"}
+    return [f"{f.check}: {f.text}" for f in findings if f.severity == severity]
+
+
+def hook(**settings):
+    return config(custom_hooks=[{**STOPPING, **settings}])
+
+
+def best(name, **settings):
+    entry = {"type": "CheckpointHook", "save_best": name, **settings}
+    return config(default_hooks={"checkpoint": entry})
+
+
+PACK = {"type": "PackInputs"}
+PIPELINE = [
+    {"type": "LoadImageFromFile"},
+    {"type": "Resize", "scale": (10, 10)},
+    {"type": "LoadAnnotations"},
+    {"type": "PackInputs"},
+]
+
+
+def of_library(library, model, pipeline, **changed):
+    """A config of a downstream library."""
+    dataset = {"type": "Data", "pipeline": pipeline}
+    return config(
+        default_scope=library,
+        model={"type": model, **changed},
+        val_dataloader={"dataset": {"type": "RepeatDataset", "dataset": dataset}},
+        custom_hooks=None,
+        default_hooks=None,
+    )
+
+
+def with_loader(*pipeline, sampler=None, **changed):
+    """A config of mmpretrain whose losses have a dataloader of their own."""
+    losses = {
+        "dataset": {"type": "CustomDataset", "pipeline": list(pipeline)},
+        "sampler": sampler or {"type": "DefaultSampler", "shuffle": False},
+        "batch_size": 2,
+    }
+    entry = {"type": "ValLossHook", "strategy": "dataloader", "dataloader": losses}
+    return config(
+        default_scope="mmpretrain",
+        model={"type": "ImageClassifier", "head": {"type": "LinearClsHead"}},
+        custom_hooks=[STOPPING, {**entry, **changed}],
+    )
+
+
+PADDED = {"type": "SegDataPreProcessor", "test_cfg": {"size_divisor": 32}}

@@ -1,0 +1,14 @@
+"""A validation that is refused, and what is said of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from val_loss_hook.models import hook, make_runner
+from valloss_compat.adapters import UnsupportedError
+
+
+def refused(work_dir, model, match, **options):
+    with pytest.raises(UnsupportedError, match=match) as caught:
+        make_runner(work_dir, hook(**options), model=model).val()
+    return caught.value.refusal
