@@ -16,6 +16,8 @@ from valloss_compat.meter import LossMeter
 def on_a_device(monkeypatch):
     """Make the CPU pass for an accelerator."""
     monkeypatch.setattr("valloss_compat.meter._HOST", torch.device("xla"))
+    # A tensor's own answer is that it is on the CPU.
+    monkeypatch.setattr("valloss_compat.meter._HAS_IS_CPU", False)
 
 
 def test_on_a_device_the_sum_waits_for_the_end(on_a_device):
