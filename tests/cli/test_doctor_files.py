@@ -217,6 +217,7 @@ def test_a_config_that_imports_what_it_names(tmp_path):
         ("my.yaml", "_base_: none.yaml", "cannot be read: "),
         ("no_package::none.py", None, "there is no package 'no_package' here"),
         ("::none.py", None, "there is no package '' here"),
+        ("no_package::a::b.py", None, "there is no package 'no_package' here"),
         ("mmengine::none.py", None, "the package 'mmengine' is here, and has no file"),
         (
             "json::tool.py",
