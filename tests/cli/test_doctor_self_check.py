@@ -101,6 +101,17 @@ def test_a_self_check_sees_a_patch_that_was_replaced(nursery, tmp_path, place):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(NATIVE, reason="in mode 'parity' nothing is patched there")
+def test_a_self_check_sees_it_in_mode_parity(nursery, tmp_path):
+    """What was replaced is not put back before it is looked at."""
+    env = {"VALLOSS_COMPAT": "parity"}
+    before = BEFORE + REPLACED["Evaluator.process"]
+    told = examine(nursery, tmp_path, env=env, before=before)
+    problems = [t for t in texts(told, "problem") if t.startswith("patches: ")]
+    assert "Evaluator.process is not seen" in problems[0]
+
+
+@pytest.mark.slow
 def test_a_wrapper_around_ours_is_fine(nursery, tmp_path):
     """Who calls what was there before does no harm."""
     wrap = """

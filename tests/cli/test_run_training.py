@@ -64,10 +64,12 @@ def write(folder, text):
     return str(path)
 
 
-def test_cli_runner_gives_a_script_its_val_loss(nursery, tmp_path):
+@pytest.mark.parametrize("mode", ["default", "parity"])
+def test_cli_runner_gives_a_script_its_val_loss(nursery, tmp_path, mode):
     """An unmodified script that knows nothing of us."""
     script = write(tmp_path, TRAIN + MAIN)
-    done = as_command(nursery, ["run", script, str(tmp_path / "work")], tmp_path)
+    argv = ["run", script, str(tmp_path / "work")]
+    done = as_command(nursery, argv, tmp_path, {"VALLOSS_COMPAT": mode})
     assert done.json()[0] == 1.5
     assert done.json()[2]
 
@@ -161,13 +163,15 @@ def test_a_look_up_is_no_import(tmp_path):
     assert done.json() == ["default", []]
 
 
+@pytest.mark.parametrize("mode", ["default", "parity"])
 @pytest.mark.parametrize("between", ["", FAILED], ids=["anew", "after a failure"])
-def test_mmengine_loaded_anew(nursery, tmp_path, between):
+def test_mmengine_loaded_anew(nursery, tmp_path, between, mode):
     """Each import is patched, also one that failed and is tried again."""
     script = write(tmp_path, ANEW + between + IMPORTED + PATCHED)
     before = "import warnings\nwarnings.simplefilter('ignore')\n"
-    done = as_command(nursery, ["run", script], tmp_path, before=before)
-    assert done.json() == ["default", []]
+    env = {"VALLOSS_COMPAT": mode}
+    done = as_command(nursery, ["run", script], tmp_path, env, before)
+    assert done.json() == [mode, []]
 
 
 AGAIN = """
@@ -193,6 +197,19 @@ class Folders:
 
 sys.meta_path.append(Folders())
 assert importlib.util.find_spec('folder').loader is None
+
+class Behind:
+    def find_spec(self, name, path=None, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name == 'behind' else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        pass
+
+called = []
+sys.meta_path += [late._After({'behind': lambda: called.append(1)}), Behind()]
+import behind
+assert called == [1]
 """
 
 
