@@ -257,15 +257,3 @@ def test_exit_status_of_what_cannot_be_read(nursery, tmp_path):
     done = as_command(nursery, ["doctor", "--json", "none.py"], tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "doctor: error: there is no config file 'none.py'" in done.stderr
-
-
-def test_imports_in_all_forms():
-    """A dict of a list or a name."""
-    of = config_file.custom_imports
-    assert of({"custom_imports": {"imports": ["a", "b"]}}) == ["a", "b"]
-    assert of({"custom_imports": {"imports": "a"}}) == ["a"]
-    assert of({}) == of({"custom_imports": 5}) == []
-    failed = config_file.import_customs(
-        {"custom_imports": {"imports": ["json", "n_o"]}}
-    )
-    assert [name for name, _ in failed] == ["n_o"]

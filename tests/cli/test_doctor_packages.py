@@ -35,3 +35,15 @@ def test_an_import_that_exits(tmp_path, monkeypatch):
     failed = config_file.import_customs({"custom_imports": {"imports": names}})
     assert failed[0] == ("leaving_at_once", "SystemExit: 3")
     assert [name for name, _ in failed] == ["leaving_at_once", "n_o"]
+
+
+def test_imports_in_all_forms():
+    """A dict of a list or a name."""
+    of = config_file.custom_imports
+    assert of({"custom_imports": {"imports": ["a", "b"]}}) == ["a", "b"]
+    assert of({"custom_imports": {"imports": "a"}}) == ["a"]
+    assert of({}) == of({"custom_imports": 5}) == []
+    failed = config_file.import_customs(
+        {"custom_imports": {"imports": ["json", "n_o"]}}
+    )
+    assert [name for name, _ in failed] == ["n_o"]

@@ -174,6 +174,16 @@ def test_mmengine_loaded_anew(nursery, tmp_path, between, mode):
     assert done.json() == [mode, []]
 
 
+def test_an_import_hook_that_is_there_before(nursery, tmp_path):
+    """Does not find mmengine past us: here one that finds all that is on sys.path."""
+    script = write(tmp_path, ANEW + IMPORTED + PATCHED)
+    before = "import sys, warnings\nwarnings.simplefilter('ignore')\n"
+    before += "from importlib.machinery import PathFinder\n"
+    before += "sys.meta_path.insert(0, PathFinder)\n"
+    done = as_command(nursery, ["run", script], tmp_path, before=before)
+    assert done.json() == ["default", []]
+
+
 AGAIN = """
 import importlib, multiprocessing.spawn as spawn, sys
 import mmengine.runner

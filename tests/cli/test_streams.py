@@ -97,6 +97,18 @@ except OSError:
     assert shell(">&-", code) == (7, "x")
 
 
+def test_redirecting_where_stdin_is_closed():
+    """What was redirected is back afterwards: it was kept as descriptor 0."""
+    code = """
+import os
+from valloss_compat.cli.checks.streams import _redirected
+with _redirected(1, 2):
+    os.write(1, b"x")
+os._exit(6 + os.write(1, b"y"))
+"""
+    assert shell("<&- > /dev/null", code) == (7, "x")
+
+
 def test_an_error_of_ours(monkeypatch, capsys):
     """One line, and an exit status that no finding has; of a script, its own."""
 
