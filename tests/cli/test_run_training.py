@@ -90,8 +90,9 @@ def test_where_the_patches_are_on_already(nursery, tmp_path):
     argv = ["run", script, str(tmp_path / "work")]
     code = "import sys, valloss_compat\nfrom valloss_compat.cli import main\n"
     code += "sys.path.insert(0, '')\n"  # what the script's folder takes the place of
-    done = nursery.run(f"{code}main({argv!r})")
-    assert done.json()[0] == 1.5
+    code += f"main({argv!r})\n"
+    code += "assert sys.modules['valloss_compat'] is valloss_compat\n"
+    assert nursery.run(code).json()[0] == 1.5
 
 
 def test_a_script_that_imports_the_package_itself(nursery, tmp_path):
