@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import util
 
@@ -33,6 +34,10 @@ def test_doctor_has_json_and_an_exit_code_where_all_is_well(nursery, tmp_path):
     assert environment["torch"]["version"] == torch.__version__
     assert environment["valloss_compat"]["version"] == __version__
     assert environment["python"]["where"] == sys.executable
+    version = "{}.{}.{}".format(*sys.version_info)
+    assert environment["python"]["version"] == version
+    assert environment["mmengine"]["where"] == os.path.dirname(mmengine.__file__)
+    assert told["schema"] == 1
     assert any("val_loss = 2.5 and 3.5" in text for text in texts(told, "ok"))
     applied = len(told["status"]["patches"])
     assert any(
@@ -70,6 +75,41 @@ def test_the_lines_for_people_keep_each_word_whole(monkeypatch):
     assert " ".join(lines).split()[4:-3] == words
 
 
+@pytest.mark.parametrize(
+    ("columns", "width"), [("20", 60), ("80", 80), ("200", 100), (None, 100)]
+)
+def test_the_lines_for_people_are_as_wide_as_the_terminal(monkeypatch, columns, width):
+    """From 60 to 100 columns; a long path is in one line all the same."""
+    if columns is None:  # no terminal at all
+        monkeypatch.delenv("COLUMNS", raising=False)
+        monkeypatch.setattr(sys, "__stdout__", None)
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    found = [Finding("ab", "ok", "x " * 200 + "y" * 120)]
+    status = {"options": {"mode": "default"}}
+    told = {"environment": {}, "status": status, "findings": found}
+    first, *others, path = doctor._report(told).splitlines()[2:-2]
+    # Every other column is a space.
+    assert (len(first), max(map(len, others))) == (width, width - 1)
+    assert path == "    " + "y" * 120
+
+
+@pytest.mark.parametrize(
+    ("distribution", "shown"),
+    [
+        ("mmengine", "mmengine 0.10.4, /here"),
+        ("onedl-mmengine", "mmengine 0.10.4 (onedl-mmengine), /here"),
+        (None, "mmengine 0.10.4, /here"),
+    ],
+)
+def test_whose_mmengine_it_is(distribution, shown):
+    """Named where it is another one's."""
+    known = {"version": "0.10.4", "where": "/here", "distribution": distribution}
+    status = {"options": {"mode": "default"}}
+    told = {"environment": {"mmengine": known}, "status": status, "findings": []}
+    assert doctor._report(told).splitlines()[0] == shown
+
+
 def test_off_is_a_problem(nursery, tmp_path):
     """Our patch switched off: named, with the variable that does it."""
     told = examine(nursery, tmp_path, env={"VALLOSS_COMPAT": "off"})
@@ -92,6 +132,15 @@ else:
     assert told["status"]["plan"] == "unknown"
     problems = texts(told, "problem")
     assert any("not as valloss_compat knows" in text for text in problems)
+    # The warning of whoever imports the package is not lost.
+    warned = [t for t in texts(told, "note") if t.startswith("patches: nothing is pat")]
+    assert len(warned) == 1
+    done = as_command(
+        nursery, ["doctor"], tmp_path, {"VALLOSS_COMPAT": "strict=true"}, mutate
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("python -m valloss_compat doctor: error: mmengine ")
+    assert done.stderr.endswith("or leave strict out to go on unpatched.\n")
 
 
 MISSING = """

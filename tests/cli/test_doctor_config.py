@@ -14,7 +14,9 @@ def test_a_good_config():
     notes = found(config(), "note")
     assert any("the model is mine.Net: its forward" in note for note in notes)
     assert not any("config.monitor" in note for note in notes)
-    assert sum("monitors 'val_loss'" in text for text in found(config(), "ok")) == 2
+    fine = found(config(), "ok")
+    assert sum("monitors 'val_loss'" in text for text in fine) == 2
+    assert "config.custom_imports: this config imports valloss_compat" in fine
 
 
 def test_the_hook_takes_the_place_of_the_model():

@@ -217,6 +217,7 @@ def test_a_config_that_imports_what_it_names(tmp_path):
         ("my.yaml", "_base_: none.yaml", "cannot be read: "),
         ("no_package::none.py", None, "there is no package 'no_package' here"),
         ("::none.py", None, "there is no package '' here"),
+        ("no_package::a::b.py", None, "there is no package 'no_package' here"),
         ("mmengine::none.py", None, "the package 'mmengine' is here, and has no file"),
         (
             "json::tool.py",
@@ -256,15 +257,3 @@ def test_exit_status_of_what_cannot_be_read(nursery, tmp_path):
     done = as_command(nursery, ["doctor", "--json", "none.py"], tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "doctor: error: there is no config file 'none.py'" in done.stderr
-
-
-def test_imports_in_all_forms():
-    """A dict of a list or a name."""
-    of = config_file.custom_imports
-    assert of({"custom_imports": {"imports": ["a", "b"]}}) == ["a", "b"]
-    assert of({"custom_imports": {"imports": "a"}}) == ["a"]
-    assert of({}) == of({"custom_imports": 5}) == []
-    failed = config_file.import_customs(
-        {"custom_imports": {"imports": ["json", "n_o"]}}
-    )
-    assert [name for name, _ in failed] == ["n_o"]

@@ -69,6 +69,7 @@ def test_a_default_hook():
         "EarlyStoppingHook",
         "mmdet.ValLossHook",
         "a.full.name.of.ChekpointHook",
+        "mine.hooks.ChekpointHook",
         Hook,
     ],
 )
@@ -82,6 +83,7 @@ def test_what_is_known_is_not_told_of(kind):
     [
         "TeacherHook",
         "MyEarlyStoppingHook",
+        "AllCheckpointHook",
         "MyHook",
         "EvalLossHook",
         "EMAHook2",
@@ -121,6 +123,18 @@ def test_what_cannot_be_imported_may_register_it(kind, scope, failed):
 def test_a_library_that_comes_before_mmengine_by_name():
     ((_, text),) = look("aaa.CheckpoitHook")
     assert "if aaa, which cannot be imported here, has none either" in text
+
+
+def test_a_library_that_exits_as_it_is_imported(monkeypatch):
+    """Does not end the look at the config: it cannot be imported here."""
+
+    def leave(name):
+        raise SystemExit(3)
+
+    monkeypatch.setattr(hook_types.importlib, "import_module", leave)
+    ((severity, text),) = look("mmtheirs.CheckpoitHook")
+    assert severity == "note"
+    assert "if mmtheirs, which cannot be imported here, has none either" in text
 
 
 def test_hooks_of_a_library_that_is_here(theirs):

@@ -48,7 +48,7 @@ DYNAMIC = (None, [(5, 1)], [(5, 6)], [(2, 4), (6, 2)], [(6, 9)], [(7, 1)], [(20,
 
 
 @pytest.mark.parametrize("end", sorted(LOOPS))
-@pytest.mark.parametrize("begin", [1, 4, 6, 7])
+@pytest.mark.parametrize("begin", [0, 1, 4, 6, 7])
 def test_a_problem_is_where_mmengine_itself_does_not_validate(end, begin):
     """Whatever its release does with the last epoch, and with dynamic_intervals."""
     for every, dynamic in itertools.product(INTERVALS, DYNAMIC):
@@ -78,6 +78,12 @@ def test_what_comes_too_late():
 def test_intervals_that_change():
     """The first one is longer than the training, and does not matter."""
     assert said(val_interval=20, max_epochs=10, dynamic_intervals=[[5, 1]]) == []
+    assert said(val_interval=20, max_epochs=10, dynamic_intervals=[[0, 1]]) == []
+
+
+def test_a_single_epoch():
+    """Is validated after, by default."""
+    assert said(max_epochs=1) == []
 
 
 def test_a_loop_of_somebodys_own():
@@ -98,6 +104,10 @@ def test_a_loop_of_somebodys_own():
         ({"dynamic_intervals": [5]}, "is [5], but a list of pairs"),
         ({"dynamic_intervals": [(5, "1")]}, "is [(5, '1')], but a list of pairs"),
         ({"dynamic_intervals": [(5, 0)]}, "is [(5, 0)], but a list of pairs"),
+        ({"dynamic_intervals": [(5, 0), (7, 1)]}, "(7, 1)], but a list of pairs"),
+        ({"dynamic_intervals": [(5, 1), (7, 0)]}, "(7, 0)], but a list of pairs"),
+        ({"dynamic_intervals": [(5,)]}, "is [(5,)], but a list of pairs"),
+        ({"dynamic_intervals": [(5, 1, 1)]}, "is [(5, 1, 1)], but a list of pairs"),
     ],
 )
 def test_what_is_no_interval(train, what):

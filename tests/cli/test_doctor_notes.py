@@ -16,7 +16,7 @@ NOTES = {
     ),
     "no import": (config(custom_imports=None), "does not import valloss_compat"),
     "another import": (
-        config(custom_imports={"imports": "projects.mine"}),
+        config(custom_imports={"imports": ["projects.mine", "zoo.models"]}),
         "does not import valloss_compat",
     ),
     "a failure is hidden": (
@@ -40,6 +40,10 @@ NOTES = {
     "a prefix": (hook(monitor="teacher/val_loss"), "prefixes its passes"),
     "auto": (best("auto"), "save_best=...) is 'auto'"),
     "a metric": (best(["accuracy"]), "monitors 'accuracy', which is no loss"),
+    "a metric behind val_loss in a dictionary": (
+        best("wer"),
+        "monitors 'wer', which is no loss",
+    ),
     "no validation": (
         config(
             val_cfg=None,
@@ -67,9 +71,23 @@ NOTES = {
         config(model={"type": "Wrap", "detector": {"type": "mmdet.RetinaNet"}}),
         "the model is mine.Wrap, which wraps mmdet.RetinaNet: its forward",
     ),
+    "a model that wraps two": (
+        config(
+            model={
+                "type": "Wrap",
+                "detector": {"type": "mmdet.RetinaNet"},
+                "segmentor": {"type": "mmseg.EncoderDecoder"},
+            }
+        ),
+        "the model is mine.Wrap, which wraps mmdet.RetinaNet: its forward",
+    ),
     "resized before": (
         of_library("mmdet", "RetinaNet", PIPELINE),
         "Resize comes before LoadAnnotations in the validation pipeline of mmdet",
+    ),
+    "resized twice": (
+        of_library("mmdet", "RetinaNet", [{"type": "FixShapeResize"}, *PIPELINE]),
+        "FixShapeResize comes before LoadAnnotations in the validation pipeline",
     ),
     "no ground truth": (
         of_library("mmseg", "EncoderDecoder", PIPELINE[:2]),
@@ -108,3 +126,10 @@ def test_notes(case):
     known, said = NOTES[case]
     assert any(said in text for text in found(known, "note")), found(known, "note")
     assert found(known, "problem") == []
+
+
+@pytest.mark.parametrize("library", ["mmdet", "mmyolo"])
+def test_only_segmentors_leave_their_labels_as_they_are(library):
+    """Others have none of the size of the input."""
+    known = of_library(library, "RetinaNet", PIPELINE, data_preprocessor=PADDED)
+    assert not any("pads the input" in text for text in found(known, "note"))

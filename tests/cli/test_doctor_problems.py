@@ -117,7 +117,13 @@ def test_problems(case):
     assert any(said in text for text in problems), problems
 
 
-def test_the_rule_of_a_metric_beside_the_loss():
-    """A list of rules has one for each name."""
-    known = best(["accuracy", "val_loss"], rule=["greater", "less"])
+@pytest.mark.parametrize("rule", [["greater", "less"], ["less"], "less", None])
+def test_the_rule_of_a_metric_beside_the_loss(rule):
+    """A list of rules has one for each name, or one for all."""
+    known = best(["accuracy", "val_loss"], rule=rule)
     assert found(known, "problem") == []
+
+
+def test_more_patience_than_by_default():
+    """Is no mistake."""
+    assert found(hook(patience=3), "problem") == []

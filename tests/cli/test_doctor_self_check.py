@@ -88,12 +88,27 @@ def test_a_self_check_sees_a_patch_that_was_replaced(nursery, tmp_path, place):
     told = examine(nursery, tmp_path, before=BEFORE + REPLACED[place])
     problems = texts(told, "problem")
     assert any(text.startswith("patches: ") and target in text for text in problems)
+    states = [patch["state"] for patch in told["status"]["patches"]]
+    assert states.count("applied") == len(states) - 1
+    count = f"patches: {len(states) - 1} patches are applied: "
+    assert any(text.startswith(count) for text in texts(told, "ok"))
     seen = [text for text in problems if text.startswith("validation: ")]
     wanted = WANTED[place]
     assert len(seen) == bool(wanted)
     assert all(text in seen[0] for text in wanted)
     if not wanted:
         assert any("val_loss = 2.5 and 3.5" in text for text in texts(told, "ok"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NATIVE, reason="in mode 'parity' nothing is patched there")
+def test_a_self_check_sees_it_in_mode_parity(nursery, tmp_path):
+    """What was replaced is not put back before it is looked at."""
+    env = {"VALLOSS_COMPAT": "parity"}
+    before = BEFORE + REPLACED["Evaluator.process"]
+    told = examine(nursery, tmp_path, env=env, before=before)
+    problems = [t for t in texts(told, "problem") if t.startswith("patches: ")]
+    assert "Evaluator.process is not seen" in problems[0]
 
 
 @pytest.mark.slow
@@ -175,6 +190,7 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
     overriding = [text for text in texts(told, "note") if "override" in text]
     assert len(overriding) == 1
     assert "Sound.evaluate" in overriding[0]
+    assert "Logs." not in overriding[0]
 
 
 @pytest.mark.slow
@@ -186,7 +202,8 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
             "import valloss_compat.epoch\n"
             "valloss_compat.epoch.with_total = lambda sums, stage: "
             "{'val_loss': 4.0}",
-            "val_loss is 4 after epoch 1, but 2.5 was expected",
+            "val_loss is 4 after epoch 1, but 2.5 was expected; "
+            "val_loss is 4 after epoch 2, but 3.5 was expected",
         ),
         (
             "from mmengine.hooks import CheckpointHook\n"

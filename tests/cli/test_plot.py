@@ -96,12 +96,16 @@ def test_restarts_and_a_half_written_line_are_noted(tmp_path, figures, capsys):
     ]
 
 
-def test_a_best_value_that_has_no_logarithm(tmp_path, figures, capsys):
+@pytest.mark.parametrize("best", [-1, 0, 0.5])
+def test_a_best_value_that_has_no_logarithm(tmp_path, figures, capsys, best):
     """Said, as its star is missing."""
-    work_dir = write(tmp_path / "run" / "20260101_000000", epochs([2, -1, 1]))
+    lines = [line for line in epochs([0.9, best, 0.8]) if "val_loss" in line]
+    work_dir = write(tmp_path / "run" / "20260101_000000", lines)
     assert plot(work_dir, "-o", "a.png", "--log") == 0
     said = capsys.readouterr().err
-    assert "note: run: the best value, -1, has no place on a logarithmic axis" in said
+    note = f"note: run: the best value, {best}, has no place on a logarithmic axis"
+    assert (note in said) == (best <= 0)
+    assert (said == "") == (best > 0)
 
 
 def test_a_run_that_is_given_twice(run, figures, capsys):
@@ -110,6 +114,24 @@ def test_a_run_that_is_given_twice(run, figures, capsys):
     said = capsys.readouterr()
     assert said.err == "note: what is given twice is drawn once\n"
     assert said.out.count("best val_loss") == 1
+
+
+def test_names_are_as_long_as_they_have_to_be(tmp_path, figures, capsys):
+    """Here three folders tell two runs apart."""
+    for name in "ab":
+        write(tmp_path / name / "work" / "run" / "20260101_000000", epochs([2.0]))
+    both = [tmp_path / name / "work" / "run" for name in "ab"]
+    assert plot(*both, "-o", "a.png") == 0
+    said = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["a/work/run", "b/work/run", "Picture"]
+
+
+def test_a_picture_has_to_be_named(run, capsys):
+    """As argparse says it."""
+    with pytest.raises(SystemExit) as ended:
+        plot(run)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("arguments are required: -o/--output\n")
 
 
 def test_some_that_cannot_be_drawn(run, tmp_path, figures, capsys):

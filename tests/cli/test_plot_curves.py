@@ -101,49 +101,13 @@ def test_an_epoch_of_which_one_line_is_left_ends_at_a_whole_iteration(tmp_path):
     assert places(run, tag="loss", train=True) == [25 / 13]
 
 
-def test_a_restart_with_other_batches_stays_within_its_epochs(tmp_path):
-    """Half the iterations an epoch: the x axis in epochs does not go back."""
-    write(tmp_path / "20260101_000000", epochs([4.0, 3.0], length=10))
-    later = epochs([2.0, 1.0], length=5, begin=3)
-    run = join(write(tmp_path / "20260101_000100", later))
-    found = places(run, tag="loss", train=True)
-    assert found == sorted(found)
-    assert places(run) == [1, 2, 3, 4]
-
-
-def test_a_restart_from_the_beginning_replaces_all(tmp_path):
-    """Of an iteration-based training too."""
-    write(tmp_path / "20260101_000000", iterations([4.0, 3.0, 2.0]))
-    run = join(write(tmp_path / "20260101_000100", iterations([9.0, 8.0])))
-    assert values(run) == [9.0, 8.0]
-    assert run.notes[0].startswith("the restart 20260101_000100 did iteration 10 and")
-
-
-def test_a_restart_that_goes_on_keeps_all(tmp_path):
-    """Nothing was done twice, so there is nothing to tell."""
-    write(tmp_path / "20260101_000000", iterations([4.0, 3.0]))
-    later = [line for line in iterations([0, 0, 2.0, 1.0]) if line["step"] > 20]
-    run = join(write(tmp_path / "20260101_000100", later))
-    assert values(run) == [4.0, 3.0, 2.0, 1.0]
+def test_a_validation_between_iterations_that_are_logged(tmp_path):
+    """Lies where it says, with nothing to tell of."""
+    train = iterations([0, 0])[::2]
+    lines = [train[0], {"val_loss": 3.0, "step": 15}, train[1]]
+    run = join(write(tmp_path / "a", lines))
+    assert places(run, "iter") == [15]
     assert run.notes == []
-
-
-def test_all_starts_in_one_file(tmp_path):
-    """As a visualizer with a save_dir appends them."""
-    lines = epochs([4.0, 3.0]) + epochs([2.0, 1.0], begin=2)
-    run = join(write(tmp_path / "run", lines) / "run")
-    assert values(run) == [4.0, 2.0, 1.0]
-
-
-def test_a_validation_alone_is_no_restart(tmp_path):
-    """It would begin at 0, and leave nothing of the training."""
-    write(tmp_path / "20260101_000000", epochs([4.0, 3.0]))
-    alone = [{"val_loss": 7.0, "step": 0}]
-    work_dir = write(tmp_path / "20260101_000100", alone)
-    run = join(work_dir)
-    assert values(run) == [4.0, 3.0]
-    assert run.notes == ["left out what only validated, without a training"]
-    assert values(join(work_dir / "20260101_000100")) == [7.0]
 
 
 def test_validations_without_any_line_of_training(tmp_path):
@@ -183,6 +147,7 @@ def test_a_validation_that_says_an_iteration_after_the_last_that_is_logged(tmp_p
         ("teacher.val_loss", "loss"),
         ("val/loss_cls", "loss_cls"),
         ("loss_cls", "loss_cls"),
+        ("wer", "wer"),
     ],
 )
 def test_the_counterpart_in_training(metric, tag):

@@ -36,6 +36,8 @@ def test_a_run_alone(run, figures):
     assert training.get_color() != validation.get_color()
     assert (curve(best), best.get_marker()) == ([[2], [1]], "*")
     assert stop.get_xdata()[0] == 3
+    keys = axes.get_legend().get_lines()
+    assert [k.get_color() for k in keys] == [x.get_color() for x in axes.get_lines()]
     assert labels(figure) == [
         "training: loss",
         "validation: val_loss",
@@ -58,6 +60,7 @@ def test_several_runs(tmp_path, figures, capsys):
     colors = [line.get_color() for line in axes.get_lines()]
     assert colors == [picture.COLORS[0]] * 4 + [picture.COLORS[1]] * 4
     assert [line.get_marker() for line in axes.get_lines()[1::4]] == ["o", "s"]
+    assert [curve(line) for line in axes.get_lines()[3::4]] == [[[3], [2]], [[2], [2]]]
     assert labels(figure) == [
         "a/run, best at epoch 2, 1",
         "b/run, best at epoch 2, 2",
@@ -76,19 +79,23 @@ def test_several_runs(tmp_path, figures, capsys):
 
 
 def test_a_crowd_has_its_legend_below(tmp_path, figures):
-    """Names of four runs would hide the curves."""
+    """Names of four runs would hide the curves, and take no room from them."""
     names = ["a", "b", "c", "d"]
     runs = [write(tmp_path / n / "20260101_000000", epochs([3, 1, 2])) for n in names]
-    for asked in (runs[:3], runs):
-        assert plot(*asked, "-o", "a.png") == 0
-    below = []
+    for count in (1, 3, 4):
+        assert plot(*runs[:count], "-o", "a.png") == 0
+    below, heights = [], []
     for figure in figures:
         FigureCanvasAgg(figure).draw()
         (axes,) = figure.axes
         legend = axes.get_legend().get_window_extent()
         below.append(legend.y1 < axes.get_window_extent().y0)
+        heights.append(axes.get_window_extent().height)
         assert legend.y0 >= 0  # and within the picture
-    assert below == [False, True]
+    assert below == [False, False, True]
+    assert heights[2] == pytest.approx(heights[0], rel=0.03)
+    frame = axes.get_window_extent()
+    assert legend.x0 + legend.x1 == pytest.approx(frame.x0 + frame.x1)
 
 
 def test_a_logarithmic_axis_has_plain_numbers(run, figures):
@@ -146,11 +153,12 @@ def test_a_metric_that_is_no_loss(tmp_path, figures):
     assert "best: epoch 2, 0.9" in labels(figures[0])
 
 
-def test_many_validations_have_no_markers(tmp_path, figures):
+@pytest.mark.parametrize(("count", "marker"), [(60, "o"), (61, "")])
+def test_many_validations_have_no_markers(tmp_path, figures, count, marker):
     """They would hide the curve."""
-    work_dir = write(tmp_path / "a", iterations([2.0] * 61))
+    work_dir = write(tmp_path / "a", iterations([2.0] * count))
     assert plot(work_dir, "-o", "a.png") == 0
-    assert figures[0].axes[0].get_lines()[1].get_marker() in ("", "None")
+    assert figures[0].axes[0].get_lines()[1].get_marker() == marker
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -201,10 +209,15 @@ def test_a_title_is_shown_as_it_is(run, figures):
     assert figures[0].axes[0].get_title(loc="left") == r"\$1 to \$2"
 
 
-def test_a_single_validation_at_the_start(tmp_path, figures):
+@pytest.mark.parametrize("place", [{"step": 0}, {}])
+def test_a_single_validation_at_the_start(tmp_path, figures, capsys, place):
     """An axis has a length all the same."""
-    work_dir = write(
-        tmp_path / "run" / "20260101_000000", [{"val_loss": 1.0, "step": 0}]
-    )
+    work_dir = write(tmp_path / "run" / "20260101_000000", [{"val_loss": 1.0, **place}])
     assert plot(work_dir, "-o", "a.png") == 0
-    assert figures[0].axes[0].get_xlim() == (0, 1)
+    (axes,) = figures[0].axes
+    assert axes.get_xlim() == (0, 1)
+    assert [curve(line) for line in axes.get_lines()[1:3]] == [[[0], [1]]] * 2
+    assert labels(figures[0])[1:] == ["best: epoch 0, 1", "end: epoch 0"]
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "run: best val_loss at epoch 0, 1; 1 validation; ended at epoch 0"
+    )

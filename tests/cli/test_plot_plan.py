@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.runs import join, places
-from cli.work_dirs import epochs, iterations, write
+from cli.work_dirs import epochs, iterations, plot, write
 from valloss_compat.cli import scalars, train_cfg
 from valloss_compat.cli.train_cfg import Planned
 
@@ -32,6 +32,10 @@ def test_one_epoch_whose_validation_says_iterations(tmp_path):
     assert (run.unit, places(run)) == ("epoch", [1])
 
 
+#: The interval of the log is another one from here on.
+THIRDS = [{"lr": 0.1, "loss": 1.0, "step": step} for step in (15, 30)]
+
+
 @pytest.mark.parametrize(
     ("lines", "plan", "went"),
     [
@@ -42,6 +46,7 @@ def test_one_epoch_whose_validation_says_iterations(tmp_path):
         (iterations([3.0, 2.0]), Planned(max_iters=29), True),  # not logged
         (iterations([3.0, 2.0]), Planned(max_iters=30), False),
         (iterations([3.0]), Planned(max_iters=20), False),
+        (iterations([3.0]) + THIRDS, Planned(max_iters=40), True),  # not logged
     ],
 )
 def test_whether_a_run_got_to_its_end(tmp_path, lines, plan, went):
@@ -61,6 +66,11 @@ def test_whether_a_run_got_to_its_end(tmp_path, lines, plan, went):
             "a = 1\ntrain_cfg = dict(max_epochs=2)\ntrain_cfg = dict(max_epochs=3)",
             (3, None),
         ),
+        (
+            "train_cfg = dict(max_epochs=4)\nval_cfg = dict()\nmodel = dict(type='A')",
+            (4, None),
+        ),
+        ("train_cfg = dict(max_epochs=1, max_iters=0)", (1, None)),
         ("train_cfg = dict(max_epochs=n, max_iters=-1)", (None, None)),
         ("train_cfg = {**base, 'max_iters': [1]}", (None, None)),
         ("train_cfg = None", (None, None)),
@@ -83,5 +93,18 @@ def test_the_plan_of_a_config_in_the_work_dir(tmp_path):
     assert train_cfg.find_planned(file).max_epochs == 7
     (tmp_path / "20260101_000000.py").write_text("train_cfg = dict(max_epochs=8)")
     assert train_cfg.find_planned(file).max_epochs == 8
-    (tmp_path / "20260101_000000.py").write_text("")
-    assert train_cfg.find_planned(file) == Planned()
+    for no_plan in (b"", b"\xff"):  # or no text at all
+        (tmp_path / "20260101_000000.py").write_bytes(no_plan)
+        assert train_cfg.find_planned(file) == Planned()
+
+
+def test_the_plan_of_the_last_start(tmp_path, figures, capsys):
+    """A restart may be told to train longer."""
+    for minute, plan in enumerate((3, 5)):
+        work_dir = write(
+            tmp_path / "run" / f"20260101_000{minute}00",
+            epochs([2.0], begin=1 + minute),
+            config=f"train_cfg = dict(max_epochs={plan})",
+        )
+    assert plot(work_dir, "-o", "a.png") == 0
+    assert "; ended at epoch 2 of 5\n" in capsys.readouterr().out

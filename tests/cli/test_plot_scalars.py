@@ -9,6 +9,7 @@ import pytest
 from cli.runs import read
 from cli.work_dirs import write
 from valloss_compat.cli import scalars
+from valloss_compat.cli.errors import CommandError
 
 
 @pytest.mark.parametrize("tag", ["lr", "generator.lr", "discriminator/base_lr"])
@@ -16,6 +17,29 @@ def test_a_learning_rate_tells_training(tag):
     """With one optimizer, and with several."""
     assert scalars.is_train({tag: 0.1, "loss": 1.0, "step": 1})
     assert not scalars.is_train({"val_loss": 1.0, "val/clr": 1.0, "step": 1})
+
+
+@pytest.mark.parametrize("tag", ["epoch", "iter"])
+def test_a_place_in_the_training_tells_it_as_well(tag):
+    """Where the runner has no optimizer that would log a rate."""
+    assert scalars.is_train({tag: 1, "loss": 1.0, "step": 1})
+
+
+def test_a_start_is_named_by_its_own_timestamp(tmp_path):
+    """Whatever the folder of the work dir is called."""
+    start = tmp_path / "20250101_000000" / "run" / "20260101_000000"
+    write(start, [{"val_loss": 1.0, "step": 1}])
+    (found,) = read(start / "vis_data" / "scalars.json")
+    assert found.name == "20260101_000000"
+
+
+@pytest.mark.parametrize(("count", "more"), [(5, ""), (6, ", ...")])
+def test_what_a_folder_holds_that_is_no_work_dir(tmp_path, count, more):
+    """Five names, and whether there are others."""
+    for name in "abcdef"[:count]:
+        (tmp_path / name).write_text("")
+    with pytest.raises(CommandError, match=f"but a, b, c, d, e{more}[.] Give"):
+        scalars.find(str(tmp_path))
 
 
 def test_lines_that_are_not_whole(tmp_path):
@@ -53,11 +77,11 @@ def test_lines_that_no_training_wrote(tmp_path, broken):
 
 def test_numbers_that_no_axis_can_show(tmp_path):
     """They are as good as infinite."""
-    line = '{"a": 1' + "0" * 400 + ', "b": -1e308, "c": NaN, "d": 1e99, "step": 1}'
+    line = '{"a": 1' + "0" * 400 + ', "b": -1e308, "c": NaN, "d": 1e100, "step": 1}'
     write(tmp_path / "20260101_000000", [], tail=line)
     (file,) = scalars.find(str(tmp_path))
     (told,) = scalars.read(file)[0][0].lines
-    assert (told["a"], told["b"], told["d"]) == (math.inf, -math.inf, 1e99)
+    assert (told["a"], told["b"], told["d"]) == (math.inf, -math.inf, 1e100)
     assert math.isnan(told["c"])
 
 

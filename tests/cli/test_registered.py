@@ -52,3 +52,16 @@ def test_a_registry_that_raises(monkeypatch):
 
     monkeypatch.setitem(vars(LOOPS), "get", get)  # setattr would leave a method there
     assert registered("LOOPS", {"type": "Theirs"}, {"default_scope": "mmdet"}) is None
+
+
+def test_a_registry_that_raises_for_a_scope(monkeypatch):
+    """The name alone is looked up all the same, as by the registry's parents."""
+
+    def get(name):
+        if "." in name:
+            raise ImportError(name)
+        return ValLoop
+
+    monkeypatch.setitem(vars(LOOPS), "get", get)
+    config = {"default_scope": "mmdet"}
+    assert registered("LOOPS", {"type": "ValLoop"}, config) is ValLoop

@@ -22,6 +22,7 @@ ENDS = {
     "with None": "import sys\nsys.exit()",
     "with an object": "import sys\nsys.exit([1])",
     "at its last line": "print('done')",
+    "with its stdout closed": "import sys\nprint(1)\nsys.stdout.close()",
     "by os._exit": "import os\nos._exit(9)",
     "by a syntax error": "print(1)\nx = = 1",
     "by an exception with a cause": """

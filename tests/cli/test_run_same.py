@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from cli.processes import RUN, assert_same, python, write
-from valloss_compat.cli import script
+from valloss_compat.cli import late, script
 
 # What a script sees hangs on the Python, not on mmengine.
 pytestmark = pytest.mark.slow
@@ -27,6 +27,7 @@ def outline(value):
 
 class Here:
     """Pickled by the name of __main__."""
+    number: int = 0
 
 print(json.dumps({
     'names': list(globals())[:12],
@@ -36,6 +37,7 @@ print(json.dumps({
     'path': sys.path,
     'flags': list(sys.flags),
     'ours': [name for name in sys.modules if name.startswith('valloss')],
+    'annotations': repr(Here.__annotations__),
     'pickled': type(pickle.loads(pickle.dumps(Here()))) is Here,
     'warnings': sys.warnoptions,
     'excepthook': repr(sys.excepthook),
@@ -50,6 +52,7 @@ print(json.dumps({
         ["probe.py", "config.py", "--opt", "-m", "--", "x y", ""],
         ["./probe.py"],
         ["../here/sub/linked.py", "-h"],
+        ["sub/relative.py"],
         ["-m", "probe", "run", "-m", "--version"],
         ["-m", "sub.package", "a"],
         ["folder", "a"],
@@ -64,6 +67,7 @@ def test_a_script_sees_the_same(words, tmp_path):
         write(here, PROBE, name)
     write(here, "", "sub/package/__init__.py")
     os.symlink(str(here / "probe.py"), str(here / "sub" / "linked.py"))
+    os.symlink("linked.py", str(here / "sub" / "relative.py"))
     with zipfile.ZipFile(str(here / "archive.zip"), "w") as archive:
         archive.writestr("__main__.py", PROBE)
     plain = assert_same(words, here)
@@ -155,12 +159,40 @@ def test_nonsense_in_the_environment(tmp_path):
     assert sys.executable not in done.stderr
 
 
-def test_an_isolated_interpreter_has_no_folder_of_the_script(monkeypatch):
+@pytest.mark.parametrize(
+    ("flags", "first"),
+    [
+        ({"isolated": 1}, "first"),
+        ({"isolated": 0, "safe_path": True}, "first"),  # as with -P
+        ({"isolated": 0}, "folder"),  # before Python 3.11 there is no -P
+    ],
+)
+def test_an_isolated_interpreter_has_no_folder_of_the_script(monkeypatch, flags, first):
     """As with ``python -I``: the path stays as it is."""
     monkeypatch.setattr(sys, "path", ["first", "second"])
-    monkeypatch.setattr(sys, "flags", types.SimpleNamespace(isolated=1))
+    monkeypatch.setattr(sys, "flags", types.SimpleNamespace(**flags))
     script._set_first_path("folder")
-    assert sys.path == ["first", "second"]
+    assert sys.path == [first, "second"]
+
+
+def test_only_the_package_is_found_where_it_is(monkeypatch, tmp_path):
+    """What else is in its folder, a script finds on its own path or not at all."""
+    names = ["aaa", "valloss_compat", "zzz"]
+    for name in names:
+        write(tmp_path, "", f"{name}.py")
+    monkeypatch.setattr(late, "_FOLDER", str(tmp_path))
+    found = [name for name in names if late._Fallback().find_spec(name)]
+    assert found == ["valloss_compat"]
+
+
+def test_only_the_package_is_forgotten(monkeypatch):
+    """The modules of others stay, whatever they are called."""
+    names = ["aaa", "valloss_compat", "valloss_compat.cli.late", "valloss_x", "zzz"]
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "modules", dict.fromkeys(names))
+        late.forget()
+        left = list(sys.modules)
+    assert left == ["aaa", "valloss_x", "zzz"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no pipe has a name here")

@@ -64,10 +64,12 @@ def write(folder, text):
     return str(path)
 
 
-def test_cli_runner_gives_a_script_its_val_loss(nursery, tmp_path):
+@pytest.mark.parametrize("mode", ["default", "parity"])
+def test_cli_runner_gives_a_script_its_val_loss(nursery, tmp_path, mode):
     """An unmodified script that knows nothing of us."""
     script = write(tmp_path, TRAIN + MAIN)
-    done = as_command(nursery, ["run", script, str(tmp_path / "work")], tmp_path)
+    argv = ["run", script, str(tmp_path / "work")]
+    done = as_command(nursery, argv, tmp_path, {"VALLOSS_COMPAT": mode})
     assert done.json()[0] == 1.5
     assert done.json()[2]
 
@@ -88,8 +90,9 @@ def test_where_the_patches_are_on_already(nursery, tmp_path):
     argv = ["run", script, str(tmp_path / "work")]
     code = "import sys, valloss_compat\nfrom valloss_compat.cli import main\n"
     code += "sys.path.insert(0, '')\n"  # what the script's folder takes the place of
-    done = nursery.run(f"{code}main({argv!r})")
-    assert done.json()[0] == 1.5
+    code += f"main({argv!r})\n"
+    code += "assert sys.modules['valloss_compat'] is valloss_compat\n"
+    assert nursery.run(code).json()[0] == 1.5
 
 
 def test_a_script_that_imports_the_package_itself(nursery, tmp_path):
@@ -161,11 +164,23 @@ def test_a_look_up_is_no_import(tmp_path):
     assert done.json() == ["default", []]
 
 
+@pytest.mark.parametrize("mode", ["default", "parity"])
 @pytest.mark.parametrize("between", ["", FAILED], ids=["anew", "after a failure"])
-def test_mmengine_loaded_anew(nursery, tmp_path, between):
+def test_mmengine_loaded_anew(nursery, tmp_path, between, mode):
     """Each import is patched, also one that failed and is tried again."""
     script = write(tmp_path, ANEW + between + IMPORTED + PATCHED)
     before = "import warnings\nwarnings.simplefilter('ignore')\n"
+    env = {"VALLOSS_COMPAT": mode}
+    done = as_command(nursery, ["run", script], tmp_path, env, before)
+    assert done.json() == [mode, []]
+
+
+def test_an_import_hook_that_is_there_before(nursery, tmp_path):
+    """Does not find mmengine past us: here one that finds all that is on sys.path."""
+    script = write(tmp_path, ANEW + IMPORTED + PATCHED)
+    before = "import sys, warnings\nwarnings.simplefilter('ignore')\n"
+    before += "from importlib.machinery import PathFinder\n"
+    before += "sys.meta_path.insert(0, PathFinder)\n"
     done = as_command(nursery, ["run", script], tmp_path, before=before)
     assert done.json() == ["default", []]
 
@@ -193,6 +208,19 @@ class Folders:
 
 sys.meta_path.append(Folders())
 assert importlib.util.find_spec('folder').loader is None
+
+class Behind:
+    def find_spec(self, name, path=None, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name == 'behind' else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        pass
+
+called = []
+sys.meta_path += [late._After({'behind': lambda: called.append(1)}), Behind()]
+import behind
+assert called == [1]
 """
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from valloss_compat import cli
 from valloss_compat.cli import doctor, plot, run
-from valloss_compat.cli.checks import tiny_run, validation
+from valloss_compat.cli.checks import streams, tiny_run, validation
 
 #: A command line of ours without mmengine: what is printed, and where, is all.
 PRINTING = """
@@ -64,6 +65,22 @@ def test_a_closed_stdout():
     assert shell(">&-") == (1, "")
 
 
+def test_what_a_config_or_a_tiny_training_prints(capfd):
+    """On stderr, and nowhere; by child processes as well."""
+    talk = "echo out; echo err >&2"
+    with streams.silent():
+        os.system(talk)
+        print("out")
+        print("err", file=sys.stderr)
+        warnings.warn("of a library", stacklevel=1)
+    assert capfd.readouterr() == ("", "")
+    with streams.stdout_to_stderr():
+        os.system(talk)
+    assert capfd.readouterr() == ("", "out\nerr\n")
+    os.system(talk)
+    assert capfd.readouterr() == ("out\n", "err\n")
+
+
 def test_redirecting_what_is_closed():
     """A descriptor that was closed is so again afterwards."""
     code = """
@@ -80,10 +97,25 @@ except OSError:
     assert shell(">&-", code) == (7, "x")
 
 
+def test_redirecting_where_stdin_is_closed():
+    """What was redirected is back afterwards: it was kept as descriptor 0."""
+    code = """
+import os
+from valloss_compat.cli.checks.streams import _redirected
+with _redirected(1, 2):
+    os.write(1, b"x")
+os._exit(6 + os.write(1, b"y"))
+"""
+    assert shell("<&- > /dev/null", code) == (7, "x")
+
+
 def test_an_error_of_ours(monkeypatch, capsys):
     """One line, and an exit status that no finding has; of a script, its own."""
 
     def fail(args):
+        return inner()
+
+    def inner():
         raise KeyError("some\nthing")
 
     for module, name in ((doctor, "doctor"), (plot, "main"), (run, "run")):
@@ -93,6 +125,8 @@ def test_an_error_of_ours(monkeypatch, capsys):
     assert said.out == ""
     assert "doctor: error: KeyError: " in said.err
     assert said.err.count("\n") == 1
+    line = inner.__code__.co_firstlineno + 1
+    assert said.err.endswith(f" ({__file__}, line {line})\n")
     with pytest.raises(KeyError):
         cli.main(["run", "train.py"])
 
@@ -106,4 +140,6 @@ def test_a_tiny_training_that_does_not_begin(monkeypatch):
     monkeypatch.setattr(tiny_run.Runner, "build_val_loop", build)
     (finding,) = validation.try_out()
     assert finding.severity == "problem"
-    assert "it ended with RuntimeError: not today" in finding.text
+    line = build.__code__.co_firstlineno + 1
+    place = f"({__file__}, line {line})"
+    assert f"it ended with RuntimeError: not today {place}" in finding.text

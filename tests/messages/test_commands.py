@@ -31,14 +31,16 @@ def work_dirs(folder):
     (folder / "nothing").mkdir()
     (folder / "other").mkdir()
     for name in ("README.md", "train.py"):
-        (folder / "other" / name).write_text("no JSON")
-    write(folder / "empty" / "20260101_000000", [])
+        (folder / "other" / name).write_text("no JSON\nat all")
+    for timestamp in ("20260101_000000", "20260101_000100"):
+        write(folder / "empty" / timestamp, [])
     write(folder / "runs" / "a" / "20260101_000000", epochs([2.0, 1.0]))
     (folder / "runs" / "notes").mkdir()
     write(folder / "iter" / "20260101_000000", iterations([2.0, 1.0]))
     plain = [{"lr": 0.1, "loss": 1.0, "epoch": 1, "step": 1}, {"acc": 0.5, "step": 1}]
     write(folder / "plain" / "20260101_000000", plain)
-    write(folder / "negative" / "20260101_000000", [{"val_loss": -1.0, "step": 1}])
+    below = [{"val_loss": value, "step": 1 + value} for value in (-1.0, 0.0)]
+    write(folder / "negative" / "20260101_000000", below)
     val = [{"val_loss": 1.0, "step": 1}]
     write(folder / "val" / "20260101_000000", val)
     (folder / "broken.py").write_text("model = dict(type='A')\nraise KeyError('B')\n")
@@ -85,7 +87,7 @@ def test_plot_without_matplotlib(tmp_path, monkeypatch, capsys):
 
 
 def test_plot_of_what_must_not_be_read(tmp_path, monkeypatch, capsys):
-    """The file that could not be read, and why."""
+    """Each file that could not be read, and why."""
 
     def read(path):
         raise PermissionError(13, "Permission denied", path)
@@ -93,9 +95,10 @@ def test_plot_of_what_must_not_be_read(tmp_path, monkeypatch, capsys):
     work_dirs(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(scalars, "read", read)
-    assert main(["plot", "runs/a", "-o", "a.png"]) == 2
+    assert main(["plot", "runs/a", "iter", "-o", "a.png"]) == 2
     assert capsys.readouterr().err == (
         f"{PROGRAM} plot: error: runs/a/20260101_000000/vis_data/scalars.json cannot "
+        "be read: Permission denied; iter/20260101_000000/vis_data/scalars.json cannot "
         "be read: Permission denied\n"
     )
 

@@ -1,0 +1,83 @@
+"""``doctor``: what it says of a tiny training that went wrong, for each that can be."""
+
+from __future__ import annotations
+
+import pytest
+
+from valloss_compat.cli.checks import tiny_run, validation
+
+#: What comes out where all is well.
+SEEN = tiny_run.Seen(
+    metrics=[{"val_loss": 2.5}, {"val_loss": 3.5}],
+    to_metrics=0,
+    to_hooks=0,
+    samples=[5, 5],
+    epochs=2,
+    best=["best_val_loss_epoch_1.pth"],
+    error=None,
+)
+
+
+def told(monkeypatch, **changed):
+    """The finding on a training of which that came out."""
+    seen = SEEN._replace(**changed)
+    monkeypatch.setattr(tiny_run, "run", lambda *args: seen)
+    (finding,) = validation.try_out()
+    return finding
+
+
+def test_a_training_as_it_should_be(monkeypatch):
+    """Its numbers, and who used them."""
+    assert told(monkeypatch) == (
+        "validation",
+        "ok",
+        "a tiny training reported val_loss = 2.5 and 3.5, as it should; "
+        "EarlyStoppingHook and CheckpointHook used it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"metrics": [{"b": 1.0, "a": 2.0}]},
+            "there is no val_loss after epoch 1, where 2.5 was expected; the metrics "
+            "are 'a', 'b'; there is no val_loss after epoch 2, where 3.5 was expected; "
+            "the metrics are none",
+        ),
+        (
+            {"metrics": [{"val_loss": 2.5}, {"val_loss": 3.501}]},
+            "val_loss is 3.501 after epoch 2, but 3.5 was expected",
+        ),
+        (
+            {"to_metrics": 1},
+            "1 loss elements reached the metric, where none was expected: the model's "
+            "loss element has to be taken off before",
+        ),
+        (
+            {"samples": [5, 4]},
+            "the metric got [5, 4] predictions in the epochs, but 5 in each were "
+            "expected",
+        ),
+        (
+            {"epochs": 1},
+            "EarlyStoppingHook ended the training after epoch 1, but 2 was expected",
+        ),
+        (
+            {"best": ["best_val_loss_epoch_3.pth"]},
+            "CheckpointHook kept ['best_val_loss_epoch_3.pth'], but one of epoch 1 was "
+            "expected",
+        ),
+        (
+            {"best": ["best_accuracy_epoch_1.pth"]},
+            "CheckpointHook kept ['best_accuracy_epoch_1.pth'], but one of epoch 1 was "
+            "expected",
+        ),
+    ],
+    ids=["no loss", "number", "metric", "samples", "stopping", "epoch", "name"],
+)
+def test_what_went_wrong(monkeypatch, changed, said):
+    """What came out, and what was expected."""
+    finding = told(monkeypatch, **changed)
+    assert finding.severity == "problem"
+    assert finding.text.startswith(f"a tiny training: {said}. See the findings on ")
