@@ -156,6 +156,10 @@ def test_reaches_looks_where_wrappers_keep_their_original():
     loop.me = loop
     assert reaches(goal, goal)
     assert reaches(staticmethod(goal), goal)
+    assert reaches(functools.partial(goal), goal)
+    assert reaches(functools.partialmethod(goal), goal)
+    assert reaches(lambda first, inner=goal: inner(first), goal)
+    assert reaches(eval("lambda: inner()", {"inner": goal}), goal)
     assert not reaches(loop, goal)
     loop.place = Holder(goal)
     assert reaches(loop, goal)
@@ -163,7 +167,12 @@ def test_reaches_looks_where_wrappers_keep_their_original():
     def unfilled():
         return later
 
+    def filled_in_part():
+        return later, outer
+
+    outer = Holder(goal)
     assert not reaches(unfilled, goal)
+    assert reaches(filled_in_part, goal)
     later = pytest
 
     assert not reaches(unfilled, goal)

@@ -7,7 +7,9 @@ import re
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import ValLoop
 from mmengine.structures import BaseDataElement
+from own_loops import with_loop
 from ranks import run_ranks
 from tiny import element, make_runner, sample
 
@@ -42,6 +44,33 @@ def test_by_default_each_batch_counts_the_same(tmp_path):
     """As in native mmengine."""
     runner = make_runner(tmp_path, respond, length=3, batch_size=2)
     assert runner.val()["loss"] == pytest.approx((0.5 + 2**1.5) / 2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda run_iter, index, batch: run_iter(index, batch),
+        lambda run_iter, index, batch: run_iter(index, data_batch=batch),
+        lambda run_iter, index, batch: run_iter(idx=index, data_batch=batch),
+    ],
+)
+def test_the_batch_of_the_iteration_counts_where_process_has_none(
+    tmp_path, by_sample, call
+):
+    """However the loop calls its run_iter."""
+
+    class Untold(ValLoop):
+        def run(self):
+            for index, batch in enumerate(self.dataloader):
+                call(self.run_iter, index, batch)
+            return self.evaluator.evaluate(3)
+
+        def run_iter(self, idx, data_batch):
+            self.evaluator.process(self.runner.model.val_step(data_batch))
+
+    runner = make_runner(tmp_path, respond, length=3, batch_size=2)
+    with_loop(runner, Untold)
+    assert runner.val()["loss"] == pytest.approx((1 + 2**1.5) / 3)
 
 
 BODY = """
@@ -130,6 +159,11 @@ SAMPLES = [sample(), sample(), sample()]
 def test_the_size_of_a_batch_is_found(data_batch, clean):
     """In the fields of the batch, where they agree, or in the result."""
     assert batch_size_of(ONE, data_batch, clean) == 3
+
+
+def test_a_result_of_one_sample_tells_the_size_too():
+    """As that of the last batch may be."""
+    assert batch_size_of(ONE, None, SAMPLES[:1]) == 1
 
 
 @pytest.mark.parametrize("size", [1, 3])

@@ -98,6 +98,7 @@ def test_an_evaluator_that_is_none_of_the_loops_reports_its_own(tmp_path):
     found = runner.val_loop.run()
     assert found["val_loss"] == 2.5
     assert found["beside"] == {"loss": 7.0, "val_loss": 7.0}
+    assert runner.val_loop.val_loss["loss"].mean() == 2.5
 
 
 def test_a_class_is_made_whatever_it_lacks():
