@@ -115,10 +115,11 @@ def test_an_evaluator_with_other_arguments_is_an_unknown_shape(shape):
 @pytest.mark.skipif(not NATIVE, reason="no helpers before mmengine 0.10.5")
 def test_helpers_that_are_called_otherwise_are_an_unknown_shape(shape):
     """By other arguments, or not by the loops at all."""
-    helper = compiled("def helper(results, losses): pass", "helper")
-    assert shape(_update_losses=helper).unknown == (
-        "_update_losses takes ('results', 'losses'), and not ('outputs', 'losses')"
-    )
+    for names in (("results", "losses"), ("losses", "outputs")):
+        helper = compiled(f"def helper({', '.join(names)}): pass", "helper")
+        assert shape(_update_losses=helper).unknown == (
+            f"_update_losses takes {names}, and not ('outputs', 'losses')"
+        )
     run_iter = compiled(
         "def run_iter(it): it.val_step, it.process, it.call_hook, it.val_loss",
         "run_iter",
@@ -130,8 +131,14 @@ def test_helpers_that_are_called_otherwise_are_an_unknown_shape(shape):
 
 def test_a_foreign_wrapper_is_no_unknown_shape(shape):
     """It hides the code; nothing speaks against patching."""
-    for foreign in (lambda self, *args: None, len):
+    source = "def foreign(self, *args): pass"
+    files = [compiled(source, "foreign", file) for file in ("!", "~")]
+    for foreign in (lambda self, *args: None, len, *files):
         assert shape(ValLoop=changed(foreign)).unknown == ""
+        names = {"process": foreign, "__module__": Evaluator.__module__}
+        assert shape(evaluator=type("Own", (Evaluator,), names)).unknown == ""
+        if NATIVE:
+            assert shape(_update_losses=foreign).unknown == ""
 
 
 @pytest.mark.parametrize(

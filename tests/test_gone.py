@@ -115,10 +115,10 @@ def test_a_wrapper_that_nobody_holds_any_more_is_gone():
     assert patch.look().state == "quiet"
     del Child.greet
     gc.collect()
-    assert patch.look()[:2] == (
-        "not applied",
-        "reverted; ours is held by nobody any more",
-    )
+    gone = ("not applied", "reverted; ours is held by nobody any more")
+    assert patch.look()[:2] == gone
+    patch.revert()
+    assert (patch.state, patch.reason) == gone
     del Child
     gc.collect()
     assert patch.target is None
