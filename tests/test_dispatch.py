@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import types
@@ -139,6 +140,55 @@ def test_a_foreign_wrapper_is_no_unknown_shape(shape):
         assert shape(evaluator=type("Own", (Evaluator,), names)).unknown == ""
         if NATIVE:
             assert shape(_update_losses=foreign).unknown == ""
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Load mmengine, where the import of one module fails."""
+
+    def load(module, error):
+        def import_module(name):
+            if name == module:
+                raise error
+            return importlib.import_module(name)
+
+        fake = types.SimpleNamespace(import_module=import_module)
+        monkeypatch.setattr(dispatch, "importlib", fake)
+        return dispatch.load()
+
+    return load
+
+
+def missing(name):
+    return ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def test_a_module_that_has_moved_is_for_the_shape_to_tell(load):
+    """But for mmengine.runner: without that there is nothing to patch."""
+    for place in ("mmengine.runner.loops", "mmengine.evaluator"):
+        targets = load(place, missing(place))
+        assert (targets.loops is None) == (place == "mmengine.runner.loops")
+        assert (targets.evaluator is None) == (place == "mmengine.evaluator")
+        assert targets.log_processor is LogProcessor
+    with pytest.raises(valloss_compat.UnusableMMEngineError) as caught:
+        load("mmengine.runner", missing("mmengine.runner"))
+    assert caught.value.name == "mmengine.runner"
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "remedy"),
+    [
+        (missing("torchvision.ops"), "torchvision.ops", "mmengine before 0.5.0 imp"),
+        (missing("yapf"), "yapf", "pip install 'yapf"),
+        (AttributeError("odd"), "mmengine", "make `import mmengine.runner` work"),
+    ],
+)
+def test_what_mmengine_cannot_import_is_named(load, error, name, remedy):
+    """As of any ImportError, and in the message with its remedy."""
+    with pytest.raises(valloss_compat.UnusableMMEngineError) as caught:
+        load("mmengine.runner.loops", error)
+    assert caught.value.name == name
+    assert f"Remedy: {remedy}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def test_a_copy_of_the_package_below_a_foreign_wrapper_is_taken_over():
     first.apply()
     assert second.look()[:2] == ("applied", "by another copy or mode of this package")
     target.greet = wraps(vars(target)["greet"], "a")
+    assert second.look()[:2] == ("not applied", "not applied yet")
     second.apply()
     assert call(target) == "a(hello!)"
     second.revert()

@@ -7,9 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import ValLoop
 from mmengine.structures import BaseDataElement
-from own_loops import with_loop
 from ranks import run_ranks
 from tiny import element, make_runner, sample
 
@@ -44,33 +42,6 @@ def test_by_default_each_batch_counts_the_same(tmp_path):
     """As in native mmengine."""
     runner = make_runner(tmp_path, respond, length=3, batch_size=2)
     assert runner.val()["loss"] == pytest.approx((0.5 + 2**1.5) / 2)
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda run_iter, index, batch: run_iter(index, batch),
-        lambda run_iter, index, batch: run_iter(index, data_batch=batch),
-        lambda run_iter, index, batch: run_iter(idx=index, data_batch=batch),
-    ],
-)
-def test_the_batch_of_the_iteration_counts_where_process_has_none(
-    tmp_path, by_sample, call
-):
-    """However the loop calls its run_iter."""
-
-    class Untold(ValLoop):
-        def run(self):
-            for index, batch in enumerate(self.dataloader):
-                call(self.run_iter, index, batch)
-            return self.evaluator.evaluate(3)
-
-        def run_iter(self, idx, data_batch):
-            self.evaluator.process(self.runner.model.val_step(data_batch))
-
-    runner = make_runner(tmp_path, respond, length=3, batch_size=2)
-    with_loop(runner, Untold)
-    assert runner.val()["loss"] == pytest.approx((1 + 2**1.5) / 3)
 
 
 BODY = """

@@ -105,8 +105,10 @@ def test_a_missing_loss_is_explained_before_save_best_raises(tmp_path):
 
 
 def test_what_is_monitored_and_there_is_not_mentioned(tmp_path):
-    """Nor is a metric that is no loss."""
-    train(tmp_path, [{"loss": 0.5}], log_level="WARNING")
+    """Nor is a metric that is no loss, nor that a test has no val_loss."""
+    runner, _ = train(tmp_path, [{"loss": 0.5}], log_level="WARNING")
+    runner.model.respond = lambda *_: [sample(), element(loss=0.5)]
+    assert "val_loss" not in runner.test()
     assert "monitors" not in logged(tmp_path)
 
 
