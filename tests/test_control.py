@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.registry import Registry
-from mmengine.runner import loops
+from mmengine.runner import LogProcessor, loops
 from namespaces import same, targets
 from tiny import Seen, element, make_runner, sample
 
@@ -57,7 +57,16 @@ def test_status_is_a_table_and_json():
         f"{valloss_compat.__version__} its own"
     )
     assert lines[5][start] == " "
-    assert lines[4].split()[-1].endswith(".__init_subclass__")  # inherited
+
+
+def test_what_stays_of_another_mode_is_shown(monkeypatch):
+    """Where somebody wrapped ours before the mode was changed."""
+    ours = LogProcessor.get_log_after_epoch
+    monkeypatch.setattr(LogProcessor, "get_log_after_epoch", lambda *args: ours(*args))
+    status = valloss_compat.apply(mode="parity")
+    (quiet,) = [patch for patch in status.patches if patch.state == "quiet"]
+    assert quiet.target.endswith(".LogProcessor.get_log_after_epoch")
+    assert "was put over ours and stays" in quiet.reason
 
 
 def test_the_columns_of_the_table_are_side_by_side():

@@ -106,6 +106,8 @@ def test_a_class_is_made_whatever_it_lacks():
     made = type("Bare", (BaseLoop,), {"val": lambda self: self.model.val_step()})
     assert validates(made)
     assert not validates(type("Empty", (BaseLoop,), {}))
+    targets = [patch.target for patch in valloss_compat.status().patches]
+    assert not [target for target in targets if ".Bare." in target]
 
 
 class Chain:
