@@ -38,6 +38,7 @@ def test_losses_of_an_epoch_stay_readable_until_the_next(tmp_path):
     assert runner.val_loop.val_loss["loss"].mean() == 1.0
     assert runner.val()["val_loss"] == 2.0
     assert runner.val_loop.val_loss["loss"].mean() == 2.0
+    assert runner.val_loop.val_loss.sums()["loss"].weight == 1  # recorded once
     assert at_start == [{}, {}]
     assert runner.test()["test_loss"] == 3.0
     assert runner.test_loop.test_loss["loss"].mean() == 3.0

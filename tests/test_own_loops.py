@@ -173,6 +173,15 @@ def test_a_loop_with_methods_of_a_mixin_is_served(tmp_path):
     assert len(loop.outputs) == 2
 
 
+def test_a_loop_that_leaves_nothing_to_mmengine_keeps_its_val_loss(tmp_path):
+    """A number by that name, also on releases that have a dict there."""
+    runner = make_runner(tmp_path, counting)
+    runner.call_hook("before_val_epoch")
+    loop = with_loop(runner, type("Mixed", (Mixin, ValLoop), {}), val_loss=0.25)
+    assert runner.val()["val_loss"] == 1.5
+    assert loop.val_loss == 0.25
+
+
 class OwnAccount(ValLoop):
     """As users of old releases wrote them: val_loss is a number of their own."""
 
