@@ -24,7 +24,7 @@ import pytest
 #: Which tests to try first, by module or folder, after those with the module's name.
 NEAR = {
     "adapters": ["adapters", "val_loss_hook"],
-    "batch_size": ["test_weighting.py"],
+    "batch_size": ["test_weighting.py", "test_weighting_batches.py"],
     "cli": ["cli"],
     "control": ["test_promises.py", "test_options.py"],
     "convention": ["conformance", "test_properties.py"],
@@ -58,6 +58,7 @@ NEAR = {
         "test_own_loops.py",
         "test_evaluators.py",
         "test_logs.py",
+        "test_weighting_batches.py",
         "wild",
     ],
     "patching": [

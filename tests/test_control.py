@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.registry import Registry
-from mmengine.runner import loops
+from mmengine.runner import LogProcessor, loops
 from namespaces import same, targets
 from tiny import Seen, element, make_runner, sample
 
@@ -57,6 +57,28 @@ def test_status_is_a_table_and_json():
         f"{valloss_compat.__version__} its own"
     )
     assert lines[5][start] == " "
+
+
+def test_what_stays_of_another_mode_is_shown(monkeypatch):
+    """Where somebody wrapped ours before the mode was changed."""
+    ours = LogProcessor.get_log_after_epoch
+    monkeypatch.setattr(LogProcessor, "get_log_after_epoch", lambda *args: ours(*args))
+    status = valloss_compat.apply(mode="parity")
+    (quiet,) = [patch for patch in status.patches if patch.state == "quiet"]
+    assert quiet.target.endswith(".LogProcessor.get_log_after_epoch")
+    assert "was put over ours and stays" in quiet.reason
+
+
+def test_the_columns_of_the_table_are_side_by_side():
+    """The reason, which is long, stands last and in full."""
+    status = valloss_compat.revert()
+    header, *rows = repr(status).splitlines()[3 : 4 + len(status.patches)]
+    start = {name: header.index(name) for name in header.split()}
+    for row, patch in zip(rows, status.patches):
+        assert row[: start["state"]].rstrip() == patch.target
+        assert row[start["state"] : start["owner"]].rstrip() == "not applied"
+        assert row[start["owner"] : start["original"]].strip()
+        assert row[start["reason"] :] == "reverted"
 
 
 def toggle(times):
@@ -127,8 +149,11 @@ def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
     before = targets()
     monkeypatch.setattr(control, "_plans", {})
     monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
-    with pytest.warns(valloss_compat.VallossCompatWarning, match="is not as valloss"):
+    with pytest.warns(
+        valloss_compat.VallossCompatWarning, match="is not as valloss"
+    ) as caught:
         status = valloss_compat.apply()
+    assert caught[0].filename == __file__  # it points at who called
     assert status.plan == "unknown"
     assert not status.active
     valloss_compat.apply()  # no second warning: warnings are errors here

@@ -50,11 +50,9 @@ def test_an_element_that_was_never_initialised_is_left_alone():
     assert split(given) == (given, None)
 
 
-class Its(BaseDataElement):
-    """Says itself what its keys are."""
-
-    def keys(self):
-        return ["loss"] if hasattr(self, "pred") else ["pred"]
+def its(*said):
+    """A subclass that says itself what its keys are."""
+    return type("Its", (BaseDataElement,), {"keys": lambda self: list(said)})
 
 
 def test_what_keys_says_counts():
@@ -63,9 +61,11 @@ def test_what_keys_says_counts():
         assert not is_loss_element(kind())
         assert not is_loss_element(kind(pred=1.0))
         assert not is_loss_element(kind(pred=1.0, loss={}))
+        assert not is_loss_element(kind(loss={}, **dict.fromkeys("abcdefgh", 1.0)))
         assert is_loss_element(kind(loss={}))
-    assert is_loss_element(Its(pred=1.0))
-    assert not is_loss_element(Its(loss={}))
+    assert is_loss_element(its("loss")(pred=1.0))
+    for said in (["pred"], ["acc"], ["acc", "loss"]):
+        assert not is_loss_element(its(*said)(loss={}))
 
 
 def test_a_namedtuple_becomes_a_tuple_without_the_element():
@@ -131,6 +131,6 @@ def test_native_raises_on_what_it_cannot_index(result, error):
 
 def test_native_takes_any_loss_off():
     """Whatever its type; what is no loss element it leaves alone as well."""
-    assert split_like_native([1, BaseDataElement(loss=2)]) == ([1], 2)
+    assert split_like_native([1, 3, BaseDataElement(loss=2)]) == ([1, 3], 2)
     batch = torch.ones(3)
     assert split_like_native(batch)[0] is batch

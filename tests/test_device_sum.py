@@ -84,10 +84,26 @@ def test_on_a_device_the_first_nan_is_known(on_a_device):
     assert meter.sum().weight == 4
 
 
+def test_on_a_device_a_nan_in_the_very_first_batch_is_known(on_a_device):
+    """Index 0 is one, and not the sign that there was none."""
+    for values, first in (([1.0, 2.0], None), ([math.nan, math.nan], 0)):
+        meter = LossMeter()
+        for index, value in enumerate(values):
+            meter.update_tensor(torch.tensor(value), 1, index)
+        assert meter.sum().nan_at == first
+
+
+def test_on_a_device_the_sum_has_double_precision(on_a_device):
+    """Of what was given in double precision, no digit is lost."""
+    meter = LossMeter()
+    meter.update_tensor(torch.tensor(0.1, dtype=torch.float64))
+    assert meter.mean() == 0.1
+
+
 def test_a_device_without_float64_keeps_double_precision_nearly(
     on_a_device, monkeypatch
 ):
-    """A thousand small losses after a large one are not lost."""
+    """A thousand small losses after a large one are not lost, nor one before it."""
     monkeypatch.setattr(device_sum, "_WITHOUT_FLOAT64", ("cpu",))
     small, large = torch.tensor(1e-3), torch.tensor(1e5)
     meter, naive = LossMeter(), torch.tensor(1e5)
@@ -98,6 +114,10 @@ def test_a_device_without_float64_keeps_double_precision_nearly(
     exact = (1e5 + 1000 * float(small)) / 1001
     assert meter.mean() == pytest.approx(exact, rel=1e-9)
     assert float(naive) / 1001 != pytest.approx(exact, rel=1e-6)
+    meter = LossMeter()
+    for value in (5.0, 1e8):  # nor is a small one before: float32 has no 1e8 + 5
+        meter.update_tensor(torch.tensor(value))
+    assert meter.sum().total == 1e8 + 5
 
 
 def test_an_infinite_sum_on_a_device_stays_infinite(on_a_device):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import types
@@ -115,10 +116,11 @@ def test_an_evaluator_with_other_arguments_is_an_unknown_shape(shape):
 @pytest.mark.skipif(not NATIVE, reason="no helpers before mmengine 0.10.5")
 def test_helpers_that_are_called_otherwise_are_an_unknown_shape(shape):
     """By other arguments, or not by the loops at all."""
-    helper = compiled("def helper(results, losses): pass", "helper")
-    assert shape(_update_losses=helper).unknown == (
-        "_update_losses takes ('results', 'losses'), and not ('outputs', 'losses')"
-    )
+    for names in (("results", "losses"), ("losses", "outputs")):
+        helper = compiled(f"def helper({', '.join(names)}): pass", "helper")
+        assert shape(_update_losses=helper).unknown == (
+            f"_update_losses takes {names}, and not ('outputs', 'losses')"
+        )
     run_iter = compiled(
         "def run_iter(it): it.val_step, it.process, it.call_hook, it.val_loss",
         "run_iter",
@@ -130,8 +132,63 @@ def test_helpers_that_are_called_otherwise_are_an_unknown_shape(shape):
 
 def test_a_foreign_wrapper_is_no_unknown_shape(shape):
     """It hides the code; nothing speaks against patching."""
-    for foreign in (lambda self, *args: None, len):
+    source = "def foreign(self, *args): pass"
+    files = [compiled(source, "foreign", file) for file in ("!", "~")]
+    for foreign in (lambda self, *args: None, len, *files):
         assert shape(ValLoop=changed(foreign)).unknown == ""
+        names = {"process": foreign, "__module__": Evaluator.__module__}
+        assert shape(evaluator=type("Own", (Evaluator,), names)).unknown == ""
+        if NATIVE:
+            assert shape(_update_losses=foreign).unknown == ""
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Load mmengine, where the import of one module fails."""
+
+    def load(module, error):
+        def import_module(name):
+            if name == module:
+                raise error
+            return importlib.import_module(name)
+
+        fake = types.SimpleNamespace(import_module=import_module)
+        monkeypatch.setattr(dispatch, "importlib", fake)
+        return dispatch.load()
+
+    return load
+
+
+def missing(name):
+    return ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def test_a_module_that_has_moved_is_for_the_shape_to_tell(load):
+    """But for mmengine.runner: without that there is nothing to patch."""
+    for place in ("mmengine.runner.loops", "mmengine.evaluator"):
+        targets = load(place, missing(place))
+        assert (targets.loops is None) == (place == "mmengine.runner.loops")
+        assert (targets.evaluator is None) == (place == "mmengine.evaluator")
+        assert targets.log_processor is LogProcessor
+    with pytest.raises(valloss_compat.UnusableMMEngineError) as caught:
+        load("mmengine.runner", missing("mmengine.runner"))
+    assert caught.value.name == "mmengine.runner"
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "remedy"),
+    [
+        (missing("torchvision.ops"), "torchvision.ops", "mmengine before 0.5.0 imp"),
+        (missing("yapf"), "yapf", "pip install 'yapf"),
+        (AttributeError("odd"), "mmengine", "make `import mmengine.runner` work"),
+    ],
+)
+def test_what_mmengine_cannot_import_is_named(load, error, name, remedy):
+    """As of any ImportError, and in the message with its remedy."""
+    with pytest.raises(valloss_compat.UnusableMMEngineError) as caught:
+        load("mmengine.runner.loops", error)
+    assert caught.value.name == name
+    assert f"Remedy: {remedy}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

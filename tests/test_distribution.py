@@ -69,7 +69,7 @@ def test_status_names_the_distribution_of_this_environment():
 def test_of_two_over_each_other_the_one_whose_files_lie_there(site, monkeypatch):
     """The conflict is a note of the status, with the remedy."""
     install(site, "mmengine", "0.10.4", {**RIGHT, "version.py": "of another"})
-    install(site, "mmengine-lite", "0.10.7", RIGHT)
+    os.utime(install(site, "mmengine-lite", "0.10.7", RIGHT), (1, 1))  # no matter when
     assert distributions_of(module_in(site)) == [
         Distribution("mmengine-lite", "0.10.7"),
         Distribution("mmengine", "0.10.4"),
@@ -104,9 +104,10 @@ def test_metadata_of_others_does_not_count(site):
 
 def test_an_egg_info_beside_the_package_is_its_own(site):
     """As `setup.py develop` leaves it in the source tree."""
-    folder = site / "mmengine.egg-info"
-    folder.mkdir()
-    (folder / "PKG-INFO").write_text("Name: mmengine\nVersion: 0.9.1\n")
+    for name in ("mmengine", "other"):
+        folder = site / f"{name}.egg-info"
+        folder.mkdir()
+        (folder / "PKG-INFO").write_text(f"Name: {name}\nVersion: 0.9.1\n")
     assert distributions_of(module_in(site)) == [Distribution("mmengine", "0.9.1")]
 
 

@@ -9,6 +9,11 @@ from greeting import make_base, shout
 from valloss_compat.family import Family
 
 
+def exclaim(original, *args):
+    """A seam that can be counted."""
+    return original(*args) + "!"
+
+
 def test_a_thousand_cycles_end_with_the_very_objects_of_before():
     """Own and inherited attributes alike."""
     base = make_base()
@@ -93,12 +98,27 @@ def test_a_family_without_subclasses_patches_the_root_alone():
     assert "__init_subclass__" not in vars(base)
 
 
-def test_what_is_covered_after_a_revert_stays_as_it_is():
+def test_what_is_covered_before_or_after_stays_as_it_is():
     """As when another thread reverts while a loop asks for its evaluator's class."""
     base = make_base()
     family = Family(base, {"greet": shout})
+    child = type("Child", (base,), {"greet": lambda self: "hi"})
+    family.cover(child)
+    assert child().greet() == "hi"
     family.apply()
     family.revert()
     child = type("Child", (base,), {"greet": lambda self: "hi"})
     family.cover(child)
     assert child().greet() == "hi"
+
+
+def test_a_class_may_override_one_method_and_inherit_another():
+    """That of a base which is patched already; each is heard once."""
+    base = make_base()
+    base.wave = lambda self: "bye"
+    family = Family(base, {"greet": exclaim, "wave": exclaim})
+    family.apply()
+    child = type("Child", (base,), {"greet": lambda self: "hi"})
+    grandchild = type("Grandchild", (child,), {"wave": lambda self: "see you"})
+    assert (grandchild().greet(), grandchild().wave()) == ("hi!", "see you!")
+    assert family.notes() == []

@@ -158,21 +158,22 @@ def test_reversal_is_safe_when_others_patched_before_or_after_us(place, before, 
     assert vars(target).get("greet") is below
 
 
-def test_ours_is_gone_with_what_was_over_it():
+@pytest.mark.parametrize("place", [own, inherited])
+def test_ours_is_gone_with_what_was_over_it(place):
     """They remove theirs and ours with it: the status does not claim it."""
-    target, call = own()
-    original = vars(target)["greet"]
+    target, call = place()
+    original = vars(target).get("greet")
     patch = Patch(target, "greet", exclaim)
     patch.apply()
     target.greet = wraps(vars(target)["greet"], "a")
     patch.revert()
     target.greet = original
-    assert patch.look()[:2] == (
-        "not applied",
-        "reverted; what was put over ours is gone",
-    )
+    if original is None:
+        del target.greet
+    gone = "reverted; what was put over ours is gone"
+    assert patch.look()[:2] == ("not applied", gone)
     patch.revert()
-    assert vars(target)["greet"] is original
+    assert vars(target).get("greet") is original
     assert patch.look()[:2] == ("not applied", "reverted")
     patch.apply()
     assert call(target) == "hello!"
@@ -185,6 +186,7 @@ def test_a_copy_of_the_package_below_a_foreign_wrapper_is_taken_over():
     first.apply()
     assert second.look()[:2] == ("applied", "by another copy or mode of this package")
     target.greet = wraps(vars(target)["greet"], "a")
+    assert second.look()[:2] == ("not applied", "not applied yet")
     second.apply()
     assert call(target) == "a(hello!)"
     second.revert()
@@ -205,6 +207,21 @@ def test_a_method_that_holds_the_wrapper_of_its_base_gets_one_of_its_own():
     lower.revert()
     assert vars(child)["greet"] is held
     assert call(child) == "a(hello)"
+
+
+def test_a_method_that_holds_the_wrapper_of_another_gets_one_of_its_own():
+    """As ``evaluate = deco(process)`` in one class: two names, two patches."""
+    target, _ = own()
+    first = Patch(target, "greet", exclaim)
+    first.apply()
+    held = target.wave = wraps(target.greet, "a")
+    second = Patch(target, "wave", exclaim)
+    assert second.look().state == "not applied"
+    second.apply()
+    assert target().wave() == "a(hello!)!"
+    second.revert()
+    assert target.wave is held
+    assert target().wave() == "a(hello!)"
 
 
 class Answers:

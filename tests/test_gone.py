@@ -83,11 +83,29 @@ def test_what_somebody_deleted_is_told_and_the_rest_is_patched(monkeypatch):
         valloss_compat.apply()
 
 
+def shout(call, *args):
+    """The seam."""
+    return call(*args).upper()
+
+
+def test_of_what_stays_the_wrapper_is_kept():
+    """As of mmengine's own: who put theirs there may hold ours out of sight."""
+
+    class Stays:
+        def greet(self):
+            return "hello"
+
+    patch = Patch(Stays, "greet", shout)
+    patch.apply()
+    Stays.greet = lambda self: "theirs"
+    gc.collect()
+    patch.revert()
+    assert patch.state == "quiet"
+    assert "was put over ours and stays" in patch.reason
+
+
 def test_a_wrapper_that_nobody_holds_any_more_is_gone():
     """Of a class that may die, nothing but the class keeps ours."""
-
-    def shout(call, *args):
-        return call(*args).upper()
 
     class Child:
         def greet(self):
@@ -115,10 +133,10 @@ def test_a_wrapper_that_nobody_holds_any_more_is_gone():
     assert patch.look().state == "quiet"
     del Child.greet
     gc.collect()
-    assert patch.look()[:2] == (
-        "not applied",
-        "reverted; ours is held by nobody any more",
-    )
+    gone = ("not applied", "reverted; ours is held by nobody any more")
+    assert patch.look()[:2] == gone
+    patch.revert()
+    assert (patch.state, patch.reason) == gone
     del Child
     gc.collect()
     assert patch.target is None

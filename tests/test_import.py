@@ -62,6 +62,23 @@ def test_parity_from_the_environment_patches_only_what_lacks_it(
     assert result["val_loss"] == 1.5
 
 
+@pytest.mark.parametrize("program", ["-c", "train.py"])
+def test_runpy_alone_makes_no_command(nursery: Nursery, program: str) -> None:
+    """Code that runs a module of ours imports the package as any other."""
+    nursery.run(
+        script(
+            f"""
+            import runpy
+            sys.argv[:] = [{program!r}]
+            runpy.run_module('valloss_compat._version')
+            import valloss_compat
+            assert valloss_compat.status().active
+            print('{{}}')
+            """
+        )
+    ).json()
+
+
 @pytest.mark.slow
 def test_import_before_mmengine() -> None:
     """In a cold process, as the first line of a train script."""

@@ -38,6 +38,7 @@ def test_losses_of_an_epoch_stay_readable_until_the_next(tmp_path):
     assert runner.val_loop.val_loss["loss"].mean() == 1.0
     assert runner.val()["val_loss"] == 2.0
     assert runner.val_loop.val_loss["loss"].mean() == 2.0
+    assert runner.val_loop.val_loss.sums()["loss"].weight == 1  # recorded once
     assert at_start == [{}, {}]
     assert runner.test()["test_loss"] == 3.0
     assert runner.test_loop.test_loss["loss"].mean() == 3.0
@@ -112,6 +113,7 @@ def test_an_epoch_that_raises_halfway_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="halfway"):
         runner.val()
     assert "call_hook" not in vars(runner)
+    assert runner.val_loop.evaluator.evaluate(1) == {"n/seen": 1.0}
     assert runner.val()["val_loss"] == (3 + 4) / 2
 
 
@@ -126,6 +128,23 @@ def test_run_iter_outside_of_an_epoch_does_not_leak(tmp_path):
     assert loop.evaluator.evaluate(1)["val_loss"] == 1.0
     loop.run_iter(0, batch)
     assert runner.val()["val_loss"] == (3 + 4) / 2
+
+
+def test_run_iter_of_another_runner_within_an_epoch_is_clean(tmp_path):
+    """Its hooks see no loss element either, and its loop has its losses."""
+    spy = Spy()
+    inner = make_runner(tmp_path, counting, custom_hooks=[spy])
+    loop = with_loop(inner, ValLoop)
+    inner.call_hook("before_val_epoch")
+
+    class IterateInside(Hook):
+        def before_test_iter(self, runner, batch_idx, data_batch=None):
+            loop.run_iter(batch_idx, data_batch)
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[IterateInside()])
+    assert runner.test()["test_loss"] == 1.5
+    assert [len(outputs) for outputs in spy.outputs] == [1, 1]
+    assert loop.val_loss["loss"].mean() == 1.5
 
 
 def test_after_a_change_of_mode_the_loop_holds_the_new_losses(tmp_path):

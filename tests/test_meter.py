@@ -132,6 +132,30 @@ def test_nan_and_inf_stay_in_the_mean():
     assert means_of({"loss": math.inf}, {"loss": 1.0}) == {"loss": math.inf}
 
 
+def test_what_is_not_told_counts_once_as_of_the_first_batch():
+    """The weight and the index of a batch, where somebody fills a meter himself."""
+    meters, meter, other = LossMeters(), LossMeter(), LossMeter()
+    meters.record({"loss": math.nan})
+    meter.update(math.nan)
+    other.update_tensor(torch.tensor(math.nan))
+    for known in (meters["loss"], meter, other):
+        assert (known.sum().weight, known.sum().nan_at) == (1, 0)
+
+
+def test_an_empty_tensor_is_nan():
+    """As torch has the mean of nothing; it is no error."""
+    assert math.isnan(means_of({"loss": torch.empty(0)})["loss"])
+
+
+def test_a_meter_tells_whether_its_latest_tensor_was_a_scalar():
+    """One without dimensions; before any tensor, none was."""
+    meter = LossMeter()
+    assert not meter.is_scalar
+    for shape in ((), (1,), (2,), ()):
+        meter.update_tensor(torch.zeros(shape))
+        assert meter.is_scalar == (shape == ())
+
+
 def test_an_empty_list_is_no_update():
     """So there is nothing to report under that name; native reports NaN."""
     meters = LossMeters()

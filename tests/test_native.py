@@ -69,12 +69,12 @@ def test_losses_that_no_evaluator_of_ours_sees_are_recorded_for_native_run():
     """A broken iteration records nothing."""
     recorder = NativeRecorder()
     loop = types.SimpleNamespace(evaluator=Evaluator([]))
-    for completed in (True, False):
+    for completed in (True, True, False):
         iteration = recorder.begin_iteration(loop, "test", None)
         native.update_losses(recorder, never, RESULT, loop.test_loss)
         recorder.end_iteration(iteration, completed)
     assert loop.test_loss["loss"].mean() == 3.0
-    assert loop.test_loss.sums()["loss"].weight == 1
+    assert loop.test_loss.sums()["loss"].weight == 2
 
 
 class AnyEvaluator:

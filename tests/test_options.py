@@ -96,6 +96,7 @@ def test_the_environment_says_the_same(monkeypatch, variable, expected):
         ("weighting=size", "weighting is 'size', but one of batch, sample is expected"),
         ("strict=1", "strict is '1', but one of true, false is expected"),
         ("parity,default", "mode is both 'parity' and 'default'"),
+        ("default,parity", "mode is both 'default' and 'parity'"),
         ("off,", "mode is '', but one of off, default, parity is expected"),
     ],
 )

@@ -7,7 +7,7 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.runner import ValLoop, loops
 from own_loops import with_loop
-from tiny import Spy, counting, make_runner, sample
+from tiny import Seen, Spy, counting, make_runner, sample
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -93,6 +93,23 @@ def test_a_loop_with_a_list_of_evaluators_runs(tmp_path):
     assert runner.val()["val_loss"] == 1.0
 
 
+def test_an_evaluator_of_evaluators_reports_the_loss_of_each(tmp_path):
+    """What one hands on to another counts there as well."""
+
+    class Both(Evaluator):
+        def process(self, data_samples, data_batch=None):
+            self.inner.process(data_samples, data_batch)
+
+        def evaluate(self, size):
+            return {f"in/{k}": v for k, v in self.inner.evaluate(size).items()}
+
+    both = Both([])
+    both.inner = Evaluator([Seen()])
+    runner = make_runner(tmp_path, counting, val_evaluator=both)
+    inner = {"in/n/seen": 2.0, "in/loss": 1.5, "in/val_loss": 1.5}
+    assert runner.val() == {**inner, "loss": 1.5, "val_loss": 1.5}
+
+
 class Refills(ValLoop):
     """Uses one list for all results, as nothing forbids."""
 
@@ -154,6 +171,15 @@ def test_a_loop_with_methods_of_a_mixin_is_served(tmp_path):
     assert runner.val()["val_loss"] == (2 + 3) / 2
     assert {len(outputs) for outputs in spy.outputs} == {1}
     assert len(loop.outputs) == 2
+
+
+def test_a_loop_that_leaves_nothing_to_mmengine_keeps_its_val_loss(tmp_path):
+    """A number by that name, also on releases that have a dict there."""
+    runner = make_runner(tmp_path, counting)
+    runner.call_hook("before_val_epoch")
+    loop = with_loop(runner, type("Mixed", (Mixin, ValLoop), {}), val_loss=0.25)
+    assert runner.val()["val_loss"] == 1.5
+    assert loop.val_loss == 0.25
 
 
 class OwnAccount(ValLoop):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from own_loops import OwnRun, with_loop
-from tiny import counting, element, make_runner
+from tiny import counting, element, make_runner, sample
 
 import valloss_compat
 from valloss_compat.parity import ParityRecorder
@@ -44,6 +44,20 @@ def test_a_hook_that_evaluates_again_gets_no_losses(tmp_path):
     assert runner.val()["val_loss"] == 1.5
     assert again == [{"n/seen": 2.0}]
     assert runner.val()["val_loss"] == (5 + 6) / 2
+
+
+def test_a_validation_inside_a_test_counts_for_itself(tmp_path):
+    """In the midst of an iteration: each loop keeps its own losses."""
+    inner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
+    found = []
+
+    class ValidateInside(Hook):
+        def before_test_iter(self, runner, batch_idx, data_batch=None):
+            found.append(inner.val()["val_loss"])
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[ValidateInside()])
+    assert runner.test()["test_loss"] == 1.5
+    assert found == [1.0, 1.0]
 
 
 def test_losses_are_recorded_once_an_iteration():

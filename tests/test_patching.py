@@ -9,7 +9,8 @@ import types
 import pytest
 from greeting import make_base, shout
 
-from valloss_compat.patching import Patch
+from valloss_compat import __version__
+from valloss_compat.patching import Patch, full_name
 from valloss_compat.reach import reaches
 from valloss_compat.wrapper import MARK, mark_of
 
@@ -57,6 +58,19 @@ def test_a_patch_keeps_name_signature_docstring_and_mark():
     mark = mark_of(base.greet)
     assert (mark.owner, mark.original) == ("valloss_compat", original)
     assert mark.version
+
+
+def test_of_an_inherited_method_the_look_says_whose_it_is():
+    """Before us and below us: that of the next base that has it."""
+    base = make_base()
+    child = type("Child", (base,), {})
+    name = f"{full_name(base)}.greet"
+    patch = Patch(child, "greet", shout)
+    assert patch.look() == ("not applied", "not applied yet", name, name)
+    patch.apply()
+    assert patch.look() == ("applied", "", f"valloss_compat {__version__}", name)
+    patch.revert()
+    assert patch.look() == ("not applied", "reverted", name, name)
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
@@ -156,6 +170,10 @@ def test_reaches_looks_where_wrappers_keep_their_original():
     loop.me = loop
     assert reaches(goal, goal)
     assert reaches(staticmethod(goal), goal)
+    assert reaches(functools.partial(goal), goal)
+    assert reaches(functools.partialmethod(goal), goal)
+    assert reaches(lambda first, inner=goal: inner(first), goal)
+    assert reaches(eval("lambda: inner()", {"inner": goal}), goal)
     assert not reaches(loop, goal)
     loop.place = Holder(goal)
     assert reaches(loop, goal)
@@ -163,7 +181,12 @@ def test_reaches_looks_where_wrappers_keep_their_original():
     def unfilled():
         return later
 
+    def filled_in_part():
+        return later, outer
+
+    outer = Holder(goal)
     assert not reaches(unfilled, goal)
+    assert reaches(filled_in_part, goal)
     later = pytest
 
     assert not reaches(unfilled, goal)

@@ -77,10 +77,18 @@ def test_the_mean_does_not_hang_on_the_number_of_ranks(nursery, world):
 def test_a_list_counts_as_one_batch():
     """Its items share the batch's weight: a list of all samples' losses is right."""
     meters = LossMeters()
-    meters.record({"loss": [torch.tensor(1.0), torch.tensor(3.0)]}, 0, 4)
+    meters.record({"loss": [torch.tensor(1.0), torch.tensor(3.0)]}, 0, 5)
     meters.record({"loss": torch.tensor(8.0)}, 1, 2)
-    assert meters["loss"].mean() == pytest.approx((4 * 2.0 + 2 * 8.0) / 6)
-    assert meters.sums()["loss"].weight == 6
+    assert meters["loss"].mean() == pytest.approx((5 * 2.0 + 2 * 8.0) / 7)
+    assert meters.sums()["loss"].weight == 7
+
+
+def test_integers_count_by_the_batch_at_any_batch():
+    """The first one, and those after it."""
+    meters = LossMeters()
+    for index in range(3):
+        meters.record({"loss": torch.tensor(3)}, index, 4)
+    assert meters["loss"].mean() == 3.0
 
 
 def test_vectors_numbers_and_devices_count_by_the_batch_too(monkeypatch):
@@ -124,10 +132,16 @@ def test_the_size_of_a_batch_is_found(data_batch, clean):
     assert batch_size_of(ONE, data_batch, clean) == 3
 
 
-def test_the_loss_element_can_tell_the_size_of_its_batch():
+def test_a_result_of_one_sample_tells_the_size_too():
+    """As that of the last batch may be."""
+    assert batch_size_of(ONE, None, SAMPLES[:1]) == 1
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_loss_element_can_tell_the_size_of_its_batch(size):
     """In its metainfo; that comes before all else."""
-    told = BaseDataElement(loss={"loss": 1.0}, metainfo={"batch_size": 3})
-    assert batch_size_of(told, torch.zeros(5), SAMPLES[:1]) == 3
+    told = BaseDataElement(loss={"loss": 1.0}, metainfo={"batch_size": size})
+    assert batch_size_of(told, torch.zeros(5), SAMPLES[:2]) == size
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.0, "3"])
@@ -153,6 +167,7 @@ def test_a_told_size_must_be_a_positive_int(wrong):
             [],
             "batch (dict of inputs: list of 2) or the result (l",
         ),
+        ([], [1] * 4, "(list of nothing) or the result (list of int, int, int, int):"),
         (
             [],
             [1] * 5,

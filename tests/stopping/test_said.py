@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import types
 
 import pytest
+from mmengine.hooks import Hook
 from tiny import Spy, element, loader, make_runner, sample
 
 from stopping.whose import lacks_the_hook
-from valloss_compat.monitors import missing
+from valloss_compat.monitors import missing, warn_of_missing
 
 
 def train(tmp_path, values, **options):
@@ -103,9 +105,25 @@ def test_a_missing_loss_is_explained_before_save_best_raises(tmp_path):
 
 
 def test_what_is_monitored_and_there_is_not_mentioned(tmp_path):
-    """Nor is a metric that is no loss."""
-    train(tmp_path, [{"loss": 0.5}], log_level="WARNING")
+    """Nor is a metric that is no loss, nor that a test has no val_loss."""
+    runner, _ = train(tmp_path, [{"loss": 0.5}], log_level="WARNING")
+    runner.model.respond = lambda *_: [sample(), element(loss=0.5)]
+    assert "val_loss" not in runner.test()
     assert "monitors" not in logged(tmp_path)
+
+
+class Another(Hook):
+    """Has an attribute of that name, and may mean anything by it."""
+
+    monitor = "other_loss"
+
+
+def test_a_hook_of_another_kind_is_not_asked():
+    """Whatever its class is called."""
+    said = set()
+    runner = types.SimpleNamespace(hooks=[Another()])
+    warn_of_missing(runner, ["acc"], said)
+    assert said == set()
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ def test_an_evaluator_that_is_none_of_the_loops_reports_its_own(tmp_path):
     found = runner.val_loop.run()
     assert found["val_loss"] == 2.5
     assert found["beside"] == {"loss": 7.0, "val_loss": 7.0}
+    assert runner.val_loop.val_loss["loss"].mean() == 2.5
 
 
 def test_a_class_is_made_whatever_it_lacks():
@@ -105,6 +106,8 @@ def test_a_class_is_made_whatever_it_lacks():
     made = type("Bare", (BaseLoop,), {"val": lambda self: self.model.val_step()})
     assert validates(made)
     assert not validates(type("Empty", (BaseLoop,), {}))
+    targets = [patch.target for patch in valloss_compat.status().patches]
+    assert not [target for target in targets if ".Bare." in target]
 
 
 class Chain:
