@@ -11,8 +11,8 @@ from val_loss_hook.models import Classifier, Head, Known, hook, make_runner
 from val_loss_hook.refusal import refused
 
 
-def test_a_buffer_is_put_back_and_the_number_stands(tmp_path, changing):
-    """Bit for bit, in place, after each batch."""
+def test_a_buffer_is_put_back_and_the_number_stands(tmp_path, changing, capsys):
+    """Bit for bit, in place, after each batch; said once."""
     seen = []
 
     def act(head):
@@ -21,7 +21,9 @@ def test_a_buffer_is_put_back_and_the_number_stands(tmp_path, changing):
 
     model = changing(act)
     buffer = model.head.count
-    metrics = make_runner(tmp_path, hook(strategy="second_forward"), model=model).val()
+    loss = hook(strategy="second_forward")
+    metrics = make_runner(tmp_path, loss, model=model, log_level="WARNING").val()
+    assert capsys.readouterr().out.count("changed head.count in eval mode; they") == 1
     assert seen == [[0.0, 0.0]] * 3
     assert model.head.count is buffer
     assert buffer.tolist() == [0.0, 0.0]
@@ -48,6 +50,11 @@ def _replaced_buffer(head):
     head.count = torch.ones(2)
 
 
+def _several(head):
+    head.last = 1.0
+    head.seen.append(1)
+
+
 @pytest.mark.parametrize(
     ("act", "name"),
     [
@@ -56,6 +63,7 @@ def _replaced_buffer(head):
         (_new_name, "brand_new"),
         (_new_buffer, "other"),
         (_replaced_buffer, "count"),
+        (_several, "seen"),
     ],
 )
 def test_a_python_attribute_that_changes_is_refused_and_put_back(
@@ -71,6 +79,17 @@ def test_a_python_attribute_that_changes_is_refused_and_put_back(
     assert (sorted(vars(model.head)), list(model.head.seen), model.head.last) == before
     assert sorted(model.head._buffers) == ["count"]
     assert model.head.count.tolist() == [0.0, 0.0]
+
+
+def test_what_an_adapter_lets_a_part_change_is_put_back(
+    tmp_path, changing, monkeypatch
+):
+    """By its name, however deep in the model: the loss stands."""
+    monkeypatch.setattr(Known, "may_change", ("noted",))
+    model = changing(lambda head: setattr(head.fc, "noted", 1))
+    metrics = make_runner(tmp_path, hook(strategy="second_forward"), model=model).val()
+    assert metrics["val_loss"] > 0
+    assert not hasattr(model.head.fc, "noted")
 
 
 def test_a_shared_head_is_guarded_all_the_same(tmp_path, monkeypatch):
