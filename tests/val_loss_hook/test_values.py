@@ -178,7 +178,7 @@ def test_a_copy_is_the_same_until_something_is_written(kind, wide, monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_a_copy_is_the_same_of_whatever_size_and_place(dtype):
     """Whether or not it fills and meets the words in which bits are compared."""
-    base = torch.arange(50, dtype=dtype)
+    base = torch.arange(50).to(dtype)
     for start in range(10):
         for size in range(1, 40):
             tensor = base[start : start + size]
