@@ -10,7 +10,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from val_loss_hook.models import Classifier, hook, make_runner
+from val_loss_hook.models import Classifier, Known, hook, loader, make_runner
 from valloss_compat import adapters
 from valloss_compat.adapters import UnsupportedError
 from valloss_compat.adapters.mmpretrain import MMPretrain
@@ -192,13 +192,27 @@ def test_a_classifier_shares_its_head():
     assert MMPretrain().shared(model) == [model.backbone, model.head]
 
 
+def test_an_adapter_prepares_by_the_pipelines_of_the_validation(tmp_path, monkeypatch):
+    """Those of the dataset that is validated."""
+    seen = []
+
+    def prepare(self, batch, pipelines):
+        seen.extend(part.kind for pipeline in pipelines for part in pipeline)
+        return batch
+
+    monkeypatch.setattr(Known, "prepare", prepare)
+    data = loader(10)
+    data.dataset.pipeline = [len]
+    make_runner(tmp_path, hook(), val_dataloader=data).val()
+    assert seen == ["len"]
+
+
 def test_what_an_adapter_refuses_of_a_batch_is_said_as_it_is(tmp_path, monkeypatch):
     """Not as an error of mode 'loss'."""
 
     def prepare(self, batch, pipelines):
         raise UnsupportedError(refusal)
 
-    from val_loss_hook.models import Known
     from valloss_compat.adapters import Refusal
 
     refusal = Refusal("a batch", "it is odd", "even it")
