@@ -26,6 +26,16 @@ def test_model_is_refused_unless_the_user_answers_for_it(scope, kind, reason):
     assert refused(config, trust=[f"{scope}.models.{kind}"]) == ""
 
 
+def test_the_way_out_is_what_there_is():
+    """Something else to do where that is known; else trust alone."""
+    trust = "if its loss is right in eval mode, say so: ValLossHook(trust=["
+    said = refused(config_of("mmaction", {"type": "Recognizer2D"}, []))
+    assert f"Way out: {trust}" in said
+    said = refused(config_of("mmocr", {"type": "CRNN"}, []))
+    assert "Way out: a subclass of the model whose predict" in said
+    assert f"; or, {trust}" in said
+
+
 def test_model_that_is_trusted_shares_nothing():
     from valloss_compat.adapters import adapter_for, facts
 

@@ -43,6 +43,21 @@ class Branches(BaseModule):
 UNREADABLE = type("UNREADABLE", (BaseModule,), {"__module__": "nowhere"})
 
 
+#: Its module has a source, and in it no such class.
+UNFOUND = type("UNFOUND", (BaseModule,), {"__module__": __name__})
+
+
+class Mixin:
+    """Looks at the mode of what it is mixed into."""
+
+    def scale(self):
+        return 2 if self.training else 1
+
+
+class Mixed(BaseModule, Mixin):
+    """Has it from behind the base."""
+
+
 class Whole(BaseModule):
     """A model with a backbone."""
 
@@ -60,7 +75,13 @@ class Mine(Adapter):
 
 @pytest.mark.parametrize(
     ("backbone", "said"),
-    [(Plain, ""), (Branches, "Branches looks at"), (UNREADABLE, "no source to be")],
+    [
+        (Plain, ""),
+        (Branches, "Branches looks at"),
+        (Mixed, "Mixin looks at"),
+        (UNREADABLE, "no source to be"),
+        (UNFOUND, "no source to be"),
+    ],
 )
 def test_a_backbone_of_the_users_may_not_look_at_the_mode(backbone, said):
     model = facts.of_model(Whole(backbone()))

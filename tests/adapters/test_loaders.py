@@ -33,6 +33,7 @@ def judged(library, model, pipeline, trust=(), **dataset):
         ("mmdet", MASK, (IMAGE, LOAD_MASKS, "FixScaleResize", PACK), False),
         ("mmseg", FCN, (IMAGE, RESIZE, "LoadAnnotations", "PackSegInputs"), True),
         ("mmseg", PADDED, (IMAGE, "LoadAnnotations", RESIZE, "PackSegInputs"), False),
+        ("mmseg", PADDED, (IMAGE, "LoadAnnotations", "PackSegInputs"), False),
         ("mmpose", TOPDOWN, RIGHT, True),
         ("mmpose", TOPDOWN, (*RIGHT[:2], FLIP, *RIGHT[2:]), False),
         ("mmpretrain", {"type": "ImageClassifier"}, (IMAGE, "PackInputs"), True),
@@ -71,6 +72,12 @@ def test_ground_truth_in_the_frame_of_the_input_is_right(
             "Resize comes before LoadAnnotations",
         ),
         (
+            "mmseg",
+            PADDED,
+            (IMAGE, "Normalize", RESIZE, "LoadAnnotations", "PackSegInputs"),
+            "Resize comes before LoadAnnotations",
+        ),
+        (
             "mmpose",
             TOPDOWN,
             ("LoadImage", TARGET, "TopdownAffine", FLIP, "PackPoseInputs"),
@@ -80,6 +87,14 @@ def test_ground_truth_in_the_frame_of_the_input_is_right(
 )
 def test_ground_truth_in_another_frame_is_refused(library, model, pipeline, said):
     assert said in str(judged(library, model, pipeline).refusal)
+
+
+@pytest.mark.parametrize("kind", ["lib.Resize", "lib.AddNoise"])
+def test_a_trusted_transform_may_stand_after_the_boxes(kind):
+    """The user answers for what it does to them."""
+    trust = [f"lib.transforms.{kind.rpartition('.')[2]}"]
+    pipeline = (IMAGE, LOAD, {"type": kind}, PACK)
+    assert judged("mmdet", RETINA, pipeline, trust) == (None, False)
 
 
 def test_made_up_persons_and_data_without_a_pipeline_are_refused():

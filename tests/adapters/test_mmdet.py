@@ -16,6 +16,24 @@ def test_default_pipeline_of_a_known_detector_is_right():
     assert refused(config_of("mmdet", RETINA, DEFAULT)) == ""
     masks = ("LoadImageFromFile", RESIZE, "Pad", LOAD_MASKS, PACK)
     assert refused(config_of("mmdet", MASK, masks)) == ""
+    assert (
+        refused(config_of("mmdet", RETINA, (*DEFAULT[:2], "LoadAnnotations", PACK)))
+        == ""
+    )
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        (LOAD_MASKS, RESIZE, "Pad"),
+        (LOAD_MASKS,),
+    ],
+)
+def test_nobody_asks_how_far_an_image_was_resized_that_its_masks_follow(pipeline):
+    pack = {**PACK, "meta_keys": ("img_id",)}
+    assert (
+        refused(config_of("mmdet", MASK, ("LoadImageFromFile", *pipeline, pack))) == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,6 +117,10 @@ def test_losses_with_a_memory_are_refused(loss):
         ),
         (
             ("LoadImageFromFile", RESIZE, {**LOAD, "box_type": "qbox"}, PACK),
+            "boxes that are not of box_type='hbox'",
+        ),
+        (
+            ("LoadImageFromFile", RESIZE, {**LOAD, "box_type": "circle"}, PACK),
             "boxes that are not of box_type='hbox'",
         ),
         (

@@ -76,6 +76,22 @@ def test_masks_of_a_padded_image_are_padded():
     assert one.gt_instances.masks.done[1:] == [("pad", (192, 192), 2)]
     one = prepared("LoadImageFromFile", RESIZE, {**pad, "pad_val": 5}, LOAD_MASKS, PACK)
     assert one.gt_instances.masks.done[1:] == [("pad", (192, 192), 0)]
+    pad["pad_val"] = {"img": 114}
+    one = prepared("LoadImageFromFile", RESIZE, pad, LOAD_MASKS, PACK)
+    assert one.gt_instances.masks.done[1:] == [("pad", (192, 192), 0)]
+
+
+def test_shapes_may_tell_the_channels_as_well():
+    """As some transforms leave them."""
+    one = sample()
+    one.update(ori_shape=(90, 120, 3), img_shape=(192, 192, 3))
+    pipeline = steps("LoadImageFromFile", RESIZE, "Pad", LOAD_MASKS, PACK)
+    (transforms,) = facts.pipelines_of({"pipeline": pipeline}, "mmdet")
+    MMDet().prepare({"data_samples": [one]}, [transforms])
+    assert one.gt_instances.masks.done == [
+        ("resize", (128, 171)),
+        ("pad", (192, 192), 0),
+    ]
 
 
 def test_boxes_may_cross_the_border_where_training_lets_them():
@@ -97,6 +113,7 @@ def test_ground_truth_that_is_in_the_frame_is_left_alone():
     for pipeline in (
         ("LoadImageFromFile", LOAD, RESIZE, PACK),
         ("LoadImageFromFile", LOAD, PACK),
+        ("LoadImageFromFile", LOAD_MASKS, RESIZE, "Pad", PACK),
     ):
         one = prepared(*pipeline)
         assert one.gt_instances.bboxes.done == one.gt_instances.masks.done == []

@@ -39,6 +39,11 @@ def test_pipeline_that_draws_targets_is_right():
     assert refused(config_of("mmpose", TOPDOWN, RIGHT)) == ""
 
 
+def test_the_order_of_the_entries_of_a_model_does_not_matter():
+    turned = dict(reversed(list(TOPDOWN.items())))
+    assert refused(config_of("mmpose", turned, RIGHT)) == ""
+
+
 def test_default_pipeline_is_told_what_to_add_and_where():
     default = [step for step in RIGHT if step is not TARGET]
     said = refused(config_of("mmpose", TOPDOWN, default))

@@ -25,6 +25,14 @@ FCN = {
 
 def test_default_pipeline_of_a_known_segmentor_is_right():
     assert refused(config_of("mmseg", FCN, DEFAULT)) == ""
+    first = (LOAD, "LoadImageFromFile", RESIZE, "PackSegInputs")
+    assert refused(config_of("mmseg", FCN, first)) == ""
+
+
+@pytest.mark.parametrize("kind", ["ABackbone", "ZBackbone"])
+def test_a_test_cfg_of_another_part_pads_nothing(kind):
+    backbone = {"type": kind, "test_cfg": {"size_divisor": 32}}
+    assert refused(config_of("mmseg", {**FCN, "backbone": backbone}, DEFAULT)) == ""
 
 
 @pytest.mark.parametrize(
@@ -131,10 +139,8 @@ def test_label_map_gets_the_size_of_the_input_by_its_nearest_labels():
 
 
 def test_label_map_that_was_resized_with_the_image_is_left_alone():
-    assert prepared("LoadImageFromFile", LOAD, RESIZE, "PackSegInputs").shape[1:] == (
-        2,
-        3,
-    )
+    for pipeline in (("LoadImageFromFile", LOAD, RESIZE), ("LoadImageFromFile", LOAD)):
+        assert prepared(*pipeline, "PackSegInputs").shape[1:] == (2, 3)
 
 
 def test_each_stage_of_a_cascade_is_shared():

@@ -63,7 +63,8 @@ def test_bricks_of_a_config_are_left_out():
             "type": "RetinaHead",
             "norm_cfg": {"type": "GN"},
             "init_cfg": {"type": "Normal", "override": {"type": "Normal", "std": 1}},
+            "loss_cls": {"type": "FocalLoss"},
         },
     }
     whole = with_tools(facts.of_config(config, "mmdet"))
-    assert [part.path for part in whole.parts] == ["bbox_head"]
+    assert [part.path for part in whole.parts] == ["bbox_head", "bbox_head.loss_cls"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import types
 
 import pytest
 import torch
@@ -10,6 +11,42 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 from tiny import element, loader, make_runner, sample
 
 from stopping.whose import Ours
+from valloss_compat.hooks import EarlyStoppingHook
+
+
+class Stoppable(BaseLoop):
+    """Keeps that it was stopped."""
+
+    stop_training = False
+
+    def __init__(self):
+        """Without a dataloader."""
+
+    def run(self):
+        """Nothing."""
+
+
+@pytest.mark.parametrize("kind", [Ours, EarlyStoppingHook])
+@pytest.mark.parametrize(
+    ("options", "values", "end"),
+    [
+        ({"monitor": "val_loss", "patience": 0}, [0.5, 0.9, 0.1], 2),
+        ({"monitor": "acc", "patience": 1, "min_delta": 0.25}, [0.25, 0.5, 0.75], None),
+        ({"monitor": "acc", "stopping_threshold": 0.5}, [0.25, 0.5, 0.75], 3),
+    ],
+    ids=["without patience", "just min_delta is enough", "the threshold is not"],
+)
+def test_the_bounds_are_theirs(kind, options, values, end):
+    """Larger is better for 'acc'; where mmengine has the hook, it is asked as well."""
+    loop = Stoppable()
+    runner = types.SimpleNamespace(
+        train_loop=loop, _train_loop=loop, logger=logging.getLogger("quiet")
+    )
+    hook, ended = kind(**options), None
+    for number, value in enumerate(values, 1):
+        hook.after_val_epoch(runner, {options["monitor"]: value})
+        ended = ended or (number if loop.stop_training else None)
+    assert ended == end
 
 
 class TestOurs:

@@ -128,6 +128,7 @@ def test_pipelines_are_found_in_wrapped_data_sets():
         ("mmcv.RandomFlip",),
         ("mmdet.Pad",),
     ]
+    assert [first.dataset, second.dataset] == data["dataset"]["datasets"]
     assert second[0].get("prob") == 0.5
     assert second[0].get("direction", "none") == "none"
 
@@ -175,6 +176,7 @@ def _compiled(head):
     ("body", "change", "known"),
     [
         ({}, None, True),
+        ({"__module__": "zoo.models"}, None, True),
         ({"__init__": lambda self: Head.__init__(self)}, None, True),
         ({"forward": lambda self, features: features[0]}, None, False),
         ({"bias": property(lambda self: self.training)}, None, False),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from torch.utils.data import Subset
 
-from val_loss_hook.models import hook
+from val_loss_hook.models import Points, hook
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,10 @@ from val_loss_hook.models import hook
         (
             {"strategy": "dataloader", "dataloader": "val"},
             "dataloader is a str, but a config as val_dataloader or a torch DataLoader",
+        ),
+        (
+            {"strategy": "dataloader", "dataloader": Subset(Points(), [0])},
+            "dataloader is a Subset, but a config",  # it has a dataset, but no sampler
         ),
         ({"trust": ["my.Model", "Mine"]}, "trust names 'Mine', but the full name of"),
         ({"trust": ["my.module.Net"]}, "'my.module' stands for the module that"),

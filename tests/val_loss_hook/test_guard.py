@@ -9,10 +9,11 @@ from mmengine.logging import MessageHub
 
 from val_loss_hook.models import Classifier, Head, Known, hook, make_runner
 from val_loss_hook.refusal import refused
+from valloss_compat import adapters
 
 
-def test_a_buffer_is_put_back_and_the_number_stands(tmp_path, changing):
-    """Bit for bit, in place, after each batch."""
+def test_a_buffer_is_put_back_and_the_number_stands(tmp_path, changing, capsys):
+    """Bit for bit, in place, after each batch; said once."""
     seen = []
 
     def act(head):
@@ -21,7 +22,9 @@ def test_a_buffer_is_put_back_and_the_number_stands(tmp_path, changing):
 
     model = changing(act)
     buffer = model.head.count
-    metrics = make_runner(tmp_path, hook(strategy="second_forward"), model=model).val()
+    loss = hook(strategy="second_forward")
+    metrics = make_runner(tmp_path, loss, model=model, log_level="WARNING").val()
+    assert capsys.readouterr().out.count("changed head.count in eval mode; they") == 1
     assert seen == [[0.0, 0.0]] * 3
     assert model.head.count is buffer
     assert buffer.tolist() == [0.0, 0.0]
@@ -48,6 +51,11 @@ def _replaced_buffer(head):
     head.count = torch.ones(2)
 
 
+def _several(head):
+    head.last = 1.0
+    head.seen.append(1)
+
+
 @pytest.mark.parametrize(
     ("act", "name"),
     [
@@ -56,6 +64,7 @@ def _replaced_buffer(head):
         (_new_name, "brand_new"),
         (_new_buffer, "other"),
         (_replaced_buffer, "count"),
+        (_several, "seen"),
     ],
 )
 def test_a_python_attribute_that_changes_is_refused_and_put_back(
@@ -71,6 +80,17 @@ def test_a_python_attribute_that_changes_is_refused_and_put_back(
     assert (sorted(vars(model.head)), list(model.head.seen), model.head.last) == before
     assert sorted(model.head._buffers) == ["count"]
     assert model.head.count.tolist() == [0.0, 0.0]
+
+
+def test_what_an_adapter_lets_a_part_change_is_put_back(
+    tmp_path, changing, monkeypatch
+):
+    """By its name, however deep in the model: the loss stands."""
+    monkeypatch.setattr(Known, "may_change", ("noted",))
+    model = changing(lambda head: setattr(head.fc, "noted", 1))
+    metrics = make_runner(tmp_path, hook(strategy="second_forward"), model=model).val()
+    assert metrics["val_loss"] > 0
+    assert not hasattr(model.head.fc, "noted")
 
 
 def test_a_shared_head_is_guarded_all_the_same(tmp_path, monkeypatch):
@@ -132,6 +152,15 @@ def test_a_loss_that_draws_is_refused_unless_it_may(tmp_path, changing, monkeypa
     monkeypatch.setattr(Known, "may_draw", True)
     runner = make_runner(tmp_path, hook(strategy="second_forward"), model=model)
     torch.set_rng_state(state)
+    assert runner.val()["val_loss"] > 0
+
+
+def test_a_trusted_loss_of_no_known_library_may_draw(tmp_path, changing, monkeypatch):
+    """Whoever trusts it answers for that as well."""
+    monkeypatch.setattr(adapters, "_registered", {})
+    model = changing(lambda head: torch.rand(1))
+    options = {"trust": [f"{Classifier.__module__}.Classifier"]}
+    runner = make_runner(tmp_path, hook(**options), model=model)
     assert runner.val()["val_loss"] > 0
 
 

@@ -70,8 +70,10 @@ def test_by_samples_the_batches_do_not_matter(tmp_path):
 
 
 def test_a_built_loader_serves_and_nothing_is_drawn(tmp_path):
-    """An iterator of a DataLoader draws a seed, which is given back."""
+    """An iterator of a DataLoader draws a seed, which is given back; it is no copy."""
     losses = loader(5, **OTHER)
+    copied = {"__deepcopy__": lambda *_: pytest.fail("of whatever size it is")}
+    losses.dataset.__class__ = type("Large", (Points,), copied)
     runner = make_runner(tmp_path, hook(strategy="dataloader", dataloader=losses))
     plain = make_runner(tmp_path)
     after = []
@@ -141,14 +143,16 @@ SHIFT = f"{__name__}.Shift"
         (Shift(), (), "Shift in the pipeline"),
         (Shift(), (SHIFT,), ""),
         (shift, (f"{__name__}.shift",), ""),
+        ((Shift(), RandomFlip(0.5)), (SHIFT,), "RandomFlip in the pipeline"),
     ],
-    ids=["draws", "prob=0", "unknown", "trusted", "a trusted function"],
+    ids=["draws", "prob=0", "unknown", "trusted", "a trusted function", "both"],
 )
 def test_a_transform_that_is_not_known_to_do_the_same_is_refused(
     tmp_path, transform, trust, refused
 ):
     """No two validations would be of the same images."""
-    losses = DataLoader(Shuffled([transform]), collate_fn=collate)
+    transforms = transform if isinstance(transform, tuple) else (transform,)
+    losses = DataLoader(Shuffled(transforms), collate_fn=collate)
     loss = hook(strategy="dataloader", dataloader=losses, trust=trust)
     runner = make_runner(tmp_path, loss)
     if refused:

@@ -125,6 +125,26 @@ def test_a_module_that_writes_into_its_arguments_is_run_again():
     assert (one.tolist(), other.tolist()) == ([2.0, 2.0], [4.0, 4.0])
 
 
+@pytest.mark.parametrize("predicting", [False, True])
+def test_another_mode_is_another_call(predicting):
+    """With gradients or without, and under autocast or not."""
+    box, x = Box(lambda x: x * 2), torch.ones(2)
+    with Memo(box, [box.inner]) as memo:
+        with torch.set_grad_enabled(predicting):
+            box.inner(x)
+        memo.replay()
+        with torch.set_grad_enabled(not predicting):
+            box.inner(x)
+        assert memo.hits == 0
+        if hasattr(torch, "get_autocast_dtype"):  # before, only some releases ask
+            with torch.set_grad_enabled(predicting), torch.autocast("cpu"):
+                box.inner(x)
+        assert memo.hits == 0
+        with torch.set_grad_enabled(predicting):
+            box.inner(x)
+    assert memo.hits == 1
+
+
 def test_an_answer_is_given_once():
     """The loss may have written into it."""
     box, x = Box(lambda x: x * 2), torch.ones(2)
@@ -202,6 +222,15 @@ def test_nothing_is_remembered_of_models_that_are_watched_or_replaced():
         ([1, "a", None], [1, "a", None], True),
         ([1], (1,), False),
         ({"a": 1}, {"a": 2}, False),
+        ({"a": 2}, {"a": 1}, False),
+        ({"a": 1}, {"a": 1, "b": 1}, False),
+        ({"a": 1, "b": 1}, {"a": 1}, False),
+        ([1], [1, 2], False),
+        ([1, 2], [1], False),
+        (float("2.5"), float("2.5"), True),
+        (torch.ones(2, 2, 1), torch.ones(2, 2), False),
+        (torch.ones(2, 2), torch.ones(2, 2, 1), False),
+        (torch.ones(2).requires_grad_(), torch.ones(2), False),
         (object(), 1, False),
     ],
 )

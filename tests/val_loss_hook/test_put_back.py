@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import collections
+import random
+
+import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from val_loss_hook.models import Classifier
 from valloss_compat.val_loss.attributes import Attributes
+from valloss_compat.val_loss.guard import ModelState
 from valloss_compat.val_loss.rng import RandomState, accelerators_of
 
 
@@ -22,12 +28,20 @@ def test_random_states_are_put_back():
     assert accelerators_of(Classifier()) == []
 
 
+@pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(1)])
+def test_whoever_draws_is_seen(draw):
+    """Python, numpy and torch; a state that goes back is another one, too."""
+    start = RandomState()
+    state = RandomState()
+    draw()
+    assert not state.same()
+    state = RandomState()
+    start.restore()
+    assert not state.same()
+
+
 def test_attributes_of_all_kinds_are_put_back():
     """Each object is the one it was, and holds what it held."""
-    import collections
-
-    import numpy as np
-
     module = nn.Module()
     module.values = {
         "list": [1, {"a": 2}],
@@ -71,3 +85,103 @@ def test_attributes_of_all_kinds_are_put_back():
     module.array = np.ones(1)
     assert before.restore() == ["queue"]
     assert list(module.queue) == [1]
+
+
+NAN = float("nan")
+#: What an attribute was, and what it is now; both ways round is another change.
+CHANGES = [
+    (1.0, 2.0),
+    ("a", "b"),
+    (NAN, 1.0),
+    ({1}, {1, 2}),
+    ([1], [1, 2]),
+    (collections.deque([1]), collections.deque([1, 2])),
+    ({"a": 1}, {"a": 1, "b": 1}),
+    (np.array([1.0]), np.array([5.0])),
+    (np.zeros(2, "int64"), np.zeros(2, "float64")),
+    (torch.ones(1), torch.ones(2)),
+    (torch.ones(2), torch.ones(2, dtype=torch.float64)),
+    (torch.tensor([1, 2]), torch.tensor([1, 3])),
+    (torch.tensor([NAN, 1.0]), torch.tensor([NAN, 2.0])),
+    (torch.tensor([NAN, 1.0]), torch.tensor([1.0, 1.0])),
+]
+
+
+@pytest.mark.parametrize(("was", "now"), CHANGES + [pair[::-1] for pair in CHANGES])
+def test_each_change_is_seen(was, now):
+    """More or less, larger or smaller, and of another type."""
+    module = nn.Module()
+    module.thing = was
+    before = Attributes(module)
+    module.thing = now
+    assert before.restore() == ["thing"]
+    assert module.thing is was
+
+
+@pytest.mark.parametrize(
+    ("thing", "write"),
+    [
+        ([1, 2], lambda thing: thing.pop()),
+        (collections.deque([1, 2]), lambda thing: thing.pop()),
+        ({"a": 1, "b": 1}, lambda thing: thing.pop("b")),
+        ({1, 2}, lambda thing: thing.remove(2)),
+        (torch.ones(2), lambda thing: thing.set_(torch.ones(1))),
+    ],
+)
+def test_what_lost_a_part_has_it_again(thing, write):
+    """Within the object that it was."""
+    module, text = nn.Module(), str(thing)
+    module.thing = thing
+    before = Attributes(module)
+    write(module.thing)
+    assert before.restore() == ["thing"]
+    assert module.thing is thing
+    assert str(thing) == text
+
+
+def test_a_tensor_keeps_its_memory():
+    """Whoever has a view of it sees what it was."""
+    module = nn.Module()
+    module.thing = torch.ones(2)
+    view, before = module.thing[:1], Attributes(module)
+    module.thing.zero_()
+    assert before.restore() == ["thing"]
+    assert view.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        1.5,
+        torch.tensor([NAN, 1.0]),
+        torch.tensor([1, 2]),
+        {"odd": object()},
+        {object(): 1},
+        [object()],
+    ],
+    ids=["number", "NaN", "integers", "values", "keys", "list"],
+)
+def test_what_did_not_change_is_not_named(thing):
+    """NaN is itself; of objects in a container nothing but the place is known."""
+    module = nn.Module()
+    module.thing = thing
+    before = Attributes(module)
+    assert before.restore() == []
+
+
+def test_what_is_equal_is_no_change():
+    """Another float, another tensor."""
+    module = nn.Module()
+    module.number, module.tensor = float("1.5"), torch.tensor([NAN, 1.0])
+    before = Attributes(module)
+    module.number, module.tensor = float("1.5"), module.tensor.clone()
+    assert before.restore() == []
+
+
+def test_a_model_of_many_steps_has_not_changed():
+    """Its weights were written into more often than Python caches numbers."""
+    model = nn.Linear(1, 1)
+    with torch.no_grad():
+        for _ in range(300):
+            model.weight.add_(1)
+    assert ModelState(model, whole=False).restore() == ([], [], [])

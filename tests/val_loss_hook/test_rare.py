@@ -10,16 +10,17 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from val_loss_hook.models import Classifier, hook, make_runner
+from val_loss_hook.models import Classifier, Known, hook, loader, make_runner
+from valloss_compat import adapters
 from valloss_compat.adapters import UnsupportedError
 from valloss_compat.adapters.mmpretrain import MMPretrain
-from valloss_compat.val_loss import memo, rng
+from valloss_compat.val_loss import memo, ranks, rng
 from valloss_compat.val_loss.attributes import Attributes
 from valloss_compat.val_loss.guard import ModelState
 from valloss_compat.val_loss.rng import RandomState
 
 
-@pytest.mark.parametrize("kind", ["cuda", "mps"])
+@pytest.mark.parametrize("kind", ["cuda", "mps", "npu"])
 def test_the_random_state_of_a_device_is_put_back(kind, monkeypatch):
     """Asked of its backend by device; torch.mps has one for all and takes none."""
     states = {"now": torch.zeros(2)}
@@ -45,6 +46,30 @@ def test_the_random_state_of_a_device_is_put_back(kind, monkeypatch):
     before.restore()
     assert before.same()
     assert all(given == (() if kind == "mps" else (device,)) for given in asked)
+
+
+@pytest.mark.parametrize("lengths", [(3, 3), (3, 4)])
+def test_a_trusted_loss_may_wait_for_ranks_that_have_as_many_batches(
+    lengths, tmp_path, monkeypatch
+):
+    """Nobody knows whether it does; else some rank would wait for ever."""
+    asked = []
+
+    def all_gather_object(length):
+        asked.append(length)
+        return list(lengths)
+
+    monkeypatch.setattr(ranks, "get_world_size", lambda: 2)
+    monkeypatch.setattr(ranks, "all_gather_object", all_gather_object)
+    monkeypatch.setattr(adapters, "_registered", {})
+    loss = hook(trust=[f"{Classifier.__module__}.Classifier"])
+    runner = make_runner(tmp_path, loss)
+    if lengths == (3, 3):
+        assert runner.val()["val_loss"] > 0
+    else:
+        with pytest.raises(UnsupportedError, match="different numbers of validation"):
+            runner.val()
+    assert asked == [3]
 
 
 def test_a_device_without_a_random_state_is_left_out():
@@ -167,13 +192,27 @@ def test_a_classifier_shares_its_head():
     assert MMPretrain().shared(model) == [model.backbone, model.head]
 
 
+def test_an_adapter_prepares_by_the_pipelines_of_the_validation(tmp_path, monkeypatch):
+    """Those of the dataset that is validated."""
+    seen = []
+
+    def prepare(self, batch, pipelines):
+        seen.extend(part.kind for pipeline in pipelines for part in pipeline)
+        return batch
+
+    monkeypatch.setattr(Known, "prepare", prepare)
+    data = loader(10)
+    data.dataset.pipeline = [len]
+    make_runner(tmp_path, hook(), val_dataloader=data).val()
+    assert seen == ["len"]
+
+
 def test_what_an_adapter_refuses_of_a_batch_is_said_as_it_is(tmp_path, monkeypatch):
     """Not as an error of mode 'loss'."""
 
     def prepare(self, batch, pipelines):
         raise UnsupportedError(refusal)
 
-    from val_loss_hook.models import Known
     from valloss_compat.adapters import Refusal
 
     refusal = Refusal("a batch", "it is odd", "even it")

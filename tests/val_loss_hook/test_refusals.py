@@ -62,6 +62,14 @@ def test_a_trusted_model_of_no_known_library(tmp_path, monkeypatch):
     assert metrics["val_loss"] == pytest.approx(expected(Classifier())["val_loss"])
 
 
+def test_the_model_is_refused_before_its_data(tmp_path, monkeypatch):
+    """No other data would help."""
+    of_data = adapters.Refusal("Points", "no annotations", "LoadAnnotations")
+    monkeypatch.setattr(Known, "refuse_data", lambda *_: of_data)
+    refused(tmp_path, Other(), "does not know .*Other")
+    refused(tmp_path, Classifier(), "no annotations")
+
+
 def test_a_refused_part_is_named_with_its_place(tmp_path, monkeypatch):
     """Also one that is derived from what the table names."""
     monkeypatch.setattr(Known, "refused", {"Head": ("it remembers", "another head")})
@@ -82,6 +90,17 @@ def test_on_unsupported_warn_trains_without_a_loss(tmp_path, capsys):
     assert (
         capsys.readouterr().out.count("ValLossHook has no validation loss: Other") == 1
     )
+
+
+def test_on_several_ranks_what_shows_before_the_first_batch_is_logged(
+    tmp_path, monkeypatch, capsys
+):
+    """All ranks see it, and none has reported anything."""
+    monkeypatch.setattr("valloss_compat.hooks.val_loss.get_world_size", lambda: 2)
+    loss = hook(on_unsupported="warn")
+    runner = make_runner(tmp_path, loss, model=Other(), log_level="WARNING")
+    runner.call_hook("before_val")
+    assert "ValLossHook has no validation loss: Other" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore:Skip early stopping process:UserWarning")
@@ -109,17 +128,20 @@ def test_other_losses_than_in_the_last_validation_are_told(tmp_path, changing, c
 
     def one_more(scores, data_samples):
         losses = loss(scores, data_samples)
-        return {**losses, "loss_l1": losses["acc"]} if len(told) > 3 else losses
+        more = {2: {"loss_l1": losses["acc"]}, 3: {"loss_l2": losses["acc"]}}
+        return {**losses, **more.get((len(told) - 1) // 3, {})}
 
     vars(model)["loss"] = one_more
     runner = make_runner(
         tmp_path, hook(strategy="second_forward"), model=model, log_level="WARNING"
     )
     runner.val()
-    runner.val_loop.run()
-    runner.val_loop.run()
-    text = capsys.readouterr()
-    assert (text.out + text.err).count("the last has loss_l1; their val_loss") == 1
+    for _ in range(3):
+        runner.val_loop.run()
+    text = "".join(capsys.readouterr())
+    assert text.count("only one of this validation and the last has") == 2
+    assert text.count("the last has loss_l1; their val_loss") == 1
+    assert text.count("the last has loss_l1, loss_l2; their val_loss") == 1
 
 
 def test_a_loss_that_raises_is_refused_with_its_error(tmp_path, changing):

@@ -66,12 +66,29 @@ class Raises(Hook):
         raise KeyError("mine")
 
 
-def test_nothing_stays_where_another_hook_raises(tmp_path):
-    """Also one that comes after ours by its priority."""
+@pytest.mark.parametrize("kept", [0, 2, 3])
+def test_nothing_stays_where_another_hook_raises(tmp_path, kept):
+    """Also one that comes after ours by its priority, however few there are."""
     runner = make_runner(tmp_path, hook(), Raises())
+    runner._hooks = runner._hooks[-kept:]
     with pytest.raises(KeyError, match="mine"):
         runner.val()
     assert "val_step" not in vars(runner.model)
+
+
+class Inside(Hook):
+    """Hands on to a hook that the Runner does not know."""
+
+    def before_val(self, runner):
+        hook().before_val(runner)
+
+
+def test_a_hook_that_another_calls_is_not_put_among_the_runners(tmp_path):
+    """It was never registered."""
+    runner = make_runner(tmp_path, Inside())
+    before = runner.hooks
+    assert set(runner.val()) == {"mean/score"}
+    assert runner.hooks == before
 
 
 @pytest.mark.parametrize("mode", ["predict", "loss"])
@@ -114,6 +131,8 @@ class OwnLoop(ValLoop):
         model = self.runner.model
         if self.way == "keyword":
             outputs = model.val_step(data=data_batch)
+        elif self.way == "two arguments":
+            outputs = model.val_step(data_batch, idx)
         else:
             outputs = model.test_step(data_batch)
         self.evaluator.process(outputs, data_batch)
@@ -130,11 +149,15 @@ def own_loop(work_dir, way, **options):
     return runner
 
 
-def test_a_loop_with_its_own_iterations(tmp_path):
+@pytest.mark.parametrize("way", ["keyword", "two arguments"])
+def test_a_loop_with_its_own_iterations(tmp_path, monkeypatch, way):
     """What calls val_step gets the losses, however it calls it."""
-    assert own_loop(tmp_path, "keyword").val_loop.run()["val_loss"] == pytest.approx(
-        KNOWN
+    plain = Classifier.val_step
+    monkeypatch.setattr(
+        Classifier, "val_step", lambda self, data, index=None: plain(self, data)
     )
+    metrics = own_loop(tmp_path, way).val_loop.run()
+    assert metrics["val_loss"] == pytest.approx(KNOWN)
 
 
 def test_a_loop_that_does_not_call_val_step_is_refused(tmp_path):

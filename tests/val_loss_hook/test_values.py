@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -156,6 +157,7 @@ KINDS = {
     "between two words": lambda: torch.rand(9)[1:],
     "halves": lambda: torch.rand(5, 4).half(),
     "doubles": lambda: torch.rand(5).double(),
+    "one of a kind, by numpy": lambda: torch.from_numpy(np.random.rand(2)[None]),
 }
 
 
@@ -171,6 +173,30 @@ def test_a_copy_is_the_same_until_something_is_written(kind, wide, monkeypatch):
     assert same(tensor, copied)
     tensor[-1] += 1
     assert not same(tensor, copied)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_a_copy_is_the_same_of_whatever_size_and_place(dtype):
+    """Whether or not it fills and meets the words in which bits are compared."""
+    base = torch.arange(50).to(dtype)
+    for start in range(10):
+        for size in range(1, 40):
+            tensor = base[start : start + size]
+            assert same(tensor, clone(tensor)), (start, size)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e5m2"])
+def test_kinds_that_numpy_does_not_know_are_compared(name):
+    """By views of another type."""
+    if not hasattr(torch, name):
+        pytest.skip(f"this torch has no {name}")
+    tensor = torch.ones(3).to(getattr(torch, name))
+    try:
+        tensor.view(torch.int16 if name == "bfloat16" else torch.uint8)
+    except (RuntimeError, TypeError):
+        pytest.skip("this torch has no views of another type")
+    assert same(tensor, clone(tensor))
+    assert not same(tensor, torch.zeros(3).to(tensor.dtype))
 
 
 def test_without_memory_for_a_copy_the_module_runs_again(monkeypatch):
