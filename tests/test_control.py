@@ -143,6 +143,24 @@ def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
     assert runner.val()["val_loss"] == 1.0
 
 
+def test_another_mode_that_does_not_know_this_mmengine_points_at_who_chose_it(
+    monkeypatch,
+):
+    """The warning names a line of the user's, not of what called it."""
+    known = {mode: plan for mode, plan in control._plans.items() if mode == "default"}
+    monkeypatch.setattr(control, "_plans", known)
+    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
+
+    def choose():
+        valloss_compat.configure(mode="parity")
+
+    with pytest.warns(valloss_compat.VallossCompatWarning, match="odd") as caught:
+        choose()
+    line = choose.__code__.co_firstlineno + 1
+    assert (caught[0].filename, caught[0].lineno) == (__file__, line)
+    valloss_compat.configure(mode="default")
+
+
 def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
     """Unless strict: then it is an error."""
     valloss_compat.revert()

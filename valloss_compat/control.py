@@ -58,7 +58,8 @@ def start(mode: Optional[str] = None, strict: Optional[bool] = None) -> None:
             raise
 
 
-def _apply(chosen: Options) -> None:
+def _apply(chosen: Options, stacklevel: int = 4) -> None:
+    """Exchange the patches; a warning names the caller that ``stacklevel`` counts."""
     global _mode, _latest
     mode = chosen.mode
     if mode == "off":
@@ -71,7 +72,7 @@ def _apply(chosen: Options) -> None:
     if plan is None:
         plan = dispatch.plan(mode)
         if plan.name == "unknown" and not chosen.strict:
-            _warn_of_unknown(plan)
+            _warn_of_unknown(plan, stacklevel + 1)
     if plan.name == "unknown" and chosen.strict:
         raise UnknownMMEngineError(
             f"mmengine {version_of('mmengine')} is not as valloss_compat knows "
@@ -85,12 +86,12 @@ def _apply(chosen: Options) -> None:
     _mode = mode
 
 
-def _warn_of_unknown(plan: Plan) -> None:
+def _warn_of_unknown(plan: Plan, stacklevel: int) -> None:
     warnings.warn(
         f"nothing is patched, because mmengine {version_of('mmengine')} is not as "
         f"valloss_compat knows it: {plan.reason}",
         VallossCompatWarning,
-        stacklevel=5,
+        stacklevel=stacklevel,
     )
 
 
@@ -145,7 +146,7 @@ def configure(
             if chosen.mode == "off":  # the environment says so by now
                 revert()
             elif _mode not in ("off", chosen.mode):
-                _apply(chosen)
+                _apply(chosen, stacklevel=3)
         except Exception:
             options.restore(known)
             raise

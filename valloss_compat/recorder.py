@@ -123,9 +123,7 @@ class Recorder:
     def enter(self, evaluator: Any) -> bool:
         """An evaluator's method starts; False for a nested ``super()`` call."""
         evaluators = self._state.evaluators
-        outermost = not evaluators or all(
-            known is not evaluator for known in evaluators
-        )
+        outermost = all(known is not evaluator for known in evaluators)
         evaluators.append(evaluator)
         return outermost
 

@@ -99,6 +99,7 @@ CHANGES = [
     ({"a": 1}, {"a": 1, "b": 1}),
     (np.array([1.0]), np.array([5.0])),
     (np.zeros(2, "int64"), np.zeros(2, "float64")),
+    (np.zeros((2, 1)), np.zeros((1, 2))),
     (torch.ones(1), torch.ones(2)),
     (torch.ones(2), torch.ones(2, dtype=torch.float64)),
     (torch.tensor([1, 2]), torch.tensor([1, 3])),

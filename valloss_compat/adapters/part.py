@@ -115,12 +115,6 @@ class Part:
         yield self
         yield from self.parts
 
-    def at(self, *paths: str) -> Iterator[Part]:
-        """Its parts at or below one of these paths."""
-        for part in self.parts:
-            if any(_below(part.path, path) for path in paths):
-                yield part
-
     def __str__(self) -> str:
         return f"{self.kind} ({self.path})" if self.path else self.kind
 
@@ -140,7 +134,3 @@ def _shadows(thing: Any, name: str, value: Any) -> bool:
 def library_of(cls: Any) -> str:
     """Top-level package of a class or function."""
     return str(getattr(cls, "__module__", "?")).partition(".")[0]
-
-
-def _below(path: str, root: str) -> bool:
-    return path == root or path.startswith(f"{root}.")

@@ -100,7 +100,8 @@ def _alike(one: Any, other: Any) -> bool:
     if kind is torch.Tensor:
         return same_bits(one, other)
     if kind is np.ndarray:
-        return bool(one.dtype == other.dtype and one.tobytes() == other.tobytes())
+        alike = one.dtype == other.dtype and one.shape == other.shape
+        return bool(alike and one.tobytes() == other.tobytes())
     if kind is dict:
         return list(one) == list(other) and all(_alike(one[k], other[k]) for k in one)
     if kind in (list, tuple, deque):
