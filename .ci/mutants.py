@@ -46,8 +46,18 @@ class Lane(NamedTuple):
 
     def command(self, module: str) -> List[str]:
         """Return what tells by its exit code whether a test fails on a mutant."""
-        client = str(ROOT / ".ci" / "mutant_client.py")
-        return [sys.executable, "-S", client, module, *map(str, self.sockets)]
+        return ask(module, self.sockets)
+
+
+def ask(module: str, sockets: List[Path]) -> List[str]:
+    """Return the command that asks these servers, for a mutant of a module."""
+    client = str(ROOT / ".ci" / "mutant_client.py")
+    return [sys.executable, "-S", client, module, *map(str, sockets)]
+
+
+def passes(path: Path) -> bool:
+    """Tell whether all tests pass on a release without any defect."""
+    return not subprocess.call(ask("-", [path]))
 
 
 def serve(release: str, tree: Path, path: Path) -> subprocess.Popen[bytes]:
@@ -146,6 +156,7 @@ def main() -> int:
     every = [path.relative_to(package) for path in sorted(package.rglob("*.py"))]
     modules = options.modules or [str(path.with_suffix("")) for path in every]
     free: Queue[Lane] = Queue()
+    lanes: List[Lane] = []
     servers = []
 
     def tried(module: str) -> Dict[str, List[str]]:
@@ -169,10 +180,16 @@ def main() -> int:
                 copy(lane.tree)
                 for path in lane.sockets:
                     servers.append(serve(path.name, lane.tree, path))
+                lanes.append(lane)
                 free.put(lane)
-            if subprocess.call(lane.command("-")):
-                raise RuntimeError("a test fails without any defect")
+            # Each release on another lane, so that all cores have work.
+            each = [
+                lanes[number % len(lanes)].sockets[number]
+                for number in range(len(options.releases))
+            ]
             with ThreadPoolExecutor(options.lanes) as pool:
+                if not all(pool.map(passes, each)):
+                    raise RuntimeError("a test fails without any defect")
                 results = list(pool.map(tried, modules))
         finally:
             for server in servers:
