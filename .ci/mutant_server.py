@@ -42,7 +42,7 @@ NEAR = {
     "hooks/__init__": ["test_hooks.py"],
     "hooks/early_stopping": ["stopping"],
     "hooks/val_loss": ["val_loss_hook"],
-    "identity": ["test_distribution.py", "test_future.py"],
+    "identity": ["test_evaluators.py"],
     "importer": ["test_import.py", "test_import_order.py", "cli"],
     "meter": [
         "test_device_sum.py",
@@ -68,7 +68,7 @@ NEAR = {
         "test_evaluators.py",
     ],
     "plans": ["test_promises.py", "test_future.py", "test_control.py"],
-    "reach": ["test_ranks.py", "stopping"],
+    "reach": ["test_patching.py", "test_family.py", "test_foreign.py"],
     "recorder": [
         "test_loops.py",
         "test_own_loops.py",
@@ -156,9 +156,13 @@ def forked(tree: Path, arguments: list[str], caller: list[socket.socket]) -> int
 
 def answer(connection: socket.socket, tree: Path) -> None:
     """Tell one caller whether a test fails on what is in the tree now."""
-    group, module = connection.recv(100).decode().split()
+    group, _, module = connection.recv(100).decode().partition(" ")
+    if not module:
+        return  # whoever asks was ended before it could
     arguments = groups(module, tree / "tests")[group]
     code = forked(tree, arguments, [connection]) if arguments else 0
+    if code == pytest.ExitCode.USAGE_ERROR:
+        raise FileNotFoundError(f"no such tests: {arguments}")
     with contextlib.suppress(BrokenPipeError):
         connection.sendall(bytes([code]))
 

@@ -86,9 +86,10 @@ def test_a_list_counts_as_one_batch():
 def test_integers_count_by_the_batch_at_any_batch():
     """The first one, and those after it."""
     meters = LossMeters()
-    for index in range(3):
-        meters.record({"loss": torch.tensor(3)}, index, 4)
-    assert meters["loss"].mean() == 3.0
+    for index, (loss, size) in enumerate([(1, 4), (3, 2), (8, 1)]):
+        meters.record({"loss": torch.tensor(loss)}, index, size)
+    assert meters["loss"].mean() == pytest.approx((4 * 1 + 2 * 3 + 1 * 8) / 7)
+    assert meters.sums()["loss"].weight == 7
 
 
 def test_vectors_numbers_and_devices_count_by_the_batch_too(monkeypatch):

@@ -68,7 +68,7 @@ def test_the_lines_for_people_keep_each_word_whole(monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     words = ["onedl-mmengine"] * 20
     status = {"options": {"mode": "default"}}
-    found = [Finding("note", "patches", " ".join(words))]
+    found = [Finding("patches", "note", " ".join(words))]
     told = {"environment": {}, "status": status, "findings": found}
     lines = doctor._report(told).splitlines()
     assert max(map(len, lines)) <= 60

@@ -126,7 +126,7 @@ def test_an_error_of_ours(monkeypatch, capsys):
     assert "doctor: error: KeyError: " in said.err
     assert said.err.count("\n") == 1
     line = inner.__code__.co_firstlineno + 1
-    assert said.err.endswith(f" ({__file__}, line {line})\n")
+    assert said.err.endswith(f" ({inner.__code__.co_filename}, line {line})\n")
     with pytest.raises(KeyError):
         cli.main(["run", "train.py"])
 
@@ -141,5 +141,5 @@ def test_a_tiny_training_that_does_not_begin(monkeypatch):
     (finding,) = validation.try_out()
     assert finding.severity == "problem"
     line = build.__code__.co_firstlineno + 1
-    place = f"({__file__}, line {line})"
+    place = f"({build.__code__.co_filename}, line {line})"
     assert f"it ended with RuntimeError: not today {place}" in finding.text

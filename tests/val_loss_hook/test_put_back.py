@@ -140,6 +140,21 @@ def test_what_lost_a_part_has_it_again(thing, write):
     assert str(thing) == text
 
 
+@pytest.mark.parametrize("shape", [(2, 2), (1, 4), (2,)])
+@pytest.mark.parametrize("wrap", [lambda array: array, lambda array: (array, 1)])
+def test_an_array_that_was_reshaped_is_as_it_was(wrap, shape):
+    """Its copy takes its place."""
+    module, array = nn.Module(), np.arange(4.0)
+    module.first, module.thing, module.last = [1], wrap(array), [1]
+    before = Attributes(module)
+    module.first.append(2)
+    module.last.append(2)
+    array.resize(shape, refcheck=False)
+    assert before.restore() == ["first", "thing", "last"]
+    assert (module.first, module.last) == ([1], [1])
+    assert repr(module.thing) == repr(wrap(np.arange(4.0)))
+
+
 def test_a_tensor_keeps_its_memory():
     """Whoever has a view of it sees what it was."""
     module = nn.Module()

@@ -66,11 +66,12 @@ class Raises(Hook):
         raise KeyError("mine")
 
 
-@pytest.mark.parametrize("kept", [0, 2, 3])
+@pytest.mark.parametrize("kept", [None, 2, 3])
 def test_nothing_stays_where_another_hook_raises(tmp_path, kept):
     """Also one that comes after ours by its priority, however few there are."""
     runner = make_runner(tmp_path, hook(), Raises())
-    runner._hooks = runner._hooks[-kept:]
+    if kept is not None:
+        runner._hooks = runner._hooks[-kept:]
     with pytest.raises(KeyError, match="mine"):
         runner.val()
     assert "val_step" not in vars(runner.model)

@@ -52,6 +52,8 @@ class Attributes:
             written = name in self._held and not _alike(value, self._held[name])
             if written:
                 _refill(value, self._held[name])
+                if not _alike(value, self._held[name]):
+                    own[name] = self._held[name]  # an array of another shape
             if replaced or written:
                 changed.append(name)
         for place, before in self._registered.items():
@@ -127,7 +129,8 @@ def _refill(value: Any, held: Any) -> None:
     if isinstance(value, torch.Tensor):
         value.copy_(held) if value.shape == held.shape else value.set_(held)
     elif isinstance(value, np.ndarray):
-        value[...] = held
+        if (value.shape, value.dtype) == (held.shape, held.dtype):
+            value[...] = held
     elif isinstance(value, (dict, set)):
         value.clear()
         value.update(held)
