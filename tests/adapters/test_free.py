@@ -7,8 +7,8 @@ from mmengine.model import BaseModule
 
 from adapters.configs import config_of, refused
 from adapters.mmdet_configs import DEFAULT, RETINA
-from adapters.test_mmseg import DEFAULT as SEG_DEFAULT
-from adapters.test_mmseg import FCN
+from adapters.mmseg_configs import DEFAULT as SEG_DEFAULT
+from adapters.mmseg_configs import FCN
 from valloss_compat.adapters import facts
 from valloss_compat.adapters.base import Adapter
 

@@ -6,8 +6,8 @@ import pytest
 
 from adapters.configs import steps
 from adapters.mmdet_configs import LOAD, LOAD_MASKS, MASK, PACK, RESIZE, RETINA
-from adapters.test_mmpose import RIGHT, TARGET, TOPDOWN
-from adapters.test_mmseg import FCN
+from adapters.mmpose_configs import RIGHT, TARGET, TOPDOWN
+from adapters.mmseg_configs import FCN
 from valloss_compat.adapters import adapter_for, facts
 from valloss_compat.adapters.loaders import judge_loader
 

@@ -8,31 +8,9 @@ import numpy as np
 import pytest
 
 from adapters.configs import config_of, refused
+from adapters.mmpose_configs import CODEC, RIGHT, TARGET, TOPDOWN
 from valloss_compat.adapters import UnsupportedError
 from valloss_compat.adapters.mmpose import MMPose
-
-CODEC = {"type": "MSRAHeatmap", "input_size": (192, 256), "sigma": 2}
-TARGET = {
-    "type": "GenerateTarget",
-    "encoder": {**CODEC, "input_size": [192, 256], "_scope_": "mmpose"},
-}
-RIGHT = (
-    "LoadImage",
-    "GetBBoxCenterScale",
-    "TopdownAffine",
-    TARGET,
-    "PackPoseInputs",
-)
-TOPDOWN = {
-    "type": "TopdownPoseEstimator",
-    "data_preprocessor": {"type": "PoseDataPreprocessor"},
-    "backbone": {"type": "ResNet"},
-    "head": {
-        "type": "HeatmapHead",
-        "loss": {"type": "KeypointMSELoss"},
-        "decoder": CODEC,
-    },
-}
 
 
 def test_pipeline_that_draws_targets_is_right():

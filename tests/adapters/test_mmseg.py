@@ -9,18 +9,9 @@ import torch
 from mmengine.structures import PixelData
 
 from adapters.configs import config_of, refused, steps
+from adapters.mmseg_configs import DEFAULT, FCN, LOAD, RESIZE
 from valloss_compat.adapters import facts
 from valloss_compat.adapters.mmseg import MMSeg
-
-RESIZE = {"type": "Resize", "scale": (2048, 1024), "keep_ratio": True}
-LOAD = {"type": "LoadAnnotations", "reduce_zero_label": True}
-DEFAULT = ("LoadImageFromFile", RESIZE, LOAD, "PackSegInputs")
-FCN = {
-    "type": "EncoderDecoder",
-    "data_preprocessor": {"type": "SegDataPreProcessor", "size": (512, 1024)},
-    "backbone": {"type": "ResNetV1c"},
-    "decode_head": {"type": "FCNHead", "loss_decode": {"type": "CrossEntropyLoss"}},
-}
 
 
 def test_default_pipeline_of_a_known_segmentor_is_right():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.configs import config_of, refused
-from adapters.test_mmseg import DEFAULT, FCN
+from adapters.mmseg_configs import DEFAULT, FCN
 from valloss_compat.adapters import adapter_for, facts, look
 
 
