@@ -61,11 +61,6 @@ class Pool:
             bool: False if it was interrupted.
         """
         self._total = sum(len(releases) for _, releases in plan)
-        for row, releases in plan:
-            for release in releases:  # an old report must not stand for this run
-                path = self._folder / f"{row.name}-{release.name}.xml"
-                if path.exists():
-                    path.unlink()
         tasks = [lambda: self._make(plan, jobs), *[self._work] * jobs]
         threads = [
             threading.Thread(target=self._guarded, args=(task,), daemon=True)
@@ -139,6 +134,7 @@ class Pool:
         slow = self._rows.table.slow_for(release, row)
         variables = cell.environment(built.variables, name, paths, slow)
         variables["VALLOSS_COMPAT_COMMIT"] = self._run
+        report.unlink(missing_ok=True)  # an old one must not stand for this run
         with log.open("wb") as file:
             process = subprocess.Popen(
                 cell.command(built.python, report),
