@@ -145,6 +145,16 @@ def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
     assert runner.val()["val_loss"] == 1.0
 
 
+def test_strict_is_no_error_on_an_mmengine_that_is_known(monkeypatch):
+    """Its plan is made anew, and applied."""
+    valloss_compat.revert()
+    monkeypatch.setattr(control, "_plans", {})
+    status = valloss_compat.apply(strict=True)
+    assert status.plan in ("add", "correct")
+    assert status.active
+    valloss_compat.revert()
+
+
 def test_another_mode_that_does_not_know_this_mmengine_points_at_who_chose_it(
     monkeypatch,
 ):
