@@ -147,6 +147,27 @@ def test_a_val_loop_that_holds_more_evaluators_reports_each(tmp_path):
     assert (found["a/val_loss"], found["b/val_loss"]) == (1.0, 2.0)
 
 
+def test_other_samples_with_the_same_loss_are_evaluated_as_they_are(tmp_path):
+    """A loop may give two evaluators two views of one result."""
+    second = Seen()
+
+    class Twice(ValLoop):
+        def run_iter(self, idx, data_batch):
+            outputs = self.runner.model.val_step(data_batch)
+            self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+            other = [sample(9.0), outputs[-1]]
+            self.second.process(data_samples=other, data_batch=data_batch)
+
+        def run(self):
+            return {**super().run(), "second": self.second.evaluate(2)}
+
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, Twice, second=Evaluator([second]))
+    found = runner.val()
+    assert (found["val_loss"], found["second"]["val_loss"]) == (1.5, 1.5)
+    assert [[float(s["pred"]) for s in batch] for batch in second.samples] == [[9], [9]]
+
+
 class Mixin:
     """Methods from outside the family, without super()."""
 
