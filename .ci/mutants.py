@@ -41,13 +41,9 @@ class Lane(NamedTuple):
     tree: Path
     sockets: List[Path]
 
-    def command(self, module: str) -> List[str]:
-        """Return what tells by its exit code whether a test fails on a mutant."""
-        return ask(module, self.sockets)
-
 
 def ask(module: str, sockets: List[Path]) -> List[str]:
-    """Return the command that asks these servers, for a mutant of a module."""
+    """Return what tells by its exit code whether a test fails on a mutant."""
     client = str(ROOT / ".ci" / "mutant_client.py")
     return [sys.executable, "-S", client, module, *map(str, sockets)]
 
@@ -94,7 +90,7 @@ def mutate(module: str, lane: Lane, share: float, part: int) -> Dict[str, List[s
         f"module-path = 'valloss_compat/{module}.py'\n"
         f"timeout = {SECONDS * len(lane.sockets)}.0\n"
         "excluded-modules = []\n"
-        f"test-command = '{' '.join(lane.command(module))}'\n"
+        f"test-command = '{' '.join(ask(module, lane.sockets))}'\n"
         "[cosmic-ray.distributor]\nname = 'local'\n"
     )
     session = tree / f"{module.replace('/', '.')}.sqlite"

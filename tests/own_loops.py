@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmengine.hooks import Hook
 from mmengine.runner import ValLoop
 
 
@@ -29,3 +30,13 @@ class OwnRun(ValLoop):
             found = self.evaluator.evaluate(len(self.dataloader.dataset))
             metrics.update({f"{prefix}/{key}": value for key, value in found.items()})
         return metrics
+
+
+class ValidateInside(Hook):
+    """Validates with another runner, in the midst of a test."""
+
+    def __init__(self, inner):
+        self.inner, self.found = inner, []
+
+    def before_test_iter(self, runner, batch_idx, data_batch=None):
+        self.found.append(self.inner.val()["val_loss"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import ValLoop, loops
-from own_loops import OwnRun, with_loop
+from own_loops import OwnRun, ValidateInside, with_loop
 from tiny import Spy, counting, element, make_runner, sample
 
 import valloss_compat
@@ -62,15 +62,10 @@ def test_each_pass_of_a_loop_has_its_own_loss(tmp_path):
 def test_a_loop_of_a_loop_counts_for_itself(tmp_path):
     """A validation inside a test: each has its own losses."""
     inner = make_runner(tmp_path, lambda *_: [element(loss=torch.tensor(70.0))])
-    found = []
-
-    class ValidateInside(Hook):
-        def before_test_iter(self, runner, batch_idx, data_batch=None):
-            found.append(inner.val()["val_loss"])
-
-    runner = make_runner(tmp_path, counting, custom_hooks=[ValidateInside()])
+    inside = ValidateInside(inner)
+    runner = make_runner(tmp_path, counting, custom_hooks=[inside])
     assert runner.test()["test_loss"] == 1.5
-    assert found == [70.0, 70.0]
+    assert inside.found == [70.0, 70.0]
 
 
 def test_a_hook_may_call_val_step(tmp_path):

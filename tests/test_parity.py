@@ -7,7 +7,7 @@ import types
 import pytest
 import torch
 from mmengine.hooks import Hook
-from own_loops import OwnRun, with_loop
+from own_loops import OwnRun, ValidateInside, with_loop
 from tiny import counting, element, make_runner, sample
 
 import valloss_compat
@@ -49,15 +49,10 @@ def test_a_hook_that_evaluates_again_gets_no_losses(tmp_path):
 def test_a_validation_inside_a_test_counts_for_itself(tmp_path):
     """In the midst of an iteration: each loop keeps its own losses."""
     inner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
-    found = []
-
-    class ValidateInside(Hook):
-        def before_test_iter(self, runner, batch_idx, data_batch=None):
-            found.append(inner.val()["val_loss"])
-
-    runner = make_runner(tmp_path, counting, custom_hooks=[ValidateInside()])
+    inside = ValidateInside(inner)
+    runner = make_runner(tmp_path, counting, custom_hooks=[inside])
     assert runner.test()["test_loss"] == 1.5
-    assert found == [1.0, 1.0]
+    assert inside.found == [1.0, 1.0]
 
 
 def test_losses_are_recorded_once_an_iteration():
