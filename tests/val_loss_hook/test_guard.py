@@ -138,7 +138,7 @@ def test_a_parameter_is_put_back_at_first_and_ends_the_run_later(tmp_path, chang
             seen.append(model.head.fc.weight.tolist() == weight)
 
     runner.register_hook(See())
-    with pytest.raises(RuntimeError, match=r"changed the parameters head\.fc\.weight"):
+    with pytest.raises(RuntimeError, match=r"changed head\.fc\.weight"):
         runner.val()
     assert seen == [True, True]
 

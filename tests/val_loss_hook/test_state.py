@@ -38,7 +38,8 @@ def test_an_empty_place_for_a_tensor_is_no_change():
 class OnFullDevice:
     """A parameter on a device that has no memory for a second one."""
 
-    device = types.SimpleNamespace(type="cuda")
+    device, layout = types.SimpleNamespace(type="cuda"), torch.strided
+    is_quantized = False
     _version = 0
 
     def __init__(self):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import numpy as np
 import torch
+
+from valloss_compat.val_loss.tensors import has_copy, same_bits
 
 #: What nn.Module keeps for itself.
 _INTERNAL = frozenset(vars(torch.nn.Module()))
@@ -29,7 +31,7 @@ class Attributes:
         self._namespace: Dict[str, Any] = vars(module)
         self._values = {k: v for k, v in self._namespace.items() if k not in _INTERNAL}
         self._held = {
-            name: copy.deepcopy(value)
+            name: _copied(value)
             for name, value in self._values.items()
             if _may_change(value)
         }
@@ -73,8 +75,11 @@ class Attributes:
 def _may_change(value: Any) -> bool:
     """Whether a value is plain data that can be written into."""
     if isinstance(value, torch.Tensor):
-        return type(value) is torch.Tensor
-    return _plain(value) and not _constant(value)
+        return _plain(value)
+    try:
+        return _plain(value) and not _constant(value)
+    except RecursionError:  # a container that holds itself
+        return False
 
 
 def _constant(value: Any) -> bool:
@@ -85,11 +90,33 @@ def _constant(value: Any) -> bool:
 
 def _plain(value: Any) -> bool:
     kind = type(value)
-    if kind in _CONSTANTS or kind in (torch.Tensor, np.ndarray):
+    if kind is torch.Tensor:
+        return has_copy(value)
+    if kind in _CONSTANTS or kind is np.ndarray:
         return True
     if kind is dict:
         return all(map(_plain, value)) and all(map(_plain, value.values()))
     return kind in _CONTAINERS and all(map(_plain, value))
+
+
+def _copied(value: Any) -> Any:
+    """A copy of plain data, in which what was one object is one again."""
+    done: Dict[int, Any] = {}  # deepcopy's own memo: it refuses tensors of a graph
+    for tensor in _tensors(value):
+        done[id(tensor)] = tensor.detach().clone()
+    return copy.deepcopy(value, done)
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in plain data."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for inner in (*value, *value.values()):
+            yield from _tensors(inner)
+    elif isinstance(value, _CONTAINERS):
+        for inner in value:
+            yield from _tensors(inner)
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -111,17 +138,6 @@ def _alike(one: Any, other: Any) -> bool:
     if kind is set or kind in _CONSTANTS:
         return bool(one == other) or (kind is float and one != one and other != other)
     return False
-
-
-def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors are equal, NaN included."""
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    if torch.equal(one, other):
-        return True
-    return one.is_floating_point() and bool(
-        ((one == other) | ((one != one) & (other != other))).all()
-    )
 
 
 def _refill(value: Any, held: Any) -> None:

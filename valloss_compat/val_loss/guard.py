@@ -11,7 +11,8 @@ from typing import Any, Collection, List, Mapping, NamedTuple, Optional, Tuple
 
 import torch
 
-from valloss_compat.val_loss.attributes import Attributes, same_bits
+from valloss_compat.val_loss.attributes import Attributes
+from valloss_compat.val_loss.tensors import has_copy, same_bits
 from valloss_compat.val_loss.tree import tree
 
 #: What a module keeps its parameters or buffers in.
@@ -24,7 +25,7 @@ class Changes(NamedTuple):
     Attributes:
         attributes (list[str]): Python attributes; put back.
         tensors (list[str]): Buffers and parameters; put back.
-        lost (list[str]): Parameters of which there was no copy.
+        lost (list[str]): Parameters and buffers of which there was no copy.
     """
 
     attributes: List[str]
@@ -74,10 +75,14 @@ class ModelState:
 
     def _keep(self, path: str, tensors: Tensors, on_host: bool = False) -> None:
         for name, tensor in tensors.items():
-            if tensor is not None:
+            if tensor is None:
+                continue
+            if has_copy(tensor):
                 device = "cpu" if on_host else tensor.device
                 kept = tensor.detach().to(device, copy=True)
                 self._kept.append((path, name, tensor, kept))
+            else:
+                self._watched.append((path, name, tensor, _version(tensor)))
 
     def _watch(self, path: str, tensors: Tensors) -> None:
         for name, tensor in tensors.items():
@@ -91,8 +96,9 @@ class ModelState:
             Changes: What that was.
         """
         changes = Changes([], [], [])
-        for path, attributes in self._attributes:
-            changes.attributes.extend(_full(path, n) for n in attributes.restore())
+        with torch.no_grad():  # a tensor keeps its graph
+            for path, attributes in self._attributes:
+                changes.attributes.extend(_full(path, n) for n in attributes.restore())
         copied = {id(tensor) for _, _, tensor, _ in self._kept}
         for path, name, tensor, version in self._watched:
             if _version(tensor) != version and id(tensor) not in copied:

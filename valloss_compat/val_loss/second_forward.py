@@ -181,7 +181,7 @@ class SecondForward:
         if changes.lost:
             # Not to be switched off: the training after this would be another.
             raise RuntimeError(
-                f"mode 'loss' of {self._name} changed the parameters "
+                f"mode 'loss' of {self._name} changed "
                 f"{', '.join(changes.lost)} in a validation, and there is no copy of "
                 "them: remove ValLossHook from the config and resume from the last "
                 "checkpoint"
