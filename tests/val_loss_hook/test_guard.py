@@ -115,32 +115,61 @@ def test_a_shared_head_is_guarded_all_the_same(tmp_path, monkeypatch):
     assert model.head.calls == 0
 
 
-def test_a_parameter_is_put_back_at_first_and_ends_the_run_later(tmp_path, changing):
-    """There is a copy for the first batch only; afterwards nothing is silent."""
+class See(Hook):
+    """Whether a weight is what it was, after each batch of a validation."""
+
+    def __init__(self, weight):
+        self.weight, self.before, self.seen = weight, weight.tolist(), []
+
+    def after_val_iter(self, *args, **kwargs):
+        self.seen.append(self.weight.tolist() == self.before)
+
+
+def _write(turn, through_data):
+    """A loss that writes into a parameter in one turn, or from it on."""
     turns = []
 
     def act(head):
         turns.append(1)
-        if len(turns) in (1, 3):
-            head.fc.weight.data.add_(1) if len(turns) == 1 else head.fc.weight.add_(1)
+        if len(turns) in turn:
+            weight = head.fc.weight
+            (weight.data if through_data else weight).add_(1)
 
-    model = changing(act)
-    weight = model.head.fc.weight.tolist()
+    return act
+
+
+def _validating(tmp_path, model):
     runner = make_runner(
         tmp_path,
         hook(strategy="second_forward", on_unsupported="warn"),
         model=model,
+        log_level="WARNING",
     )
-    seen = []
+    see = See(model.head.fc.weight)
+    runner.register_hook(see)
+    return runner, see
 
-    class See(Hook):
-        def after_val_iter(self, *args, **kwargs):
-            seen.append(model.head.fc.weight.tolist() == weight)
 
-    runner.register_hook(See())
+@pytest.mark.parametrize("through_data", [True, False])
+@pytest.mark.parametrize("turns", [(1, 2, 3), (1, 3)])
+def test_a_parameter_that_changes_at_first_is_put_back_each_time(
+    tmp_path, changing, capsys, turns, through_data
+):
+    """As a momentum encoder's: through ``.data`` there is no version to watch."""
+    model = changing(_write(turns, through_data))
+    runner, see = _validating(tmp_path, model)
+    assert runner.val()["val_loss"] > 0
+    assert see.seen == [True, True, True]
+    assert "changed head.fc.weight in eval mode" in capsys.readouterr().out
+
+
+def test_a_parameter_that_changes_later_ends_the_run(tmp_path, changing):
+    """There is a copy for the first batch only; afterwards nothing is silent."""
+    model = changing(_write((3,), False))
+    runner, see = _validating(tmp_path, model)
     with pytest.raises(RuntimeError, match=r"changed head\.fc\.weight"):
         runner.val()
-    assert seen == [True, True]
+    assert see.seen == [True, True]
 
 
 def test_a_loss_that_draws_is_refused_unless_it_may(tmp_path, changing, monkeypatch):

@@ -39,7 +39,8 @@ class OnFullDevice:
     """A parameter on a device that has no memory for a second one."""
 
     device, layout = types.SimpleNamespace(type="cuda"), torch.strided
-    is_quantized = False
+    is_quantized = requires_grad = False
+    grad = None
     _version = 0
 
     def __init__(self):

@@ -1,8 +1,9 @@
 """What a loss changed in a model is put back, bit for bit, and named.
 
 Buffers are copied before and compared after. Parameters are copied before the
-first loss of all only, and their version counters watched from then on. That
-copy is in the memory of the host: a device may be full of what is trained there.
+first loss of all, and from then on if that one changed any; else their version
+counters are watched. That copy is in the memory of the host: a device may be full
+of what is trained there.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class ModelState:
         self._attributes: List[Tuple[str, Attributes]] = []
         # Each with the module's path and its own name: few are ever to be told.
         self._kept: List[Tuple[str, str, torch.Tensor, torch.Tensor]] = []
-        self._watched: List[Tuple[str, str, torch.Tensor, int]] = []
+        self._watched: List[Tuple[str, str, torch.Tensor, Optional[int]]] = []
+        # Parameters: whether they are trained, and the version of their gradients.
+        self._trained: List[Tuple[str, torch.Tensor, bool, Optional[int]]] = []
         asleep = {id(inner) for module in idle for _, inner in tree(module)}
         modules = tree(model)
         self._paths = {id(module): path for path, module in modules}
@@ -68,6 +71,10 @@ class ModelState:
     def _take(self, path: str, module: Any) -> None:
         self._attributes.append((path, Attributes(module)))
         self._keep(path, module._buffers)
+        for name, tensor in module._parameters.items():
+            if tensor is not None:
+                trained = (tensor.requires_grad, _version(tensor.grad))
+                self._trained.append((_full(path, name), tensor, *trained))
         if self._whole:
             self._keep(path, module._parameters, on_host=True)
         else:
@@ -99,6 +106,17 @@ class ModelState:
         with torch.no_grad():  # a tensor keeps its graph
             for path, attributes in self._attributes:
                 changes.attributes.extend(_full(path, n) for n in attributes.restore())
+        for full, tensor, trained, gradient in self._trained:
+            if tensor.requires_grad != trained:
+                changes.tensors.append(full)
+                tensor.requires_grad_(trained)
+            if _version(tensor.grad) == gradient:
+                continue
+            if gradient is None:
+                changes.tensors.append(f"{full}.grad")
+                tensor.grad = None
+            else:
+                changes.lost.append(f"{full}.grad")
         copied = {id(tensor) for _, _, tensor, _ in self._kept}
         for path, name, tensor, version in self._watched:
             if _version(tensor) != version and id(tensor) not in copied:
@@ -116,9 +134,8 @@ def _full(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _version(tensor: torch.Tensor) -> int:
+def _version(tensor: Optional[torch.Tensor]) -> Optional[int]:
     try:
-        version: int = tensor._version
+        return None if tensor is None else tensor._version
     except RuntimeError:  # an inference tensor: nobody counts, nobody may write
         return 0
-    return version

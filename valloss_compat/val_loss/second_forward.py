@@ -50,7 +50,7 @@ class SecondForward:
         self.adapter = adapter
         self.devices = accelerators_of(model)
         self._pipelines = pipelines
-        self._first = True
+        self._first = self._whole = True
         self._start: Optional[RandomState] = None
         self._said: Set[str] = set()
         self._name = type(model).__name__
@@ -137,8 +137,7 @@ class SecondForward:
             started.restore()
         hub = HubState()
         with torch.no_grad(), _in_eval(self.model):
-            state = ModelState(self.model, self._first, self._idle(memo))
-            self._first = False
+            state = ModelState(self.model, self._whole, self._idle(memo))
             if memo is not None:
                 memo.replay(state.include)
             error: Optional[BaseException] = None
@@ -152,6 +151,10 @@ class SecondForward:
                 random.restore()
                 hub.restore()
                 changes = state.restore()
+        if self._first:
+            # What is written through .data has no version: it is copied from now on.
+            own = {name for name, _ in self.model.named_parameters()}
+            self._first, self._whole = False, not own.isdisjoint(changes.tensors)
         self._judge(changes, drawn)
         if isinstance(error, UnsupportedError):
             raise error
@@ -221,11 +224,11 @@ class SecondForward:
 @contextmanager
 def _in_eval(model: Any) -> Iterator[None]:
     """Eval mode for all modules; afterwards each has the flag that it had."""
-    training = [module for _, module in tree(model) if module.training]
-    for module in training:
+    flags = [(module, module.training) for _, module in tree(model)]
+    for module, _ in flags:
         vars(module)["training"] = False
     try:
         yield
     finally:
-        for module in training:
-            vars(module)["training"] = True
+        for module, training in flags:
+            vars(module)["training"] = training

@@ -30,7 +30,7 @@ def has_copy(tensor: torch.Tensor) -> bool:
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors are equal, NaN included."""
-    if one.shape != other.shape or one.dtype != other.dtype:
+    if (one.shape, one.dtype, one.device) != (other.shape, other.dtype, other.device):
         return False
     if one.is_complex():  # torch 1.6 does not compare them
         one, other = (torch.stack([each.real, each.imag]) for each in (one, other))

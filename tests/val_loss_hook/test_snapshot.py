@@ -1,0 +1,147 @@
+"""What plain data holds, put back into the objects that it was in."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict, defaultdict
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from val_loss_hook.models import hook, make_runner
+from valloss_compat.val_loss import generators
+from valloss_compat.val_loss.attributes import Attributes
+from valloss_compat.val_loss.snapshot import alike
+
+
+def _equal():
+    """Twice the same, in objects of their own."""
+    return {
+        "shape": torch.ones(2, 3).shape,
+        "device": torch.device("cpu"),
+        "number": np.float32(0.5),
+        "NaN": np.float64("nan"),
+        "slice": slice(0, 10000),
+        "ordered": OrderedDict(a=[1.5]),
+        "default": defaultdict(list, a=[1.5]),
+        "shapes": [(torch.ones(2).shape, np.arange(3)), {"a": {1.5}}],
+        "tensors": [torch.ones(2), {"a": torch.tensor([float("nan")])}],
+    }
+
+
+@pytest.mark.parametrize("name", list(_equal()))
+def test_an_equal_object_is_no_change(name):
+    """As ``self.input_shape = x.shape`` makes one in each forward."""
+    module = nn.Module()
+    module.thing = was = _equal()[name]
+    before = Attributes(module)
+    module.thing = _equal()[name]
+    assert before.restore() == []
+    assert module.thing is was
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (torch.Size([1, 2]), torch.Size([2, 1])),
+        (torch.Size([1, 2]), (1, 2)),
+        (np.float32(1), np.float32(2)),
+        (np.float32(1), np.float64(1)),
+        (slice(0, 1), slice(0, 2)),
+        (OrderedDict(a=1, b=2), OrderedDict(b=2, a=1)),
+        (OrderedDict(a=1), {"a": 1}),
+        (defaultdict(int, a=1), defaultdict(int, a=2)),
+        ([1, [2]], [1, [3]]),
+        ([object()], [object()]),
+        (np.array([[1], 2], dtype=object), np.array([[1], 2], dtype=object)),
+        (torch.eye(2).to_sparse(), torch.eye(2).to_sparse()),
+    ],
+)
+def test_what_differs_or_cannot_be_compared_is_not_alike(one, other):
+    """Both ways round; each is like itself."""
+    assert not alike(one, other)
+    assert not alike(other, one)
+    assert alike(one, one)
+    assert alike(other, other)
+
+
+def test_lists_that_hold_themselves_are_not_alike():
+    """They are not compared to the end, which there is none of."""
+    one, other = [], []
+    one.append(one)
+    other.append(other)
+    assert not alike(one, other)
+
+
+def test_an_equal_buffer_is_no_change(tmp_path, changing):
+    """``self.count = self.count * 1``: the buffer that it was is put back."""
+    model = changing(lambda head: setattr(head, "count", head.count * 1))
+    buffer = model.head.count
+    runner = make_runner(tmp_path, hook(strategy="second_forward"), model=model)
+    assert runner.val()["val_loss"] > 0
+    assert model.head.count is buffer
+
+
+def test_what_is_in_two_places_stays_one():
+    """A tensor in a list, of which there is a name as well; an item replaced."""
+    module = nn.Module()
+    module.one, module.array = torch.ones(2), np.ones(2)
+    module.levels = [module.one, {"a": module.array}, 1]
+    module.register_buffer("count", torch.ones(2))
+    module.counts = [module.count]
+    before = Attributes(module)
+    module.one.add_(1)
+    module.array += 1
+    module.levels[0] = torch.zeros(2)
+    module.levels.append(2)
+    module.count.add_(1)
+    assert before.restore() == ["one", "array", "levels", "counts"]
+    assert module.levels[0] is module.one
+    assert module.levels[1]["a"] is module.array
+    assert module.counts[0] is module.count
+    assert module.one.tolist() == module.array.tolist() == [1.0, 1.0]
+    assert module.levels[2:] == [1]
+    assert module.count.tolist() == [1.0, 1.0]
+
+
+def test_arrays_in_lists_and_dicts_are_replaced_where_they_must_be():
+    """An array that has another shape now has no way back; its copy takes its place."""
+    module, array, other = nn.Module(), np.arange(4.0), np.arange(4.0)
+    module.items, module.named = [array, 1], OrderedDict(a=other, b=1)
+    held = (module.items, module.named)
+    before = Attributes(module)
+    array.resize((2, 2), refcheck=False)
+    other.resize((2, 2), refcheck=False)
+    assert before.restore() == ["items", "named"]
+    assert (module.items, module.named) == held
+    assert module.items[0].shape == module.named["a"].shape == (4,)
+    assert list(module.named) == ["a", "b"]
+
+
+@pytest.mark.parametrize("array", [[[1, 2], [3]], [(1, "a")]])
+def test_an_array_of_objects_is_let_be(array):
+    """Its bytes are addresses, or have gaps."""
+    kind = object if isinstance(array[0], list) else np.dtype("i1,U1", align=True)
+    module = nn.Module()
+    module.thing = thing = np.array(array, dtype=kind)
+    assert Attributes(module).restore() == []
+    assert module.thing is thing
+
+
+def test_what_everybody_draws_from_is_let_be():
+    """Their state belongs to the run, and is put back as such."""
+    shared = (
+        np.random.rand.__self__,
+        random.random.__self__,
+        torch.default_generator,
+    )
+    module = nn.Module()
+    module.generators = list(shared)
+    before = Attributes(module)
+    drawn = [np.random.rand(), random.random(), float(torch.rand(1))]
+    assert before.restore() == []
+    again = [np.random.rand(), random.random(), float(torch.rand(1))]
+    assert drawn != again
+    assert [generators.access(one) for one in shared] == [None] * 3
