@@ -90,7 +90,7 @@ def test_buffers_of_all_kinds_are_let_be(kind, whole):
 def test_a_tensor_of_a_graph_is_put_back():
     """In place, so that it belongs to its graph as before."""
     module = nn.Linear(2, 2)
-    module.cache = kept = module(torch.ones(2))
+    module.cache = kept = module(torch.ones(1, 2))  # no view: these get another
     before, graph = kept.tolist(), kept.grad_fn
     module.pair = [kept, kept]
     state = ModelState(module, whole=True)
