@@ -49,11 +49,13 @@ class Recorder:
         if runs and runs[-1].loop is loop:
             yield
             return
-        runs.append(Run(loop, stage))
+        run = Run(loop, stage)
+        runs.append(run)
         try:
             self._start_run(loop, stage)
             yield
         finally:
+            run.token.over = True
             runs.pop()
 
     def _start_run(self, loop: Any, stage: str) -> None:
@@ -179,7 +181,8 @@ class Recorder:
         going_on = self._goes_on(epoch)
         sums = epoch.meters.sums() if going_on else {}
         # Outside of any run an evaluate of one rank alone must not wait for others.
-        exchange = epoch.options.sync_dist and (self._state.runs or sums)
+        in_a_run = self._state.runs or (going_on and epoch.run is not None)
+        exchange = epoch.options.sync_dist and (in_a_run or sums)
         if exchange and get_world_size() > 1:
             sums = merge(all_gather_object(sums))
             if sums:
@@ -202,8 +205,14 @@ class Recorder:
         return split(result)
 
     def _goes_on(self, epoch: Epoch) -> bool:
+        """Whether what happens now, in this thread, is of this epoch.
+
+        A thread without a run of its own works for the one that has it.
+        """
         run = self._state.run
-        return not epoch.ended and epoch.run is (run and run.token)
+        if run is not None:
+            return not epoch.ended and epoch.run is run.token
+        return not epoch.ended and not (epoch.run is not None and epoch.run.over)
 
     def _recording_epoch(self, evaluator: Any, iteration: Optional[Iteration]) -> Epoch:
         runs = self._state.runs
@@ -211,7 +220,7 @@ class Recorder:
         if run is not None and len(run.evaluators) > 1:
             evaluator = self._state.home_of(evaluator)
         epoch = self._epochs[evaluator]
-        if epoch.ended or epoch.run is not (run and run.token):
+        if not self._goes_on(epoch):
             place = iteration or run
             if place is None:
                 self._open(epoch, evaluator, None, "val")
@@ -221,7 +230,7 @@ class Recorder:
 
     def _open(self, epoch: Epoch, evaluator: Any, loop: Any, stage: str) -> None:
         run = self._state.run
-        epoch.open(run and run.token, stage)
+        epoch.open(None if run is None else run.token, stage)
         name = f"{stage}_loss"
         its_own = any(evaluator is known for known in evaluators_of(loop))
         if its_own and self._may_set(loop, name):

@@ -11,6 +11,19 @@ from mmengine.runner import TestLoop, ValLoop
 from valloss_compat.convention import Losses
 
 
+class Token:
+    """Stands for a run without keeping its loop alive.
+
+    Attributes:
+        over (bool): Whether the run has ended.
+    """
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
 class Run:
     """One call of a loop's ``run``.
 
@@ -18,7 +31,7 @@ class Run:
         loop: The loop.
         stage (str): ``'val'`` or ``'test'``.
         evaluators (list): Those of the loop.
-        token (object): Stands for this run without keeping the loop alive.
+        token (Token): Stands for this run.
         reported (bool): Whether an evaluator reported the losses of this run.
     """
 
@@ -28,7 +41,7 @@ class Run:
         self.loop = loop
         self.stage = stage
         self.evaluators = evaluators_of(loop)
-        self.token = object()
+        self.token = Token()
         self.reported = False
 
 
