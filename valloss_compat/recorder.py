@@ -44,9 +44,14 @@ class Recorder:
 
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
-        """The length of a loop's ``run``; a nested ``super().run()`` is part of it."""
+        """The length of a loop's ``run``; a nested ``super().run()`` is part of it.
+
+        The losses start afresh with each of them, as in native mmengine.
+        """
         runs = self._state.runs
         if runs and runs[-1].loop is loop:
+            # It may be the second try, after a first that raised.
+            self._start_run(loop, stage)
             yield
             return
         run = Run(loop, stage)
