@@ -106,7 +106,7 @@ class Recorder:
         if taken is None:
             clean, losses = self._split(result)
             if losses is not None:
-                taken = Taken(result, result[-1], clean, losses)
+                taken = Taken(result, result[-1], clean, losses, tuple(result))
                 if iteration is not None:
                     iteration.taken.append(taken)
         return taken
