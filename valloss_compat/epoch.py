@@ -34,6 +34,7 @@ class Epoch:
         self.names: Set[str] = set()
         self.options = options.current()
         self._warned: Set[str] = set()
+        self._last: Mapping[str, float] = {}
 
     def open(self, run: Optional[Token], stage: str) -> None:
         """Start over, within the given run of a loop (or outside of any)."""
@@ -76,6 +77,7 @@ class Epoch:
         losses = with_total(sums, self.stage)
         self._warn_of_losses(sums, losses, metrics)
         metrics.update(losses)
+        self._last = losses
         self.meters.reported = True
         self.names.update(losses)
 
@@ -99,7 +101,8 @@ class Epoch:
             metrics (Mapping): The metrics before the losses come in.
         """
         for name in losses:
-            if name in metrics:
+            # Of an evaluator that returns one dict each time, it may be our own.
+            if name in metrics and metrics[name] is not self._last.get(name):
                 self.warn_once(
                     f"metric {name}",
                     f"the loss {name!r} has the name of a metric and replaces it; "

@@ -58,4 +58,6 @@ class NativeRecorder(Recorder):
         """Whether a loop's ``val_loss`` is free, ours or native mmengine's own."""
         if super()._may_set(loop, name):
             return True
-        return type(getattr(loop, name)) is dict and not hasattr(type(loop), name)
+        # With None native mmengine could not run.
+        known = (dict, type(None))
+        return not hasattr(type(loop), name) and type(getattr(loop, name)) in known

@@ -11,7 +11,7 @@ gets the losses of each pass.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Iterator, Optional, Set, Tuple
 
 from mmengine.dist import all_gather_object, get_world_size
@@ -239,14 +239,15 @@ class Recorder:
         name = f"{stage}_loss"
         its_own = any(evaluator is known for known in evaluators_of(loop))
         if its_own and self._may_set(loop, name):
-            setattr(loop, name, epoch.meters)
+            with suppress(Exception):  # a __setattr__ of its own may refuse
+                setattr(loop, name, epoch.meters)
 
     def _may_set(self, loop: Any, name: str) -> bool:
         """Whether a loop's ``val_loss`` is free or ours.
 
-        A user's loop for an old mmengine may keep its own account by that name.
+        A user's loop for an old mmengine may keep its own account by that name,
+        which may begin with None.
         """
-        held = getattr(loop, name, None)
         if hasattr(type(loop), name):
             return False
-        return held is None or isinstance(held, LossMapping)
+        return not hasattr(loop, name) or isinstance(getattr(loop, name), LossMapping)

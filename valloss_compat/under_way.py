@@ -150,7 +150,9 @@ def evaluators_of(loop: Any) -> List[Any]:
     ``evaluators`` of one for each, and merges their metrics. A ``ValLoop`` has
     one; what else it may hold, it evaluates for itself.
     """
-    several = getattr(loop, "evaluators", None)
-    if isinstance(loop, (ValLoop, TestLoop)) or not isinstance(several, (list, tuple)):
+    several = None
+    if not isinstance(loop, (ValLoop, TestLoop)):
+        several = getattr(loop, "evaluators", None)
+    if not isinstance(several, (list, tuple)):
         several = [getattr(loop, "evaluator", None)]
     return [known for known in several if isinstance(known, Evaluator)]
