@@ -215,13 +215,14 @@ class Recorder:
         A thread without a run of its own works for the one that has it.
         """
         run = self._state.run
+        if epoch.ended:
+            return False
         if run is not None:
-            return not epoch.ended and epoch.run is run.token
-        return not epoch.ended and not (epoch.run is not None and epoch.run.over)
+            return epoch.run is run.token
+        return epoch.run is None or not epoch.run.over
 
     def _recording_epoch(self, evaluator: Any, iteration: Optional[Iteration]) -> Epoch:
-        runs = self._state.runs
-        run = runs[-1] if runs else None
+        run = self._state.run
         if run is not None and len(run.evaluators) > 1:
             evaluator = self._state.home_of(evaluator)
         epoch = self._epochs[evaluator]
