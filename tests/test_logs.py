@@ -163,6 +163,26 @@ def test_a_log_processor_of_ones_own_sees_the_very_runner(tmp_path):
     assert [line["val_loss"] for line in lines] == [10.5, 20.5, 30.5, 40.5]
 
 
+@pytest.mark.parametrize("window", [(), (None,), (2,)])
+def test_a_log_processor_of_ones_own_may_call_mean_as_mmengine_has_it(tmp_path, window):
+    """With a window, by its name, or without one: it is the epoch's own value."""
+
+    class Means(LogProcessor):
+        def _collect_scalars(self, custom_cfg, runner, mode, *args, **kwargs):
+            buffers = runner.message_hub.log_scalars
+            if "val/val/loss" in buffers:  # an epoch is logged, not an iteration
+                buffer = buffers["val/val_loss"]
+                found.append(buffer.mean(*window))
+                found.extend(buffer.mean(window_size=each) for each in window)
+            return super()._collect_scalars(custom_cfg, runner, mode, *args, **kwargs)
+
+    found = []
+    LOG_PROCESSORS.register_module(name="Means", module=Means, force=True)
+    train(tmp_path, log_processor={"type": "Means"})
+    own = [10.5, 20.5, 30.5, 40.5]
+    assert found == sorted(own * (1 + len(window)))
+
+
 def test_without_losses_the_log_is_mmengines_own(tmp_path):
     """The original gets the very runner."""
 

@@ -112,6 +112,29 @@ def test_an_epoch_that_raises_halfway_leaves_nothing(tmp_path):
     assert runner.val()["val_loss"] == (3 + 4) / 2
 
 
+@pytest.mark.parametrize("stage", ["val", "test"])
+def test_a_second_try_has_no_losses_of_the_first(tmp_path, stage):
+    """As loops have it that go on with less after an out-of-memory error."""
+
+    class Retries(getattr(loops, f"{stage.capitalize()}Loop")):
+        def run(self):
+            try:
+                return super().run()
+            except RuntimeError:
+                self.evaluator.metrics[0].results.clear()
+                return super().run()
+
+    def respond(index, inputs):
+        if index == 1:
+            raise RuntimeError("out of memory")
+        return [sample(), element(loss=torch.tensor(1.0 if index else 100.0))]
+
+    runner = make_runner(tmp_path, respond)
+    with_loop(runner, Retries, stage)
+    found = getattr(runner, stage)()
+    assert found == {"n/seen": 2.0, "loss": 1.0, f"{stage}_loss": 1.0}
+
+
 def test_run_iter_outside_of_an_epoch_does_not_leak(tmp_path):
     """As mmpretrain's EMAHook calls it after the epoch."""
     runner = make_runner(tmp_path, counting)

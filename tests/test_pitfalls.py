@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import copy
 import pickle
+import types
+from typing import Any
 
 from fresh import Nursery
 from mmengine.runner import LogProcessor, ValLoop
 
 import valloss_compat
-from valloss_compat.wrapper import mark_of
+from valloss_compat.wrapper import MARK, mark_of, wrap
 
 
 def test_a_function_that_was_taken_out_before_is_the_unpatched_one() -> None:
@@ -36,6 +39,73 @@ def test_a_pickled_method_is_that_of_the_process_which_reads_it(
         f"import valloss_compat\n{read}"
         "assert hasattr(run, '__valloss_compat__')\nprint('{}')"
     ).json()
+
+
+BY_VALUE = """
+import io, pickle, types
+import valloss_compat
+from mmengine.evaluator import Evaluator
+from mmengine.runner import ValLoop
+
+class MainLoop(ValLoop):
+    def run(self):
+        return super().run()
+
+class MainEvaluator(Evaluator):
+    def process(self, data_samples, data_batch=None):
+        return super().process(data_samples, data_batch)
+
+by_value = {}
+
+class ByValue(pickle.Pickler):
+    def persistent_id(self, thing):  # cloudpickle knows how to send these
+        if getattr(thing, "__module__", "") == "__main__" and isinstance(
+            thing, (type, types.FunctionType)):
+            by_value[str(id(thing))] = thing
+            return str(id(thing))
+
+class Back(pickle.Unpickler):
+    def persistent_load(self, name):
+        return by_value[name]
+
+for method in (MainLoop.run, MainEvaluator.process):
+    mark, sent = method.__valloss_compat__, io.BytesIO()
+    ByValue(sent).dump(mark)
+    sent.seek(0)
+    there = Back(sent).load()
+    assert mark in [cell.cell_contents for cell in method.__closure__]
+    assert there.seam is None and mark.seam is not None
+    for name in ("owner", "version", "target", "attribute", "original"):
+        assert getattr(there, name) == getattr(mark, name)
+print('{}')
+"""
+
+
+def test_a_class_of_main_can_be_sent_to_another_process(nursery: Nursery) -> None:
+    """By value, as cloudpickle, ray and submitit do; the seam stays at home."""
+    nursery.run(BY_VALUE).json()
+
+
+def test_a_wrapper_that_was_sent_only_calls_the_original() -> None:
+    """And what sent it is awake as before."""
+
+    class Doubles:
+        def double(self, number: int) -> int:
+            return 2 * number
+
+    def seam(original: Any, *args: Any) -> int:
+        return -int(original(*args))
+
+    wrapper = wrap(vars(Doubles)["double"], seam, Doubles, "double")
+    mark = copy.copy(mark_of(wrapper))
+    cells = {"mark": (lambda: mark).__closure__}
+    cells["call"] = (wrapper.__closure__[wrapper.__code__.co_freevars.index("call")],)
+    closure = tuple(cells[name][0] for name in wrapper.__code__.co_freevars)
+    sent = types.FunctionType(wrapper.__code__, wrapper.__globals__, closure=closure)
+    mark.wrapper = sent
+    setattr(sent, MARK, mark)
+    assert mark_of(sent) is mark
+    assert (wrapper(None, 2), sent(None, 2)) == (-4, 4)
 
 
 def test_a_log_processor_with_its_own_log_is_named_and_left_alone() -> None:

@@ -9,7 +9,7 @@ from valloss_compat.batch_size import batch_size_of
 from valloss_compat.logs import warn_in_log
 from valloss_compat.meter import LossMeters
 from valloss_compat.sums import LossSum, with_total
-from valloss_compat.under_way import Taken
+from valloss_compat.under_way import Taken, Token
 
 
 class Epoch:
@@ -19,7 +19,7 @@ class Epoch:
         meters (LossMeters): The running means.
         stage (str): ``'val'`` or ``'test'``, for the name of the total.
         batch_idx (int): Index of the next batch.
-        run (object, optional): Token of the run to which the epoch belongs.
+        run (Token, optional): That of the run to which the epoch belongs.
         ended (bool): Whether ``evaluate`` was called since the last batch.
         names (set[str]): What was reported, in this or an earlier epoch.
         options (Options): As they were when the epoch began.
@@ -29,13 +29,14 @@ class Epoch:
         self.meters = LossMeters()
         self.stage = "val"
         self.batch_idx = 0
-        self.run: Optional[object] = None
+        self.run: Optional[Token] = None
         self.ended = True
         self.names: Set[str] = set()
         self.options = options.current()
         self._warned: Set[str] = set()
+        self._last: Mapping[str, float] = {}
 
-    def open(self, run: Optional[object], stage: str) -> None:
+    def open(self, run: Optional[Token], stage: str) -> None:
         """Start over, within the given run of a loop (or outside of any)."""
         self.meters = LossMeters()  # a loop may still hold those of before
         self.stage = stage
@@ -76,6 +77,7 @@ class Epoch:
         losses = with_total(sums, self.stage)
         self._warn_of_losses(sums, losses, metrics)
         metrics.update(losses)
+        self._last = losses
         self.meters.reported = True
         self.names.update(losses)
 
@@ -99,7 +101,8 @@ class Epoch:
             metrics (Mapping): The metrics before the losses come in.
         """
         for name in losses:
-            if name in metrics:
+            # Of an evaluator that returns one dict each time, it may be our own.
+            if name in metrics and metrics[name] is not self._last.get(name):
                 self.warn_once(
                     f"metric {name}",
                     f"the loss {name!r} has the name of a metric and replaces it; "

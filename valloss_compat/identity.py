@@ -12,7 +12,8 @@ class IdentityMap(Generic[Value]):
     """Values by the identity of an object, for as long as that object lives.
 
     ``weakref.WeakKeyDictionary`` hashes and compares its keys, which an
-    evaluator with an ``__eq__`` of its own does not survive.
+    evaluator with an ``__eq__`` of its own does not survive. What allows no weak
+    reference, as a ``SimpleNamespace``, has a new value each time.
 
     Args:
         make (Callable): Makes the value of an object that is new here.
@@ -27,7 +28,10 @@ class IdentityMap(Generic[Value]):
         entry = self._entries.get(key)
         if entry is None:
             entries = self._entries
-            gone = weakref.ref(owner, lambda _: entries.pop(key, None))
+            try:
+                gone = weakref.ref(owner, lambda _: entries.pop(key, None))
+            except TypeError:
+                return self._make()
             entry = entries[key] = (gone, self._make())
         return entry[1]
 

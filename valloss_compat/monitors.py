@@ -72,15 +72,15 @@ def warn_of_missing(runner: Any, metrics: Iterable[str], said: Set[str]) -> None
 def _monitored(runner: Any) -> Iterator[Tuple[str, str]]:
     for hook in _hooks(runner):
         who = type(hook).__name__
-        monitor = getattr(hook, "monitor", None)
         stops = any(base.__name__ == "EarlyStoppingHook" for base in type(hook).__mro__)
         # Ours says itself what is missing.
         if stops and not hasattr(hook, "says_what_is_missing"):
-            yield who, str(monitor)
+            yield who, str(getattr(hook, "monitor", None))
         if isinstance(hook, CheckpointHook):
             for key in getattr(hook, "key_indicators", None) or ():
                 yield who, key
 
 
 def _hooks(runner: Any) -> Iterable[Any]:
-    return getattr(runner, "hooks", ())
+    hooks = getattr(runner, "hooks", None)
+    return hooks if isinstance(hooks, (list, tuple)) else ()  # it may be a mock

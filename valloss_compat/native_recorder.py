@@ -25,7 +25,7 @@ class NativeRecorder(Recorder):
             return
         # Native run_iter takes the losses off also where no process of ours
         # sees the result; its run reports them.
-        for taken in iteration.taken:
+        for taken in iteration.handed:
             epoch = self._recording_epoch(evaluator, iteration)
             epoch.record(taken, iteration.data_batch)
 
@@ -46,6 +46,8 @@ class NativeRecorder(Recorder):
             return outputs
         if iteration is None:
             losses.record(taken.losses)
+        elif all(known is not taken for known in iteration.handed):
+            iteration.handed.append(taken)
         return taken.clean
 
     def parse_losses(self, losses: LossMeters, stage: str) -> Any:
@@ -56,4 +58,6 @@ class NativeRecorder(Recorder):
         """Whether a loop's ``val_loss`` is free, ours or native mmengine's own."""
         if super()._may_set(loop, name):
             return True
-        return type(getattr(loop, name)) is dict and not hasattr(type(loop), name)
+        # With None native mmengine could not run.
+        known = (dict, type(None))
+        return not hasattr(type(loop), name) and type(getattr(loop, name)) in known

@@ -25,8 +25,9 @@ class ParityRecorder(Recorder):
 
     def _split(self, result: Any) -> Tuple[Any, Any]:
         clean, losses = split_like_native(result)
-        # Whatever is no mapping raises AttributeError here, None included.
-        return clean, None if clean is result else dict(losses.items())
+        if clean is not result:
+            losses.items()  # of what is no mapping an AttributeError, None included
+        return clean, losses
 
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:

@@ -11,7 +11,7 @@ gets the losses of each pass.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Iterator, Optional, Set, Tuple
 
 from mmengine.dist import all_gather_object, get_world_size
@@ -44,16 +44,23 @@ class Recorder:
 
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
-        """The length of a loop's ``run``; a nested ``super().run()`` is part of it."""
+        """The length of a loop's ``run``; a nested ``super().run()`` is part of it.
+
+        The losses start afresh with each of them, as in native mmengine.
+        """
         runs = self._state.runs
         if runs and runs[-1].loop is loop:
+            # It may be the second try, after a first that raised.
+            self._start_run(loop, stage)
             yield
             return
-        runs.append(Run(loop, stage))
+        run = Run(loop, stage)
+        runs.append(run)
         try:
             self._start_run(loop, stage)
             yield
         finally:
+            run.token.over = True
             runs.pop()
 
     def _start_run(self, loop: Any, stage: str) -> None:
@@ -99,7 +106,7 @@ class Recorder:
         if taken is None:
             clean, losses = self._split(result)
             if losses is not None:
-                taken = Taken(result, result[-1], clean, losses)
+                taken = Taken(result, result[-1], clean, losses, tuple(result))
                 if iteration is not None:
                     iteration.taken.append(taken)
         return taken
@@ -179,7 +186,8 @@ class Recorder:
         going_on = self._goes_on(epoch)
         sums = epoch.meters.sums() if going_on else {}
         # Outside of any run an evaluate of one rank alone must not wait for others.
-        exchange = epoch.options.sync_dist and (self._state.runs or sums)
+        in_a_run = self._state.runs or (going_on and epoch.run is not None)
+        exchange = epoch.options.sync_dist and (in_a_run or sums)
         if exchange and get_world_size() > 1:
             sums = merge(all_gather_object(sums))
             if sums:
@@ -202,16 +210,23 @@ class Recorder:
         return split(result)
 
     def _goes_on(self, epoch: Epoch) -> bool:
+        """Whether what happens now, in this thread, is of this epoch.
+
+        A thread without a run of its own works for the one that has it.
+        """
         run = self._state.run
-        return not epoch.ended and epoch.run is (run and run.token)
+        if epoch.ended:
+            return False
+        if run is not None:
+            return epoch.run is run.token
+        return epoch.run is None or not epoch.run.over
 
     def _recording_epoch(self, evaluator: Any, iteration: Optional[Iteration]) -> Epoch:
-        runs = self._state.runs
-        run = runs[-1] if runs else None
+        run = self._state.run
         if run is not None and len(run.evaluators) > 1:
             evaluator = self._state.home_of(evaluator)
         epoch = self._epochs[evaluator]
-        if epoch.ended or epoch.run is not (run and run.token):
+        if not self._goes_on(epoch):
             place = iteration or run
             if place is None:
                 self._open(epoch, evaluator, None, "val")
@@ -221,18 +236,19 @@ class Recorder:
 
     def _open(self, epoch: Epoch, evaluator: Any, loop: Any, stage: str) -> None:
         run = self._state.run
-        epoch.open(run and run.token, stage)
+        epoch.open(None if run is None else run.token, stage)
         name = f"{stage}_loss"
         its_own = any(evaluator is known for known in evaluators_of(loop))
         if its_own and self._may_set(loop, name):
-            setattr(loop, name, epoch.meters)
+            with suppress(Exception):  # a __setattr__ of its own may refuse
+                setattr(loop, name, epoch.meters)
 
     def _may_set(self, loop: Any, name: str) -> bool:
         """Whether a loop's ``val_loss`` is free or ours.
 
-        A user's loop for an old mmengine may keep its own account by that name.
+        A user's loop for an old mmengine may keep its own account by that name,
+        which may begin with None.
         """
-        held = getattr(loop, name, None)
         if hasattr(type(loop), name):
             return False
-        return held is None or isinstance(held, LossMapping)
+        return not hasattr(loop, name) or isinstance(getattr(loop, name), LossMapping)

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import operator
 import threading
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from mmengine.evaluator import Evaluator
 from mmengine.runner import TestLoop, ValLoop
 
 from valloss_compat.convention import Losses
+
+
+class Token:
+    """Stands for a run without keeping its loop alive.
+
+    Attributes:
+        over (bool): Whether the run has ended.
+    """
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
 
 
 class Run:
@@ -18,7 +32,7 @@ class Run:
         loop: The loop.
         stage (str): ``'val'`` or ``'test'``.
         evaluators (list): Those of the loop.
-        token (object): Stands for this run without keeping the loop alive.
+        token (Token): Stands for this run.
         reported (bool): Whether an evaluator reported the losses of this run.
     """
 
@@ -28,7 +42,7 @@ class Run:
         self.loop = loop
         self.stage = stage
         self.evaluators = evaluators_of(loop)
-        self.token = object()
+        self.token = Token()
         self.reported = False
 
 
@@ -40,12 +54,15 @@ class Taken(NamedTuple):
         element (BaseDataElement): Its last item, the loss element.
         clean: The same without it.
         losses (Mapping): What the loss element held.
+        items (tuple): What was in the result then: it may change in place, as
+            the clean one may.
     """
 
     raw: Any
     element: Any
     clean: Any
     losses: Losses
+    items: Tuple[Any, ...]
 
 
 class Iteration:
@@ -57,10 +74,11 @@ class Iteration:
         data_batch: What the dataloader gave.
         in_run (bool): Whether it is one of a run of this loop.
         taken (list[Taken]): The results that had a loss element.
+        handed (list[Taken]): Those that native mmengine handed over itself.
         used (bool): Whether an evaluator was given one of these.
     """
 
-    __slots__ = ("data_batch", "in_run", "loop", "stage", "taken", "used")
+    __slots__ = ("data_batch", "handed", "in_run", "loop", "stage", "taken", "used")
 
     def __init__(self, loop: Any, stage: str, data_batch: Any = None) -> None:
         self.loop = loop
@@ -68,14 +86,18 @@ class Iteration:
         self.data_batch = data_batch
         self.in_run = False
         self.taken: List[Taken] = []
+        self.handed: List[Taken] = []
         self.used = False
 
     def find(self, result: Any) -> Optional[Taken]:
         """What was taken off this very result, raw or clean, the latest first."""
         for taken in reversed(self.taken):
-            # A list may have been filled again since.
+            # A list, or the loss element in it, may have been filled again since.
             if result is taken.clean or (
-                result is taken.raw and result and result[-1] is taken.element
+                result is taken.raw
+                and len(result) == len(taken.items)
+                and all(map(operator.is_, result, taken.items))
+                and getattr(taken.element, "loss", None) is taken.losses
             ):
                 found: Taken = taken
                 return found
@@ -128,7 +150,9 @@ def evaluators_of(loop: Any) -> List[Any]:
     ``evaluators`` of one for each, and merges their metrics. A ``ValLoop`` has
     one; what else it may hold, it evaluates for itself.
     """
-    several = getattr(loop, "evaluators", None)
-    if isinstance(loop, (ValLoop, TestLoop)) or not isinstance(several, (list, tuple)):
+    several = None
+    if not isinstance(loop, (ValLoop, TestLoop)):
+        several = getattr(loop, "evaluators", None)
+    if not isinstance(several, (list, tuple)):
         several = [getattr(loop, "evaluator", None)]
     return [known for known in several if isinstance(known, Evaluator)]

@@ -63,6 +63,14 @@ class Mark:
         self.attribute = attribute
         self.seam: Optional[Seam] = seam
 
+    def __getstate__(self) -> Any:
+        """All but the seam, which belongs to this process: a copy is asleep.
+
+        A class of ``__main__`` goes to other processes by value, with its wrappers.
+        """
+        state = {n: getattr(self, n) for n in self.__slots__ if n != "__weakref__"}
+        return None, {**state, "seam": None}
+
     def is_original(self, thing: Any, missing: bool) -> bool:
         """Whether this is what was there before; ``missing``: there is nothing."""
         return missing if self.inherited else thing is self.original

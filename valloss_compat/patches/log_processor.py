@@ -53,11 +53,20 @@ def _shown(
         if key.startswith(f"{mode}/"):
             name = key[len(mode) + 1 :]
             if ours.search(name):
-                buffer = _View(buffer, mean=lambda _, buffer=buffer: buffer.current())
+                buffer = _View(buffer, mean=_current(buffer))
             if name in components:
                 key = f"{mode}/{key}"
         shown[key] = buffer
     return shown
+
+
+def _current(buffer: Any) -> Callable[..., Any]:
+    """The ``mean`` of a history, of its latest value alone."""
+
+    def mean(window_size: Any = None) -> Any:
+        return buffer.current()
+
+    return mean
 
 
 class _View:

@@ -160,6 +160,12 @@ class CallHookShadow:
             inner = self._inner = inner._inner  # no chain where threads overlap
         return inner(*args, **kwargs)  # type: ignore[misc]
 
+    def __getattr__(self, name: str) -> Any:
+        """What the method has that it stands for, its ``__name__`` among others."""
+        if name in self.__slots__:  # a copy that is not filled yet
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
     @property
     def removed(self) -> bool:
         """Whether it calls hooks as before."""
