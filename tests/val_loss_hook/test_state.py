@@ -71,6 +71,20 @@ def test_parameters_are_copied_to_the_host():
     assert weight.values.tolist() == [1.0, 1.0]
 
 
+def test_gradients_that_were_there_are_watched():
+    """Of these there is no copy; new ones are taken away."""
+    model = nn.Linear(2, 1)
+    model.weight.sum().backward()
+    state = ModelState(model, whole=True)
+    assert state.restore() == ([], [], [])
+    model.weight.grad.add_(1)
+    model.bias.sum().backward()
+    model.bias.requires_grad_(False)
+    assert state.restore() == ([], ["bias", "bias.grad"], ["weight.grad"])
+    assert model.bias.requires_grad
+    assert model.bias.grad is None
+
+
 @pytest.mark.skipif(
     not hasattr(torch, "inference_mode"), reason="inference mode came with torch 1.9"
 )

@@ -8,6 +8,7 @@ which object it is.
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any, Dict, List, Optional, Set, Tuple
 
@@ -23,9 +24,10 @@ _LISTS = (list, deque)
 _DICTS = (dict, OrderedDict, defaultdict, Counter)
 
 
-class Snapshot:
+class Snapshot(ABC):
     """What an object holds."""
 
+    @abstractmethod
     def put_back(self) -> Tuple[Any, bool]:
         """Make the object hold that again.
 
@@ -33,7 +35,6 @@ class Snapshot:
             tuple: The object, or a copy where it cannot be made so, and whether
             it held something else.
         """
-        raise NotImplementedError
 
 
 def snapshot(value: Any, seen: Set[int]) -> Optional[Snapshot]:
