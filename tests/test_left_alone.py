@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import types
 from unittest.mock import Mock
@@ -11,7 +12,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.runner import ValLoop, loops
+from mmengine.runner import Runner, ValLoop, loops
 from own_loops import with_loop
 from tiny import Model, Seen, counting, loader, make_runner, sample
 
@@ -135,10 +136,12 @@ def test_within_a_validation_call_hook_looks_like_the_method(tmp_path):
             method = runner.call_hook
             found.append((method.__name__, method.__self__ is runner))
             found.append(copy.copy(method).__name__)
+            found.append(list(inspect.signature(method).parameters))
             assert not hasattr(method, "no_such_thing")
 
     make_runner(tmp_path, counting, custom_hooks=[Ask()]).val()
-    assert found == [("call_hook", True), "call_hook"]
+    parameters = list(inspect.signature(Runner.call_hook).parameters)
+    assert found == [("call_hook", True), "call_hook", parameters[1:]]
 
 
 def test_one_dict_of_metrics_for_all_epochs_holds_no_metric_of_a_losss_name(tmp_path):

@@ -27,7 +27,8 @@ class NativeRecorder(Recorder):
         # sees the result; its run reports them.
         for taken in iteration.handed:
             epoch = self._recording_epoch(evaluator, iteration)
-            epoch.record(taken, iteration.data_batch)
+            with self._lock:
+                epoch.record(taken, iteration.data_batch)
 
     def update_losses(self, outputs: Any, losses: Any) -> Any:
         """Native ``run_iter`` hands over a step's result to have its losses taken.

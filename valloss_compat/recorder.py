@@ -11,36 +11,31 @@ gets the losses of each pass.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Iterator, Optional, Set, Tuple
 
 from mmengine.dist import all_gather_object, get_world_size
 
 from valloss_compat.convention import Losses, split
-from valloss_compat.epoch import Epoch
+from valloss_compat.epochs import Epochs
 from valloss_compat.identity import IdentityMap
-from valloss_compat.meter import LossMapping
 from valloss_compat.monitors import warn_of_missing
 from valloss_compat.sums import merge
 from valloss_compat.under_way import (
     Iteration,
     Run,
     Taken,
-    ThreadState,
     evaluator_of,
     evaluators_of,
 )
 
 
-class Recorder:
+class Recorder(Epochs):
     """Keeps the losses as the contract of this package says."""
 
     def __init__(self) -> None:
-        self._state = ThreadState()
-        self._epochs: IdentityMap[Epoch] = IdentityMap(Epoch)
+        super().__init__()
         self._said: IdentityMap[Set[str]] = IdentityMap(set)
-
-    # What the loops report.
 
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
@@ -160,7 +155,8 @@ class Recorder:
                 iteration.used = True
                 if data_batch is None:
                     data_batch = iteration.data_batch
-            epoch.record(taken, data_batch)
+            with self._lock:
+                epoch.record(taken, data_batch)
         epoch.batch_idx += 1
         return data_samples
 
@@ -186,7 +182,7 @@ class Recorder:
         going_on = self._goes_on(epoch)
         sums = epoch.meters.sums() if going_on else {}
         # Outside of any run an evaluate of one rank alone must not wait for others.
-        in_a_run = self._state.runs or (going_on and epoch.run is not None)
+        in_a_run = self._token(epoch) is not None
         exchange = epoch.options.sync_dist and (in_a_run or sums)
         if exchange and get_world_size() > 1:
             sums = merge(all_gather_object(sums))
@@ -204,51 +200,5 @@ class Recorder:
             names |= self._epochs[evaluator].names
         return names
 
-    # Epochs.
-
     def _split(self, result: Any) -> Tuple[Any, Optional[Losses]]:
         return split(result)
-
-    def _goes_on(self, epoch: Epoch) -> bool:
-        """Whether what happens now, in this thread, is of this epoch.
-
-        A thread without a run of its own works for the one that has it.
-        """
-        run = self._state.run
-        if epoch.ended:
-            return False
-        if run is not None:
-            return epoch.run is run.token
-        return epoch.run is None or not epoch.run.over
-
-    def _recording_epoch(self, evaluator: Any, iteration: Optional[Iteration]) -> Epoch:
-        run = self._state.run
-        if run is not None and len(run.evaluators) > 1:
-            evaluator = self._state.home_of(evaluator)
-        epoch = self._epochs[evaluator]
-        if not self._goes_on(epoch):
-            place = iteration or run
-            if place is None:
-                self._open(epoch, evaluator, None, "val")
-            else:
-                self._open(epoch, evaluator, place.loop, place.stage)
-        return epoch
-
-    def _open(self, epoch: Epoch, evaluator: Any, loop: Any, stage: str) -> None:
-        run = self._state.run
-        epoch.open(None if run is None else run.token, stage)
-        name = f"{stage}_loss"
-        its_own = any(evaluator is known for known in evaluators_of(loop))
-        if its_own and self._may_set(loop, name):
-            with suppress(Exception):  # a __setattr__ of its own may refuse
-                setattr(loop, name, epoch.meters)
-
-    def _may_set(self, loop: Any, name: str) -> bool:
-        """Whether a loop's ``val_loss`` is free or ours.
-
-        A user's loop for an old mmengine may keep its own account by that name,
-        which may begin with None.
-        """
-        if hasattr(type(loop), name):
-            return False
-        return not hasattr(loop, name) or isinstance(getattr(loop, name), LossMapping)

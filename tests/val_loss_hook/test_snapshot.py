@@ -13,6 +13,7 @@ from torch import nn
 from val_loss_hook.models import hook, make_runner
 from valloss_compat.val_loss import generators
 from valloss_compat.val_loss.attributes import Attributes
+from valloss_compat.val_loss.guard import ModelState
 from valloss_compat.val_loss.snapshot import alike
 
 
@@ -145,3 +146,52 @@ def test_what_everybody_draws_from_is_let_be():
     again = [np.random.rand(), random.random(), float(torch.rand(1))]
     assert drawn != again
     assert [generators.access(one) for one in shared] == [None] * 3
+
+
+def test_what_cannot_be_written_into_is_replaced():
+    """A read-only view, of an array that the loss wrote into; an expanded tensor."""
+    module, base, one = nn.Module(), np.ones(2), torch.ones(1)
+    module.view = base.view()
+    module.view.flags.writeable = False
+    module.wide = one.expand(3)
+    module.register_buffer("expanded", one.expand(2))
+    before = ModelState(module, whole=True)
+    base += 1
+    one.add_(1)
+    assert before.restore() == (["view", "wide"], ["expanded"], [])
+    assert module.view.tolist() == [1.0, 1.0]
+    assert module.wide.tolist() == [1.0, 1.0, 1.0]
+    assert module.expanded.tolist() == [1.0, 1.0]
+
+
+def test_what_has_another_shape_or_type_has_its_own_again():
+    """A buffer, a parameter and an attribute, changed through ``.data``."""
+    module = nn.Linear(2, 1, bias=False)
+    module.register_buffer("count", torch.ones(2))
+    module.plain = torch.ones(2)
+    weight = module.weight.tolist()
+    before = ModelState(module, whole=True)
+    module.count.data = torch.zeros(3)
+    module.weight.data = torch.zeros(1, 2, dtype=torch.float64)
+    module.plain.data = torch.zeros(1)
+    assert before.restore() == (["plain"], ["count", "weight"], [])
+    assert before.wrote
+    assert module.count.tolist() == module.plain.tolist() == [1.0, 1.0]
+    assert module.weight.tolist() == weight
+    assert module.weight.dtype is torch.float32
+
+
+@pytest.mark.parametrize("change", ["count", "flag", "gradient", "nothing"])
+def test_only_what_is_written_into_parameters_is_said_to_be(change):
+    """A buffer, a flag or a gradient is no reason to copy all of them each time."""
+    module = nn.Linear(1, 1)
+    module.register_buffer("count", torch.ones(1))
+    before = ModelState(module, whole=True)
+    if change == "count":
+        module.count += 1
+    elif change == "flag":
+        module.weight.requires_grad_(False)
+    elif change == "gradient":
+        module.weight.sum().backward()
+    assert len(before.restore().tensors) == (change != "nothing")
+    assert not before.wrote

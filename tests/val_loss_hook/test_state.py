@@ -39,6 +39,7 @@ class OnFullDevice:
     """A parameter on a device that has no memory for a second one."""
 
     device, layout = types.SimpleNamespace(type="cuda"), torch.strided
+    shape, dtype = torch.Size([2]), torch.float32
     is_quantized = requires_grad = False
     grad = None
     _version = 0
@@ -80,7 +81,11 @@ def test_gradients_that_were_there_are_watched():
     model.weight.grad.add_(1)
     model.bias.sum().backward()
     model.bias.requires_grad_(False)
-    assert state.restore() == ([], ["bias", "bias.grad"], ["weight.grad"])
+    assert state.restore() == (
+        [],
+        ["bias.requires_grad", "bias.grad"],
+        ["weight.grad"],
+    )
     assert model.bias.requires_grad
     assert model.bias.grad is None
 

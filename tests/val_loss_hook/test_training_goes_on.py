@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from packaging.version import Version
+from torch import nn
 
 from val_loss_hook.models import Watch, hook, make_runner
 
@@ -82,6 +83,33 @@ def test_gradients_of_a_loss_do_not_get_into_the_training(tmp_path, changing):
     assert with_us == _trained(tmp_path / "without", changing, _with_gradients)
 
 
+def test_a_parameter_that_two_modules_share_is_put_back_each_time(tmp_path, changing):
+    """At two depths, so that it has two names."""
+    found = []
+    for hooks in ([], [hook(strategy="second_forward", on_unsupported="warn")]):
+        model = changing(lambda head: head.part[0].weight.data.mul_(0.5))
+        model.head.part = nn.Sequential(nn.Linear(1, 1))
+        model.head.part[0].weight.data.fill_(1)
+        model.head.other = nn.Linear(1, 1)
+        model.head.other.weight = model.head.part[0].weight
+        make_runner(tmp_path, *hooks, model=model).train()
+        found.append(float(model.head.other.weight.detach()))
+    assert found[0] == found[1] == 0.5**6
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_a_scripted_part_has_the_flag_that_the_training_gives_it(tmp_path, changing):
+    """It has no ``training`` of its own in Python, and gets none."""
+    model = changing(lambda head: None)
+    model.head.scripted = part = torch.jit.script(nn.Dropout())
+    before = sorted(vars(part))
+    runner = make_runner(tmp_path, hook(strategy="second_forward"), model=model)
+    assert runner.val()["val_loss"] > 0
+    assert sorted(vars(part)) == before
+    for mode in (True, False):
+        assert model.train(mode).head.scripted.training is mode
+
+
 def _default():
     made = defaultdict(list)
     made["a"].append(1)
@@ -127,5 +155,6 @@ def _look(thing):
     """What a thing shows, with the places of what is in it."""
     for name in ("get_state", "getstate"):
         if hasattr(thing, name):
-            return str(getattr(thing, name)())
+            state = getattr(thing, name)()
+            return str(state.tolist() if isinstance(state, torch.Tensor) else state)
     return repr(getattr(getattr(thing, "bit_generator", None), "state", thing))

@@ -162,7 +162,10 @@ class CallHookShadow:
 
     def __getattr__(self, name: str) -> Any:
         """What the method has that it stands for, its ``__name__`` among others."""
-        if name in self.__slots__:  # a copy that is not filled yet
+        if name == "__signature__":
+            return inspect.signature(self._inner)  # type: ignore[arg-type]
+        # The slots of a copy that is not filled yet; what makes it look a function.
+        if name in (*self.__slots__, "__code__"):
             raise AttributeError(name)
         return getattr(self._inner, name)
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 #: The generators behind the functions of ``random`` and ``numpy.random``.
-_OF_PYTHON = random.random.__self__  # type: ignore[attr-defined]
-_OF_NUMPY = np.random.rand.__self__
+_OF_PYTHON = getattr(random.random, "__self__", None)
+_OF_NUMPY = getattr(np.random.rand, "__self__", None)
 #: It came with numpy 1.17.
 _NEW: Any = getattr(np.random, "Generator", ())
 

@@ -13,7 +13,7 @@ from typing import Any, Collection, List, Mapping, NamedTuple, Optional, Tuple
 import torch
 
 from valloss_compat.val_loss.attributes import Attributes
-from valloss_compat.val_loss.tensors import has_copy, same_bits
+from valloss_compat.val_loss.tensors import has_copy, refill, same_bits
 from valloss_compat.val_loss.tree import tree
 
 #: What a module keeps its parameters or buffers in.
@@ -25,8 +25,10 @@ class Changes(NamedTuple):
 
     Attributes:
         attributes (list[str]): Python attributes; put back.
-        tensors (list[str]): Buffers and parameters; put back.
-        lost (list[str]): Parameters and buffers of which there was no copy.
+        tensors (list[str]): Buffers and parameters, their ``requires_grad``, and
+            gradients that were not there; put back.
+        lost (list[str]): Parameters, buffers and gradients of which there was
+            no copy.
     """
 
     attributes: List[str]
@@ -43,16 +45,19 @@ class ModelState:
         idle (Collection[nn.Module]): Modules of it that are not expected to run.
             Of these, version counters are watched and nothing is copied,
             until :meth:`include` says that one runs after all.
+
+    Attributes:
+        wrote (bool): Whether parameters had to be put back.
     """
 
     def __init__(self, model: Any, whole: bool, idle: Collection[Any] = ()) -> None:
-        self._whole = whole
+        self._whole, self.wrote = whole, False
         self._attributes: List[Tuple[str, Attributes]] = []
         # Each with the module's path and its own name: few are ever to be told.
-        self._kept: List[Tuple[str, str, torch.Tensor, torch.Tensor]] = []
+        self._kept: List[Tuple[str, str, torch.Tensor, torch.Tensor, bool]] = []
         self._watched: List[Tuple[str, str, torch.Tensor, Optional[int]]] = []
         # Parameters: whether they are trained, and the version of their gradients.
-        self._trained: List[Tuple[str, torch.Tensor, bool, Optional[int]]] = []
+        self._trained: List[Tuple[str, str, torch.Tensor, bool, Optional[int]]] = []
         asleep = {id(inner) for module in idle for _, inner in tree(module)}
         modules = tree(model)
         self._paths = {id(module): path for path, module in modules}
@@ -74,20 +79,20 @@ class ModelState:
         for name, tensor in module._parameters.items():
             if tensor is not None:
                 trained = (tensor.requires_grad, _version(tensor.grad))
-                self._trained.append((_full(path, name), tensor, *trained))
+                self._trained.append((path, name, tensor, *trained))
         if self._whole:
-            self._keep(path, module._parameters, on_host=True)
+            self._keep(path, module._parameters, parameters=True)
         else:
             self._watch(path, module._parameters)
 
-    def _keep(self, path: str, tensors: Tensors, on_host: bool = False) -> None:
+    def _keep(self, path: str, tensors: Tensors, parameters: bool = False) -> None:
         for name, tensor in tensors.items():
             if tensor is None:
                 continue
             if has_copy(tensor):
-                device = "cpu" if on_host else tensor.device
+                device = "cpu" if parameters else tensor.device
                 kept = tensor.detach().to(device, copy=True)
-                self._kept.append((path, name, tensor, kept))
+                self._kept.append((path, name, tensor, kept, parameters))
             else:
                 self._watched.append((path, name, tensor, _version(tensor)))
 
@@ -106,26 +111,27 @@ class ModelState:
         with torch.no_grad():  # a tensor keeps its graph
             for path, attributes in self._attributes:
                 changes.attributes.extend(_full(path, n) for n in attributes.restore())
-        for full, tensor, trained, gradient in self._trained:
+        for path, name, tensor, trained, gradient in self._trained:
             if tensor.requires_grad != trained:
-                changes.tensors.append(full)
+                changes.tensors.append(f"{_full(path, name)}.requires_grad")
                 tensor.requires_grad_(trained)
             if _version(tensor.grad) == gradient:
                 continue
             if gradient is None:
-                changes.tensors.append(f"{full}.grad")
+                changes.tensors.append(f"{_full(path, name)}.grad")
                 tensor.grad = None
             else:
-                changes.lost.append(f"{full}.grad")
-        copied = {id(tensor) for _, _, tensor, _ in self._kept}
+                changes.lost.append(f"{_full(path, name)}.grad")
+        copied = {id(tensor) for _, _, tensor, _, _ in self._kept}
         for path, name, tensor, version in self._watched:
             if _version(tensor) != version and id(tensor) not in copied:
                 changes.lost.append(_full(path, name))
         with torch.no_grad():
-            for path, name, tensor, kept in self._kept:
+            for path, name, tensor, kept, parameter in self._kept:
                 # Not by the version: not all kernels count what they write.
                 if not same_bits(tensor.detach().to(kept.device), kept):
-                    tensor.copy_(kept)
+                    refill(tensor, kept, tensor.device)
+                    self.wrote = self.wrote or parameter
                     changes.tensors.append(_full(path, name))
         return changes
 

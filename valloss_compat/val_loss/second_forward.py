@@ -153,8 +153,7 @@ class SecondForward:
                 changes = state.restore()
         if self._first:
             # What is written through .data has no version: it is copied from now on.
-            own = {name for name, _ in self.model.named_parameters()}
-            self._first, self._whole = False, not own.isdisjoint(changes.tensors)
+            self._first, self._whole = False, state.wrote
         self._judge(changes, drawn)
         if isinstance(error, UnsupportedError):
             raise error
@@ -225,10 +224,12 @@ class SecondForward:
 def _in_eval(model: Any) -> Iterator[None]:
     """Eval mode for all modules; afterwards each has the flag that it had."""
     flags = [(module, module.training) for _, module in tree(model)]
-    for module, _ in flags:
-        vars(module)["training"] = False
+    for module, training in flags:
+        if training:
+            module.training = False
     try:
         yield
     finally:
         for module, training in flags:
-            vars(module)["training"] = training
+            if module.training != training:
+                module.training = training

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from valloss_compat.val_loss import generators
-from valloss_compat.val_loss.tensors import has_copy, same_bits
+from valloss_compat.val_loss.tensors import has_copy, refill, same_bits
 
 _NUMBERS = (type(None), bool, int, float, complex, str, bytes, slice, range)
 _CONSTANTS = frozenset((*_NUMBERS, torch.Size, torch.device, torch.dtype))
@@ -114,11 +114,7 @@ class _Tensor(Snapshot):
         value, held = self.value, self.held
         if same_bits(value.detach(), held):
             return value, False
-        now = (value.shape, value.dtype, value.device)
-        if now == (held.shape, held.dtype, held.device):
-            value.copy_(held)  # in its memory, of which there may be views
-        else:
-            value.data = held
+        refill(value, held, held.device)
         return value, True
 
 
@@ -130,7 +126,8 @@ class _Array(Snapshot):
         value, held = self.value, self.held
         if alike(value, held):
             return value, False
-        if (value.shape, value.dtype) != (held.shape, held.dtype):
+        unlike = (value.shape, value.dtype) != (held.shape, held.dtype)
+        if unlike or not value.flags.writeable:  # a view of what was written into
             return held, True
         value[...] = held
         return value, True

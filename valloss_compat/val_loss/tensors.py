@@ -42,3 +42,18 @@ def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.is_floating_point() and bool(
         ((one == other) | ((one != one) & (other != other))).all()
     )
+
+
+def refill(tensor: torch.Tensor, held: torch.Tensor, device: torch.device) -> None:
+    """Make a tensor hold again what its copy holds, on the device that it was on.
+
+    In its memory, of which there may be views, where it still has as much.
+    """
+    now = (tensor.shape, tensor.dtype, tensor.device)
+    if now == (held.shape, held.dtype, device):
+        try:
+            tensor.copy_(held)
+            return
+        except RuntimeError:  # expanded: its elements share memory
+            pass
+    tensor.data = held.to(device)
