@@ -58,6 +58,7 @@ def future(tmp_path, nursery):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["0.11.0rc0", "0.10.4+cu118", "1.0.0.dev0"])
 def test_dispatch_is_by_feature_whatever_the_version(future, version):
     """By feature: the number is only shown."""

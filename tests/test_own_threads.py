@@ -14,6 +14,7 @@ from tiny import Seen, counting, element, make_runner, sample
 
 from valloss_compat import recorder as recorder_module
 from valloss_compat.epochs import Epochs
+from valloss_compat.identity import IdentityMap
 
 
 def elsewhere(function, *args):
@@ -201,3 +202,17 @@ def test_an_epoch_ends_with_its_run(tmp_path):
     runner.val()
     other.process([sample(), element(loss=4.0)])
     assert other.evaluate(0) == {"loss": 4.0, "val_loss": 4.0}
+
+
+def test_an_evaluator_that_is_new_to_two_threads_has_one_epoch():
+    """The second asks for it while the first is making it."""
+    evaluator, inner = Evaluator([]), []
+
+    def make():
+        if not inner:
+            inner.append(None)
+            inner[0] = elsewhere(values.__getitem__, evaluator)
+        return object()
+
+    values = IdentityMap(make)
+    assert values[evaluator] is values[evaluator] is inner[0]

@@ -96,6 +96,7 @@ assert any('best_val_loss' in name for name in os.listdir(runner.work_dir))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [3, 4])
 def test_the_recipes_stop_early(nursery, number):
     """In a script and in a config: after three epochs without a better val_loss."""

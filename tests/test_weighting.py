@@ -65,6 +65,7 @@ def rank_main(rank):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_the_mean_does_not_hang_on_the_number_of_ranks(nursery, world):
     """Shards of unequal length, four batch sizes: one number on every rank."""

@@ -32,7 +32,8 @@ class IdentityMap(Generic[Value]):
                 gone = weakref.ref(owner, lambda _: entries.pop(key, None))
             except TypeError:
                 return self._make()
-            entry = entries[key] = (gone, self._make())
+            # Another thread may have been quicker.
+            entry = entries.setdefault(key, (gone, self._make()))
         return entry[1]
 
     def __len__(self) -> int:

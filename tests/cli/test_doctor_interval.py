@@ -47,6 +47,7 @@ INTERVALS = (None, 1, 3, 4, 7, 20)
 DYNAMIC = (None, [(5, 1)], [(5, 6)], [(2, 4), (6, 2)], [(6, 9)], [(7, 1)], [(20, 1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", sorted(LOOPS))
 @pytest.mark.parametrize("begin", [0, 1, 4, 6, 7])
 def test_a_problem_is_where_mmengine_itself_does_not_validate(end, begin):
