@@ -77,11 +77,12 @@ def test_a_second_pass_in_threads_has_its_losses(tmp_path, monkeypatch, calls):
     monkeypatch.setattr(TwoPasses, "calls", calls)
     runner = make_runner(tmp_path, counting, length=4)
     runner.call_hook("before_val_epoch")
-    with_loop(runner, TwoPasses)
+    loop = with_loop(runner, TwoPasses)
     for first in (2.5, 10.5):
         found = runner.val()
         assert found["teacher/val_loss"] == first
         assert found["student/val_loss"] == first + 4
+        assert loop.val_loss["loss"].mean() == first + 4
 
 
 def test_a_second_pass_in_threads_is_of_the_same_stage(tmp_path):

@@ -43,12 +43,13 @@ class Epochs:
         epoch = self._epochs[evaluator]
         with self._lock:
             if not self._goes_on(epoch):
-                place = iteration or run
+                place, token = iteration or run, self._token(epoch)
                 if place is not None:
                     self._open(epoch, evaluator, place.loop, place.stage)
+                elif token is not None:  # of another thread's
+                    self._open(epoch, evaluator, token.loop(), epoch.stage)
                 else:
-                    stage = "val" if self._token(epoch) is None else epoch.stage
-                    self._open(epoch, evaluator, None, stage)
+                    self._open(epoch, evaluator, None, "val")
         return epoch
 
     def _open(self, epoch: Epoch, evaluator: Any, loop: Any, stage: str) -> None:

@@ -179,8 +179,8 @@ class Recorder(Epochs):
         if self._state.home_of(evaluator) is not evaluator:
             return metrics  # the loop's last evaluator reports for all
         epoch = self._epochs[evaluator]
-        going_on = self._goes_on(epoch)
-        sums = epoch.meters.sums() if going_on else {}
+        with self._lock:
+            sums = epoch.meters.sums() if self._goes_on(epoch) else {}
         # Outside of any run an evaluate of one rank alone must not wait for others.
         in_a_run = self._token(epoch) is not None
         exchange = epoch.options.sync_dist and (in_a_run or sums)

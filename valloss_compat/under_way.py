@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 import threading
-from typing import Any, List, NamedTuple, Optional, Tuple
+import weakref
+from contextlib import suppress
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from mmengine.evaluator import Evaluator
 from mmengine.runner import TestLoop, ValLoop
@@ -15,14 +17,21 @@ from valloss_compat.convention import Losses
 class Token:
     """Stands for a run without keeping its loop alive.
 
+    Args:
+        loop: The loop.
+
     Attributes:
         over (bool): Whether the run has ended.
+        loop (Callable): Gives the loop; None if it is gone.
     """
 
-    __slots__ = ("over",)
+    __slots__ = ("loop", "over")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Any) -> None:
         self.over = False
+        self.loop: Callable[[], Any] = lambda: None
+        with suppress(TypeError):  # it may allow no weak reference
+            self.loop = weakref.ref(loop)
 
 
 class Run:
@@ -42,7 +51,7 @@ class Run:
         self.loop = loop
         self.stage = stage
         self.evaluators = evaluators_of(loop)
-        self.token = Token()
+        self.token = Token(loop)
         self.reported = False
 
 

@@ -181,6 +181,22 @@ def test_what_has_another_shape_or_type_has_its_own_again():
     assert module.weight.dtype is torch.float32
 
 
+def test_a_view_of_a_buffer_stays_its_view():
+    """Whichever of the two comes first; it is right with the buffer."""
+    module = nn.Module()
+    scale = torch.ones(1)
+    module.wide = scale.expand(3)
+    module.levels = [scale]
+    module.register_buffer("expanded", scale.expand(2))
+    module.register_buffer("scale", scale)
+    before = ModelState(module, whole=True)
+    scale.mul_(2)
+    assert before.restore() == ([], ["expanded", "scale"], [])
+    scale.mul_(3)
+    for thing in (module.wide, module.expanded, module.scale, *module.levels):
+        assert set(thing.tolist()) == {3.0}
+
+
 @pytest.mark.parametrize("change", ["count", "flag", "gradient", "nothing"])
 def test_only_what_is_written_into_parameters_is_said_to_be(change):
     """A buffer, a flag or a gradient is no reason to copy all of them each time."""

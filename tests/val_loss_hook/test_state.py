@@ -100,3 +100,33 @@ def test_parameters_without_a_version_are_let_be():
     model = nn.Module()
     model.weight = weight
     assert ModelState(model, whole=False).restore() == ([], [], [])
+
+
+def test_a_module_that_runs_twice_after_all_is_as_before_the_first():
+    """What it changed in its first run is not taken for what it was."""
+    model = nn.Sequential(nn.BatchNorm1d(1))
+    norm = model[0]
+    norm.steps = [0]
+    state = ModelState(model, whole=True, idle=[norm])
+    for _ in range(2):
+        state.include(norm)
+        norm.steps[0] += 1
+        norm.running_mean.add_(1)
+        with torch.no_grad():
+            norm.weight.add_(1)
+        norm.brand_new = nn.Linear(1, 1)
+    changes = state.restore()
+    assert sorted(changes.attributes) == ["0.brand_new", "0.steps"]
+    assert sorted(changes.tensors) == ["0.running_mean", "0.weight"]
+    assert (norm.steps, norm.running_mean.tolist()) == ([0], [0.0])
+    assert norm.weight.tolist() == [1.0]
+    assert not hasattr(norm, "brand_new")
+
+
+def test_flags_of_an_idle_module_are_put_back():
+    """It is frozen from outside, though it does not run."""
+    model = nn.Sequential(nn.Linear(1, 1))
+    state = ModelState(model, whole=True, idle=[model[0]])
+    model.requires_grad_(False)
+    assert state.restore().tensors == ["0.weight.requires_grad", "0.bias.requires_grad"]
+    assert all(parameter.requires_grad for parameter in model.parameters())

@@ -64,10 +64,11 @@ def _trained(work_dir, changing, act, *hooks):
     return watch.train_losses, scores, weights, model.head.rng.get_state().tolist()
 
 
+@pytest.mark.parametrize("strategy", ["auto", "second_forward"])
 @pytest.mark.parametrize("act", ACTS)
-def test_a_training_is_as_without_the_hook(tmp_path, changing, act):
+def test_a_training_is_as_without_the_hook(tmp_path, changing, act, strategy):
     """Number for number, with ``on_unsupported='warn'`` for what is refused."""
-    loss = hook(strategy="second_forward", on_unsupported="warn")
+    loss = hook(strategy=strategy, on_unsupported="warn")
     with_us = _trained(tmp_path / "with", changing, act, loss)
     assert with_us == _trained(tmp_path / "without", changing, act)
 
@@ -95,6 +96,32 @@ def test_a_parameter_that_two_modules_share_is_put_back_each_time(tmp_path, chan
         make_runner(tmp_path, *hooks, model=model).train()
         found.append(float(model.head.other.weight.detach()))
     assert found[0] == found[1] == 0.5**6
+
+
+class Steps(nn.Module):
+    """Counts in a buffer, as it is called; to be scripted."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(1))
+
+    def forward(self, x):
+        self.steps = self.steps + 1
+        return x + self.steps
+
+
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_a_scripted_part_may_be_called_by_the_loss(tmp_path, changing, counts):
+    """For the first time; what it changes is put back, and refused."""
+    model = changing(lambda head: head.scripted.forward(torch.ones(1)))
+    part = Steps() if counts else nn.ReLU()
+    model.head.scripted = torch.jit.script(part)
+    loss = hook(strategy="second_forward", on_unsupported="warn")
+    found = make_runner(tmp_path, loss, model=model).val()
+    assert ("val_loss" in found) is not counts
+    if counts:
+        assert model.head.scripted.steps.tolist() == [0.0]
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")

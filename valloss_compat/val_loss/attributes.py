@@ -11,6 +11,8 @@ from valloss_compat.val_loss.snapshot import Snapshot, alike, snapshot
 #: What nn.Module keeps for itself.
 _INTERNAL = frozenset(vars(torch.nn.Module()))
 _REGISTERED = ("_parameters", "_buffers", "_modules")
+#: A scripted module keeps its methods as attributes once they were called.
+_CACHED: Any = getattr(torch._C, "ScriptMethod", ())
 
 
 class Attributes:
@@ -39,7 +41,13 @@ class Attributes:
             list[str]: The names of what did.
         """
         own = self._namespace
-        changed = [k for k in own if k not in _INTERNAL and k not in self._values]
+        changed = [
+            name
+            for name, value in own.items()
+            if name not in _INTERNAL
+            and name not in self._values
+            and not isinstance(value, _CACHED)
+        ]
         for name in changed:
             del own[name]
         for name, value in self._values.items():
@@ -63,7 +71,10 @@ class Attributes:
                 if not (name in now and name in before)
                 or not alike(now[name], before[name])
             )
-            if others:
+            if others and isinstance(now, dict):
                 now.clear()
                 now.update(before)
+            elif others:  # those of a scripted module: they cannot come or go
+                for name in others:
+                    now[name] = before[name]
         return changed

@@ -1,4 +1,4 @@
-"""What a loss changed in a model is put back, bit for bit, and named.
+"""What a loss changed in a model is put back and named.
 
 Buffers are copied before and compared after. Parameters are copied before the
 first loss of all, and from then on if that one changed any; else their version
@@ -13,7 +13,7 @@ from typing import Any, Collection, List, Mapping, NamedTuple, Optional, Tuple
 import torch
 
 from valloss_compat.val_loss.attributes import Attributes
-from valloss_compat.val_loss.tensors import has_copy, refill, same_bits
+from valloss_compat.val_loss.tensors import has_copy, same_bits, write
 from valloss_compat.val_loss.tree import tree
 
 #: What a module keeps its parameters or buffers in.
@@ -36,6 +36,24 @@ class Changes(NamedTuple):
     lost: List[str]
 
 
+class _Kept(NamedTuple):
+    """A tensor and its copy; with the module's path: few are ever to be told."""
+
+    path: str
+    name: str
+    tensor: torch.Tensor
+    copy: torch.Tensor
+    device: torch.device
+    is_parameter: bool
+
+    def differs(self) -> bool:
+        # Not by the version: not all kernels count what they write.
+        tensor, copy = self.tensor, self.copy
+        return self.device != tensor.device or not same_bits(
+            tensor.detach().to(copy.device), copy
+        )
+
+
 class ModelState:
     """The state of a model before a loss.
 
@@ -53,16 +71,16 @@ class ModelState:
     def __init__(self, model: Any, whole: bool, idle: Collection[Any] = ()) -> None:
         self._whole, self.wrote = whole, False
         self._attributes: List[Tuple[str, Attributes]] = []
-        # Each with the module's path and its own name: few are ever to be told.
-        self._kept: List[Tuple[str, str, torch.Tensor, torch.Tensor, bool]] = []
+        self._kept: List[_Kept] = []
         self._watched: List[Tuple[str, str, torch.Tensor, Optional[int]]] = []
         # Parameters: whether they are trained, and the version of their gradients.
         self._trained: List[Tuple[str, str, torch.Tensor, bool, Optional[int]]] = []
-        asleep = {id(inner) for module in idle for _, inner in tree(module)}
+        self._asleep = {id(inner) for module in idle for _, inner in tree(module)}
         modules = tree(model)
         self._paths = {id(module): path for path, module in modules}
         for path, module in modules:
-            if id(module) not in asleep:
+            self._take_flags(path, module)
+            if id(module) not in self._asleep:
                 self._take(path, module)
                 continue
             self._watch(path, module._parameters)
@@ -71,19 +89,23 @@ class ModelState:
     def include(self, module: Any) -> None:
         """Copy the state of a module that was taken for idle, before it runs."""
         for _, inner in tree(module):
-            self._take(self._paths[id(inner)], inner)
+            if id(inner) in self._asleep:  # it may run a second time
+                self._asleep.discard(id(inner))
+                self._take(self._paths[id(inner)], inner)
 
     def _take(self, path: str, module: Any) -> None:
         self._attributes.append((path, Attributes(module)))
         self._keep(path, module._buffers)
-        for name, tensor in module._parameters.items():
-            if tensor is not None:
-                trained = (tensor.requires_grad, _version(tensor.grad))
-                self._trained.append((path, name, tensor, *trained))
         if self._whole:
             self._keep(path, module._parameters, parameters=True)
         else:
             self._watch(path, module._parameters)
+
+    def _take_flags(self, path: str, module: Any) -> None:
+        for name, tensor in module._parameters.items():
+            if tensor is not None:
+                trained = (tensor.requires_grad, _version(tensor.grad))
+                self._trained.append((path, name, tensor, *trained))
 
     def _keep(self, path: str, tensors: Tensors, parameters: bool = False) -> None:
         for name, tensor in tensors.items():
@@ -91,8 +113,9 @@ class ModelState:
                 continue
             if has_copy(tensor):
                 device = "cpu" if parameters else tensor.device
-                kept = tensor.detach().to(device, copy=True)
-                self._kept.append((path, name, tensor, kept, parameters))
+                copied = tensor.detach().to(device, copy=True)
+                kept = _Kept(path, name, tensor, copied, tensor.device, parameters)
+                self._kept.append(kept)
             else:
                 self._watched.append((path, name, tensor, _version(tensor)))
 
@@ -108,8 +131,13 @@ class ModelState:
             Changes: What that was.
         """
         changes = Changes([], [], [])
+        copied = {id(kept.tensor) for kept in self._kept}
+        for path, name, tensor, version in self._watched:
+            if _version(tensor) != version and id(tensor) not in copied:
+                changes.lost.append(_full(path, name))
         with torch.no_grad():  # a tensor keeps its graph
-            for path, attributes in self._attributes:
+            self._refill(changes)
+            for path, attributes in self._attributes:  # views of these are right by now
                 changes.attributes.extend(_full(path, n) for n in attributes.restore())
         for path, name, tensor, trained, gradient in self._trained:
             if tensor.requires_grad != trained:
@@ -122,18 +150,17 @@ class ModelState:
                 tensor.grad = None
             else:
                 changes.lost.append(f"{_full(path, name)}.grad")
-        copied = {id(tensor) for _, _, tensor, _, _ in self._kept}
-        for path, name, tensor, version in self._watched:
-            if _version(tensor) != version and id(tensor) not in copied:
-                changes.lost.append(_full(path, name))
-        with torch.no_grad():
-            for path, name, tensor, kept, parameter in self._kept:
-                # Not by the version: not all kernels count what they write.
-                if not same_bits(tensor.detach().to(kept.device), kept):
-                    refill(tensor, kept, tensor.device)
-                    self.wrote = self.wrote or parameter
-                    changes.tensors.append(_full(path, name))
         return changes
+
+    def _refill(self, changes: Changes) -> None:
+        others = [kept for kept in self._kept if kept.differs()]
+        for kept in others:
+            changes.tensors.append(_full(kept.path, kept.name))
+            self.wrote = self.wrote or kept.is_parameter
+            write(kept.tensor, kept.copy, kept.device)
+        for kept in others:  # those that are no views of others
+            if kept.differs():
+                kept.tensor.data = kept.copy.to(kept.device)
 
 
 def _full(path: str, name: str) -> str:

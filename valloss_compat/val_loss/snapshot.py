@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from valloss_compat.val_loss import generators
-from valloss_compat.val_loss.tensors import has_copy, refill, same_bits
+from valloss_compat.val_loss.tensors import has_copy, same_bits, write
 
 _NUMBERS = (type(None), bool, int, float, complex, str, bytes, slice, range)
 _CONSTANTS = frozenset((*_NUMBERS, torch.Size, torch.device, torch.dtype))
@@ -114,7 +114,8 @@ class _Tensor(Snapshot):
         value, held = self.value, self.held
         if same_bits(value.detach(), held):
             return value, False
-        refill(value, held, held.device)
+        if not write(value, held, held.device):
+            value.data = held
         return value, True
 
 

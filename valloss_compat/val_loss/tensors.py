@@ -44,16 +44,22 @@ def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     )
 
 
-def refill(tensor: torch.Tensor, held: torch.Tensor, device: torch.device) -> None:
-    """Make a tensor hold again what its copy holds, on the device that it was on.
+def write(tensor: torch.Tensor, held: torch.Tensor, device: torch.device) -> bool:
+    """Make a tensor hold again what its copy holds, in its memory.
 
-    In its memory, of which there may be views, where it still has as much.
+    Args:
+        tensor (torch.Tensor): The tensor; of its memory there may be views.
+        held (torch.Tensor): The copy.
+        device (torch.device): Where the tensor was.
+
+    Returns:
+        bool: False where it is another memory now, or shared by its elements.
     """
     now = (tensor.shape, tensor.dtype, tensor.device)
-    if now == (held.shape, held.dtype, device):
-        try:
-            tensor.copy_(held)
-            return
-        except RuntimeError:  # expanded: its elements share memory
-            pass
-    tensor.data = held.to(device)
+    if now != (held.shape, held.dtype, device):
+        return False
+    try:
+        tensor.copy_(held)
+    except RuntimeError:  # expanded
+        return False
+    return True
