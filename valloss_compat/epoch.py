@@ -42,8 +42,8 @@ class Epoch:
         self.stage = stage
         self.batch_idx = 0
         self.run = run
-        self.ended = False
         self.options = options.current()
+        self.ended = False  # last: another thread may look
 
     def record(self, taken: Taken, data_batch: Any) -> None:
         """Add the losses of one batch.

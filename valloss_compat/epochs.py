@@ -41,16 +41,20 @@ class Epochs:
         if run is not None and len(run.evaluators) > 1:
             evaluator = self._state.home_of(evaluator)
         epoch = self._epochs[evaluator]
-        with self._lock:
-            if not self._goes_on(epoch):
-                place, token = iteration or run, self._token(epoch)
-                if place is not None:
-                    self._open(epoch, evaluator, place.loop, place.stage)
-                elif token is not None:  # of another thread's
-                    self._open(epoch, evaluator, token.loop(), epoch.stage)
-                else:
-                    self._open(epoch, evaluator, None, "val")
+        if not self._goes_on(epoch):
+            with self._lock:
+                if not self._goes_on(epoch):  # or another thread was quicker
+                    self._begin(epoch, evaluator, iteration or run)
         return epoch
+
+    def _begin(self, epoch: Epoch, evaluator: Any, place: Any) -> None:
+        token = self._token(epoch)
+        if place is not None:
+            self._open(epoch, evaluator, place.loop, place.stage)
+        elif token is not None:  # of another thread's
+            self._open(epoch, evaluator, token.loop(), epoch.stage)
+        else:
+            self._open(epoch, evaluator, None, "val")
 
     def _open(self, epoch: Epoch, evaluator: Any, loop: Any, stage: str) -> None:
         epoch.open(self._token(epoch), stage)
