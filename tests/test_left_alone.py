@@ -37,7 +37,8 @@ class FromNone(ValLoop):
 class OnlyNone(FromNone):
     """Sets it and never again."""
 
-    run_iter = vars(ValLoop)["run_iter"]
+    def run_iter(self, idx, data_batch):
+        ValLoop.run_iter(self, idx, data_batch)
 
 
 @pytest.mark.skipif(NATIVE, reason="native mmengine itself wants a dict there")

@@ -91,8 +91,10 @@ def test_a_second_pass_in_threads_is_of_the_same_stage(tmp_path):
     loop = runner.build_test_loop({"type": "TestLoop"})
 
     class Test(type(loop)):
-        run = TwoPasses.run
         calls = "process"
+
+        def run(self):
+            return TwoPasses.run(self)
 
     loop.__class__ = Test
     runner._test_loop = loop
