@@ -37,10 +37,13 @@ class Epochs:
 
     def _recording_epoch(self, evaluator: Any, iteration: Optional[Iteration]) -> Epoch:
         """The epoch that takes the losses of an evaluator; opened if it has to be."""
-        run = self._state.run
+        runs = self._state.runs
+        run = runs[-1] if runs else None
         if run is not None and len(run.evaluators) > 1:
             evaluator = self._state.home_of(evaluator)
         epoch = self._epochs[evaluator]
+        if run is not None and epoch.run is run.token and not epoch.ended:
+            return epoch  # each batch but the first: no more calls than it takes
         if not self._goes_on(epoch):
             with self._lock:
                 if not self._goes_on(epoch):  # or another thread was quicker

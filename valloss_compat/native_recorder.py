@@ -48,7 +48,7 @@ class NativeRecorder(Recorder):
         if iteration is None:
             losses.record(taken.losses)
         elif all(known is not taken for known in iteration.handed):
-            iteration.handed.append(taken)
+            iteration.handed += (taken,)
         return taken.clean
 
     def parse_losses(self, losses: LossMeters, stage: str) -> Any:

@@ -103,7 +103,7 @@ class Recorder(Epochs):
             if losses is not None:
                 taken = Taken(result, result[-1], clean, losses, tuple(result))
                 if iteration is not None:
-                    iteration.taken.append(taken)
+                    iteration.taken += (taken,)
         return taken
 
     def clean(self, outputs: Any) -> Any:

@@ -82,8 +82,8 @@ class Iteration:
         stage (str): ``'val'`` or ``'test'``.
         data_batch: What the dataloader gave.
         in_run (bool): Whether it is one of a run of this loop.
-        taken (list[Taken]): The results that had a loss element.
-        handed (list[Taken]): Those that native mmengine handed over itself.
+        taken (tuple[Taken]): The results that had a loss element.
+        handed (tuple[Taken]): Those that native mmengine handed over itself.
         used (bool): Whether an evaluator was given one of these.
     """
 
@@ -94,8 +94,9 @@ class Iteration:
         self.stage = stage
         self.data_batch = data_batch
         self.in_run = False
-        self.taken: List[Taken] = []
-        self.handed: List[Taken] = []
+        # No lists: most often there is nothing, in each iteration.
+        self.taken: Tuple[Taken, ...] = ()
+        self.handed: Tuple[Taken, ...] = ()
         self.used = False
 
     def find(self, result: Any) -> Optional[Taken]:
