@@ -4,8 +4,8 @@ The seams (``valloss_compat.patches``) only say what happens: a loop runs or
 iterates, an evaluator processes or evaluates, hooks are called. The recorder
 decides what that means. An epoch belongs to an evaluator: it opens when a
 loop's ``run`` starts or with the first batch after an ``evaluate``, and ends
-with ``evaluate``, so that a loop with a ``run`` of its own and several passes
-gets the losses of each pass.
+with ``evaluate`` or with the ``run``, so that a loop with a ``run`` of its own
+and several passes gets the losses of each pass.
 """
 
 from __future__ import annotations

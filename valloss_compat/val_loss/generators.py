@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import numpy as np
 import torch
 
-#: The generators behind the functions of ``random`` and ``numpy.random``.
-_OF_PYTHON = getattr(random.random, "__self__", None)
-_OF_NUMPY = getattr(np.random.rand, "__self__", None)
-#: It came with numpy 1.17.
-_NEW: Any = getattr(np.random, "Generator", ())
-
 #: What reads a state, and what sets it.
 Access = Tuple[Callable[[Any], Any], Callable[[Any, Any], None]]
+
+
+def _read(generator: Any) -> Any:
+    return generator.bit_generator.state
+
+
+def _write(generator: Any, state: Any) -> None:
+    generator.bit_generator.state = state
+
+
+#: Those that everybody draws from, behind the functions of their modules.
+_SHARED = (
+    torch.default_generator,
+    getattr(random.random, "__self__", None),
+    getattr(np.random.rand, "__self__", None),
+)
+#: What each kind is read and set by. numpy's ``Generator`` came with numpy 1.17.
+_KINDS: List[Tuple[Any, Access]] = [
+    (torch.Generator, (torch.Generator.get_state, torch.Generator.set_state)),
+    (
+        np.random.RandomState,
+        (np.random.RandomState.get_state, np.random.RandomState.set_state),
+    ),
+    (random.Random, (random.Random.getstate, random.Random.setstate)),
+    (getattr(np.random, "Generator", ()), (_read, _write)),
+]
+_CPU = torch.device("cpu")
 
 
 def access(value: Any) -> Optional[Access]:
@@ -25,26 +46,9 @@ def access(value: Any) -> Optional[Access]:
         tuple, optional: None for what is no generator, for one of a device, and
         for those that everybody draws from: ``RandomState`` is for these.
     """
-    if isinstance(value, torch.Generator):
-        if value is torch.default_generator or value.device.type != "cpu":
-            return None
-        return torch.Generator.get_state, torch.Generator.set_state
-    if isinstance(value, np.random.RandomState):
-        if value is _OF_NUMPY:
-            return None
-        return np.random.RandomState.get_state, np.random.RandomState.set_state
-    if isinstance(value, random.Random):
-        if value is _OF_PYTHON:
-            return None
-        return random.Random.getstate, random.Random.setstate
-    if isinstance(value, _NEW):
-        return _read, _write
+    for kind, found in _KINDS:
+        if isinstance(value, kind):
+            shared = any(value is one for one in _SHARED)
+            on_device = getattr(value, "device", _CPU).type != "cpu"
+            return None if shared or on_device else found
     return None
-
-
-def _read(generator: Any) -> Any:
-    return generator.bit_generator.state
-
-
-def _write(generator: Any, state: Any) -> None:
-    generator.bit_generator.state = state

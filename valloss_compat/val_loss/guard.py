@@ -108,16 +108,16 @@ class ModelState:
                 self._trained.append((path, name, tensor, *trained))
 
     def _keep(self, path: str, tensors: Tensors, parameters: bool = False) -> None:
+        left = {}
         for name, tensor in tensors.items():
-            if tensor is None:
+            if tensor is None or not has_copy(tensor):
+                left[name] = tensor
                 continue
-            if has_copy(tensor):
-                device = "cpu" if parameters else tensor.device
-                copied = tensor.detach().to(device, copy=True)
-                kept = _Kept(path, name, tensor, copied, tensor.device, parameters)
-                self._kept.append(kept)
-            else:
-                self._watched.append((path, name, tensor, _version(tensor)))
+            device = "cpu" if parameters else tensor.device
+            copied = tensor.detach().to(device, copy=True)
+            kept = _Kept(path, name, tensor, copied, tensor.device, parameters)
+            self._kept.append(kept)
+        self._watch(path, left)
 
     def _watch(self, path: str, tensors: Tensors) -> None:
         for name, tensor in tensors.items():
