@@ -68,12 +68,50 @@ def test_what_differs_or_cannot_be_compared_is_not_alike(one, other):
     assert alike(other, other)
 
 
-def test_lists_that_hold_themselves_are_not_alike():
-    """They are not compared to the end, which there is none of."""
-    one, other = [], []
-    one.append(one)
-    other.append(other)
-    assert not alike(one, other)
+def ring(*items):
+    """Return a list that holds items, and itself."""
+    made = list(items)
+    made.append(made)
+    return made
+
+
+def test_lists_that_hold_themselves_are_alike_or_not():
+    """They are compared as far as there is something new in them."""
+    assert alike(ring(1), ring(1))
+    assert not alike(ring(1), ring(2))
+    assert not alike(ring(), ring(1))
+
+
+def test_what_is_deep_or_in_many_places_is_compared():
+    """Deeper than Python calls; and each pair once, of which there are 2 ** 60 ways."""
+    deep, wide = [[], []], [[], []]
+    for which in (0, 1):
+        for _ in range(5000):
+            deep[which] = [deep[which]]
+        for _ in range(60):
+            wide[which] = [wide[which], wide[which]]
+    assert alike(*deep)
+    assert alike(*wide)
+    assert not alike([deep[0]], deep[1])
+
+
+RINGS = """
+import gc
+
+from valloss_compat.val_loss.snapshot import alike
+
+one, other = [], []
+one.append(one)
+other.append(other)
+gc.callbacks.append(lambda phase, info: None)
+gc.set_threshold(1)
+print(str(alike(one, other)).lower())
+"""
+
+
+def test_comparing_rings_survives_callbacks_of_the_garbage_collector(nursery):
+    """Until Python 3.8 it aborted: "Cannot recover from stack overflow"."""
+    assert nursery.run(RINGS).json() is True
 
 
 def test_an_equal_buffer_is_no_change(tmp_path, changing):

@@ -69,36 +69,48 @@ def snapshot(value: Any, seen: Set[int]) -> Optional[Snapshot]:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two values are one, or hold the same plain data (NaN is NaN)."""
-    if one is other:
-        return True
+    """Whether two values are one, or hold the same plain data (NaN is NaN).
+
+    Containers that hold themselves are alike where they look so however far one goes.
+    """
+    # Not by recursion. Until Python 3.8 a RecursionError is no way out: where it is
+    # first raised in a callback of the garbage collector, the interpreter aborts.
+    pairs: List[Tuple[Any, Any]] = [(one, other)]
+    met: Set[Tuple[int, int]] = set()
+    while pairs:
+        one, other = pairs.pop()
+        ids = id(one), id(other)
+        if one is other or ids in met:
+            continue
+        kind = type(one)
+        if kind is not type(other):
+            return False
+        if kind in _LISTS or kind in _DICTS or kind is tuple:
+            if len(one) != len(other):
+                return False
+            met.add(ids)
+            pairs.extend(zip(one, other))
+            if kind in _DICTS:
+                pairs.extend(zip(one.values(), other.values()))
+        elif not _hold_the_same(one, other):
+            return False
+    return True
+
+
+def _hold_the_same(one: Any, other: Any) -> bool:
+    """Whether two values of one type do, which are no containers in an order."""
     kind = type(one)
-    if kind is not type(other):
-        return False
     if kind is torch.Tensor:
         return has_copy(one) and has_copy(other) and same_bits(one, other)
     if kind is np.ndarray:
         if not _has_bytes(one) or (one.shape, one.dtype) != (other.shape, other.dtype):
             return False
         return bool(one.tobytes() == other.tobytes())
-    if kind in _DICTS:
-        return _all_alike(list(one), list(other)) and _all_alike(
-            list(one.values()), list(other.values())
-        )
-    if kind in _LISTS or kind is tuple:
-        return _all_alike(one, other)
     if kind is set:
         return bool(one == other)
     if kind in _CONSTANTS or isinstance(one, np.generic):
         return bool(one == other) or bool(one != one and other != other)
     return False
-
-
-def _all_alike(one: Any, other: Any) -> bool:
-    try:
-        return len(one) == len(other) and all(map(alike, one, other))
-    except RecursionError:  # both hold themselves
-        return False
 
 
 def _has_bytes(array: Any) -> bool:
@@ -183,7 +195,7 @@ class _List(_Items):
         items, changed = self.put_back_items()
         now = list(self.read())
         if len(now) != len(items) or not all(map(operator.is_, now, items)):
-            changed = changed or not _all_alike(now, items)
+            changed = changed or not alike(now, items)
             self.fill(items)
         return self.value, changed
 
@@ -203,7 +215,7 @@ class _Dict(_List):
         return self.value.values()
 
     def put_back(self) -> Tuple[Any, bool]:
-        other = not _all_alike(list(self.value), self.keys)
+        other = not alike(list(self.value), self.keys)
         if other:
             self.fill(self.items)
         value, changed = super().put_back()
