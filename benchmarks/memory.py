@@ -14,7 +14,7 @@ from typing import Callable, Dict, NamedTuple, Sequence
 from recording import histories_of, record_here, record_natively, result_with
 from switching import patch
 
-from valloss_compat.meter import LossMeters
+from valloss_compat._recording.accumulator import LossMeters
 
 LENGTHS = (1000, 10**5, 10**6)
 QUICK_LENGTHS = (1000, 20000)

@@ -6,7 +6,7 @@ whether its last item is a loss element, take it off, add its losses.
 - native: ``mmengine.runner.loops._update_losses`` of the installed mmengine,
   unpatched. It appends to a ``HistoryBuffer``, which copies the history, so
   that an iteration costs the more the later in the epoch it comes.
-- here: ``valloss_compat.convention.split`` and ``LossMeters.record``.
+- here: ``valloss_compat._recording.loss_element.split`` and ``LossMeters.record``.
 
 A figure is the mean cost per iteration of an epoch, the least of several
 rounds. Epochs here are run whole at every length. Native ones are run whole up
@@ -36,8 +36,8 @@ from mmengine.runner import loops
 from mmengine.structures import BaseDataElement
 from switching import in_turns, patch
 
-from valloss_compat.convention import split
-from valloss_compat.meter import LossMeters
+from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.loss_element import split
 
 LENGTHS = (1000, 2000, 5000, 10**4, 20000, 50000, 10**5, 200000, 500000, 10**6)
 QUICK_LENGTHS = (1000, 10**4, 50000, 10**5)

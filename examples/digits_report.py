@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.hooks import CheckpointHook, Hook
 from torch.utils.data import DataLoader
 
-from valloss_compat.cli.picture import Drawn, draw
+from valloss_compat._cli.plot.figure import Drawn, draw
 
 
 class Epoch(NamedTuple):

@@ -19,7 +19,7 @@ from mmengine.evaluator import Evaluator  # noqa: E402
 from mmengine.runner import BaseLoop, LogProcessor  # noqa: E402
 
 import valloss_compat  # noqa: E402
-from valloss_compat import control, options  # noqa: E402
+from valloss_compat import _api, options  # noqa: E402
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -34,7 +34,7 @@ def _default_mode() -> Iterator[None]:
     """Each test starts and ends with the default options and patches."""
     yield
     options._chosen = {}
-    control.start()  # apply() without the price of a status, a thousand times
+    _api.start()  # apply() without the price of a status, a thousand times
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,7 +7,7 @@ from mmengine.registry import Registry
 from mmengine.runner import LogProcessor, loops
 
 import valloss_compat
-from valloss_compat.patching import full_name
+from valloss_compat._patches.patch import full_name
 
 
 def targets():

@@ -12,9 +12,9 @@ from mmengine.runner import BaseLoop, LogProcessor, ValLoop, loops
 from tiny import Spy, element, make_runner, sample
 
 import valloss_compat
-from valloss_compat.family import Family
-from valloss_compat.patching import Patch
-from valloss_compat.wrapper import mark_of
+from valloss_compat._patches.patch import Patch
+from valloss_compat._patches.subclasses import Family
+from valloss_compat._patches.wrapper import mark_of
 
 
 class Silent(ValLoop):

@@ -14,8 +14,9 @@ from namespaces import same, targets
 from tiny import Seen, element, make_runner, sample
 
 import valloss_compat
-from valloss_compat import control, dispatch
-from valloss_compat.shape import Shape
+from valloss_compat import _api
+from valloss_compat._patches import patch_set
+from valloss_compat._patches.mmengine_api import Shape
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -148,7 +149,7 @@ def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
 def test_strict_is_no_error_on_an_mmengine_that_is_known(monkeypatch):
     """Its plan is made anew, and applied."""
     valloss_compat.revert()
-    monkeypatch.setattr(control, "_plans", {})
+    monkeypatch.setattr(_api, "_plans", {})
     status = valloss_compat.apply(strict=True)
     assert status.plan in ("add", "correct")
     assert status.active
@@ -159,9 +160,9 @@ def test_another_mode_that_does_not_know_this_mmengine_points_at_who_chose_it(
     monkeypatch,
 ):
     """The warning names a line of the user's, not of what called it."""
-    known = {mode: plan for mode, plan in control._plans.items() if mode == "default"}
-    monkeypatch.setattr(control, "_plans", known)
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
+    known = {mode: plan for mode, plan in _api._plans.items() if mode == "default"}
+    monkeypatch.setattr(_api, "_plans", known)
+    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
 
     def choose():
         valloss_compat.configure(mode="parity")
@@ -178,8 +179,8 @@ def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
     """Unless strict: then it is an error."""
     valloss_compat.revert()
     before = targets()
-    monkeypatch.setattr(control, "_plans", {})
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
+    monkeypatch.setattr(_api, "_plans", {})
+    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
     with pytest.warns(
         valloss_compat.VallossCompatWarning, match="is not as valloss"
     ) as caught:

@@ -10,7 +10,11 @@ import torch
 from mmengine.structures import BaseDataElement, InstanceData
 from tiny import element, sample
 
-from valloss_compat.convention import is_loss_element, split, split_like_native
+from valloss_compat._recording.loss_element import (
+    is_loss_element,
+    split,
+    split_like_native,
+)
 
 
 class Mine(BaseDataElement):

@@ -8,16 +8,18 @@ import pytest
 import torch
 from tiny import Seen, element, make_runner, sample
 
-from valloss_compat import device_sum
-from valloss_compat.meter import LossMeter
+from valloss_compat._recording import device_sum
+from valloss_compat._recording.accumulator import LossMeter
 
 
 @pytest.fixture
 def on_a_device(monkeypatch):
     """Make the CPU pass for an accelerator."""
-    monkeypatch.setattr("valloss_compat.meter._HOST", torch.device("xla"))
+    monkeypatch.setattr(
+        "valloss_compat._recording.accumulator._HOST", torch.device("xla")
+    )
     # A tensor's own answer is that it is on the CPU.
-    monkeypatch.setattr("valloss_compat.meter._HAS_IS_CPU", False)
+    monkeypatch.setattr("valloss_compat._recording.accumulator._HAS_IS_CPU", False)
 
 
 def test_on_a_device_the_sum_waits_for_the_end(on_a_device):

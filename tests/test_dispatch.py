@@ -12,8 +12,8 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import LogProcessor, loops
 
 import valloss_compat
-from valloss_compat import dispatch
-from valloss_compat.shape import Shape, shape_of
+from valloss_compat._patches import patch_set
+from valloss_compat._patches.mmengine_api import Shape, shape_of
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -153,8 +153,8 @@ def load(monkeypatch):
             return importlib.import_module(name)
 
         fake = types.SimpleNamespace(import_module=import_module)
-        monkeypatch.setattr(dispatch, "importlib", fake)
-        return dispatch.load()
+        monkeypatch.setattr(patch_set, "importlib", fake)
+        return patch_set.load()
 
     return load
 
@@ -202,8 +202,8 @@ def test_what_mmengine_cannot_import_is_named(load, error, name, remedy):
 )
 def test_plans(monkeypatch, mode, native, name):
     """One plan for each mode and shape; parity leaves what is native alone."""
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(native, ""))
-    plan = dispatch.plan(mode)
+    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(native, ""))
+    plan = patch_set.plan(mode)
     assert (plan.name, plan.applies) == (name, name != "native")
     assert plan.reason
     targets = [patch.name for patch in plan.patches]
@@ -214,8 +214,8 @@ def test_plans(monkeypatch, mode, native, name):
 def test_an_unknown_shape_is_left_alone(monkeypatch):
     """The targets are listed with the reason, and nothing is put on."""
     valloss_compat.revert()
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
-    plan = dispatch.plan("default")
+    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
+    plan = patch_set.plan("default")
     assert (plan.name, plan.reason, plan.applies) == ("unknown", "odd", False)
     plan.apply()
     looks = [patch.look() for patch in plan.patches]
@@ -232,6 +232,6 @@ def test_what_the_seams_miss_of_mmengine_makes_it_unknown(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("valloss_compat")]:
         if "recorder" in name or "parity" in name:
             monkeypatch.delitem(sys.modules, name)
-    plan = dispatch.plan("parity" if not NATIVE else "default")
+    plan = patch_set.plan("parity" if not NATIVE else "default")
     assert plan.name == "unknown"
     assert "HistoryBuffer" in plan.reason

@@ -12,7 +12,7 @@ import mmengine
 import pytest
 
 import valloss_compat
-from valloss_compat.distribution import Distribution, distributions_of
+from valloss_compat._distribution import Distribution, distributions_of
 
 CELL = os.environ.get("VALLOSS_COMPAT_CELL", "")
 
@@ -74,7 +74,7 @@ def test_of_two_over_each_other_the_one_whose_files_lie_there(site, monkeypatch)
         Distribution("mmengine-lite", "0.10.7"),
         Distribution("mmengine", "0.10.4"),
     ]
-    monkeypatch.setitem(valloss_compat.control.sys.modules, "mmengine", module_in(site))
+    monkeypatch.setitem(valloss_compat._api.sys.modules, "mmengine", module_in(site))
     status = valloss_compat.status()
     assert status.distribution == "mmengine-lite"
     assert status.notes == [
@@ -140,6 +140,6 @@ def test_without_a_package_or_metadata_nothing_is_known(site, monkeypatch):
     (folder / "METADATA").unlink()
     (site / "mmengine" / "__init__.py").unlink()
     assert distributions_of(module_in(site)) == []
-    monkeypatch.delitem(valloss_compat.control.sys.modules, "mmengine")
+    monkeypatch.delitem(valloss_compat._api.sys.modules, "mmengine")
     status = valloss_compat.status()
     assert (status.mmengine, status.distribution) == (None, None)

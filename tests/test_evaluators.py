@@ -9,9 +9,9 @@ import pytest
 from mmengine.evaluator import Evaluator
 from tiny import Seen, counting, element, make_runner, sample
 
-from valloss_compat import recorder as recorder_module
-from valloss_compat.identity import IdentityMap
-from valloss_compat.sums import LossSum
+from valloss_compat._recording import recorder as recorder_module
+from valloss_compat._recording.identity import IdentityMap
+from valloss_compat._recording.sums import LossSum
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def logged(monkeypatch):
         assert (logger, level) == ("current", logging.WARNING)
         messages.append(message)
 
-    monkeypatch.setattr("valloss_compat.logs.print_log", record)
+    monkeypatch.setattr("valloss_compat._recording.logs.print_log", record)
     return messages
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from greeting import make_base, shout
 
-from valloss_compat.family import Family
+from valloss_compat._patches.subclasses import Family
 
 
 def exclaim(original, *args):

@@ -9,8 +9,8 @@ import types
 import pytest
 import wrapt
 
-from valloss_compat.patching import Patch
-from valloss_compat.wrapper import mark_of
+from valloss_compat._patches.patch import Patch
+from valloss_compat._patches.wrapper import mark_of
 
 
 def plain(inner, tag):

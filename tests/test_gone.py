@@ -10,8 +10,8 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import ValLoop
 
 import valloss_compat
-from valloss_compat.patching import Patch
-from valloss_compat.wrapper import mark_of
+from valloss_compat._patches.patch import Patch
+from valloss_compat._patches.wrapper import mark_of
 
 
 def many():

@@ -7,7 +7,7 @@ import types
 from mmengine.hooks import Hook
 from tiny import Spy, counting, make_runner
 
-from valloss_compat.patches.loops import CallHookShadow
+from valloss_compat._patches.loops import CallHookShadow
 
 
 def test_a_hook_may_look_for_the_loss_element_itself(tmp_path):

@@ -16,7 +16,7 @@ from mmengine.visualization import BaseVisBackend
 from tiny import element, loader, make_runner, sample
 
 import valloss_compat
-from valloss_compat.patches.log_processor import get_log_after_epoch
+from valloss_compat._patches.log_processor import get_log_after_epoch
 
 
 def train(tmp_path, **options):

@@ -9,8 +9,8 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from valloss_compat.meter import LossMeter, LossMeters
-from valloss_compat.sums import LossSum, merge, with_total
+from valloss_compat._recording.accumulator import LossMeter, LossMeters
+from valloss_compat._recording.sums import LossSum, merge, with_total
 
 
 def means_of(*batches):

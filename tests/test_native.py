@@ -10,9 +10,9 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import loops
 from tiny import counting, element, make_runner
 
-from valloss_compat.meter import LossMeters
-from valloss_compat.native_recorder import NativeRecorder
-from valloss_compat.patches import native
+from valloss_compat._patches import native_helpers
+from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.native_recorder import NativeRecorder
 
 RESULT = [1, element(loss=torch.tensor(3.0))]
 
@@ -31,27 +31,32 @@ def test_a_loop_that_keeps_its_own_account_gets_the_original():
     """Only where there is a loss element: the original indexes whatever it gets."""
     recorder = NativeRecorder()
     for result in ({"a": 1}, None, [], torch.ones(3)):
-        outputs, losses = native.update_losses(recorder, never, result, {})
+        outputs, losses = native_helpers.update_losses(recorder, never, result, {})
         assert outputs is result
         assert losses == {}
-    called = native.update_losses(recorder, lambda *args: args, RESULT, {"mine": 1})
+    called = native_helpers.update_losses(
+        recorder, lambda *args: args, RESULT, {"mine": 1}
+    )
     assert called == (RESULT, {"mine": 1})
-    assert native.parse_losses(recorder, lambda *args: args, {}, "val") == ({}, "val")
+    assert native_helpers.parse_losses(recorder, lambda *args: args, {}, "val") == (
+        {},
+        "val",
+    )
 
 
 def test_meters_of_ours_are_filled_outside_of_an_iteration():
     """And reported unless they are reported already."""
     recorder, meters = NativeRecorder(), LossMeters()
-    outputs, losses = native.update_losses(recorder, never, RESULT, meters)
+    outputs, losses = native_helpers.update_losses(recorder, never, RESULT, meters)
     assert outputs == [1]
     assert losses is meters
-    native.update_losses(recorder, never, [1], meters)
-    assert native.parse_losses(recorder, never, meters, "test") == {
+    native_helpers.update_losses(recorder, never, [1], meters)
+    assert native_helpers.parse_losses(recorder, never, meters, "test") == {
         "loss": 3.0,
         "test_loss": 3.0,
     }
     meters.reported = True
-    assert native.parse_losses(recorder, never, meters, "test") == {}
+    assert native_helpers.parse_losses(recorder, never, meters, "test") == {}
 
 
 def test_within_an_iteration_the_losses_are_taken_once():
@@ -59,7 +64,7 @@ def test_within_an_iteration_the_losses_are_taken_once():
     recorder, evaluator = NativeRecorder(), Evaluator([])
     recorder.begin_iteration(object(), "val", None)
     for _ in range(2):
-        outputs, _ = native.update_losses(recorder, never, RESULT, LossMeters())
+        outputs, _ = native_helpers.update_losses(recorder, never, RESULT, LossMeters())
         assert outputs == [1]
     assert recorder.process(evaluator, outputs, None) is outputs
     assert recorder.evaluate(evaluator, {}) == {"loss": 3.0, "val_loss": 3.0}
@@ -71,7 +76,7 @@ def test_losses_that_no_evaluator_of_ours_sees_are_recorded_for_native_run():
     loop = types.SimpleNamespace(evaluator=Evaluator([]))
     for completed in (True, True, False):
         iteration = recorder.begin_iteration(loop, "test", None)
-        native.update_losses(recorder, never, RESULT, loop.test_loss)
+        native_helpers.update_losses(recorder, never, RESULT, loop.test_loss)
         recorder.end_iteration(iteration, completed)
     assert loop.test_loss["loss"].mean() == 3.0
     assert loop.test_loss.sums()["loss"].weight == 2

@@ -11,8 +11,9 @@ from mmengine.runner import loops
 from tiny import element, make_runner, sample
 
 import valloss_compat
-from valloss_compat import Options, configure, control, dispatch
-from valloss_compat.shape import Shape
+from valloss_compat import Options, _api, configure
+from valloss_compat._patches import patch_set
+from valloss_compat._patches.mmengine_api import Shape
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -169,8 +170,8 @@ print(runner.val()['val_loss'])
 
 def test_what_could_not_be_done_is_not_chosen(monkeypatch):
     """A failed apply() or configure() leaves options and patches as they were."""
-    monkeypatch.setattr(control, "_plans", {})
-    monkeypatch.setattr(dispatch, "shape_of", lambda *_: Shape(True, "odd"))
+    monkeypatch.setattr(_api, "_plans", {})
+    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
     before = configure()
     with pytest.raises(valloss_compat.UnknownMMEngineError):
         valloss_compat.apply(mode="parity", strict=True)

@@ -12,9 +12,9 @@ from mmengine.runner import ValLoop
 from own_loops import with_loop
 from tiny import Seen, counting, element, make_runner, sample
 
-from valloss_compat import recorder as recorder_module
-from valloss_compat.epochs import Epochs
-from valloss_compat.identity import IdentityMap
+from valloss_compat._recording import recorder as recorder_module
+from valloss_compat._recording.epochs import Epochs
+from valloss_compat._recording.identity import IdentityMap
 
 
 def elsewhere(function, *args):

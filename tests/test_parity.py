@@ -11,7 +11,7 @@ from own_loops import OwnRun, ValidateInside, with_loop
 from tiny import counting, element, make_runner, sample
 
 import valloss_compat
-from valloss_compat.parity import ParityRecorder
+from valloss_compat._recording.parity_recorder import ParityRecorder
 
 
 @pytest.fixture(autouse=True)

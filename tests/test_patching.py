@@ -10,9 +10,9 @@ import pytest
 from greeting import make_base, shout
 
 from valloss_compat import __version__
-from valloss_compat.patching import Patch, full_name
-from valloss_compat.reach import reaches
-from valloss_compat.wrapper import MARK, mark_of
+from valloss_compat._patches.patch import Patch, full_name
+from valloss_compat._patches.reach import reaches
+from valloss_compat._patches.wrapper import MARK, mark_of
 
 
 def closed_over(inner):

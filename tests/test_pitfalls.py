@@ -12,7 +12,7 @@ from fresh import Nursery
 from mmengine.runner import LogProcessor, ValLoop
 
 import valloss_compat
-from valloss_compat.wrapper import MARK, mark_of, wrap
+from valloss_compat._patches.wrapper import MARK, mark_of, wrap
 
 
 def test_a_function_that_was_taken_out_before_is_the_unpatched_one() -> None:

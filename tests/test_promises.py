@@ -21,8 +21,8 @@ from namespaces import same, targets
 from tiny import element, make_runner, sample
 
 import valloss_compat
-from valloss_compat import control
-from valloss_compat.wrapper import MISSING, mark_of
+from valloss_compat import _api
+from valloss_compat._patches.wrapper import MISSING, mark_of
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -159,7 +159,7 @@ def test_a_reason_for_each_patch_not_applied_where_mmengine_is_native():
 def patches():
     """All patches of the default mode, with their targets."""
     valloss_compat.apply()
-    return control._plans["default"].patches
+    return _api._plans["default"].patches
 
 
 def test_the_mark_on_each_wrapper_says_owner_and_version():
@@ -178,7 +178,7 @@ def test_signature_parity_each_wrapper_has_the_face_of_its_original():
     """Signature, docstring, name, qualified name, module and annotations."""
     valloss_compat.revert()
     places = [
-        (patch.target, patch.attribute) for patch in control._plans["default"].patches
+        (patch.target, patch.attribute) for patch in _api._plans["default"].patches
     ]
     originals = [getattr(*place) for place in places]
     valloss_compat.apply()

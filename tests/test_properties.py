@@ -15,8 +15,8 @@ from mmengine.structures import BaseDataElement
 from tiny import Seen, element, make_runner, sample
 
 import valloss_compat
-from valloss_compat.meter import LossMeters
-from valloss_compat.sums import with_total
+from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.sums import with_total
 
 NATIVE = hasattr(loops, "_update_losses")
 

@@ -13,7 +13,7 @@ def rank_main(rank):
     from mmengine.dataset import DefaultSampler
     from torch.utils.data import DataLoader
     import valloss_compat
-    from valloss_compat import recorder
+    from valloss_compat._recording import recorder
     from tiny import Digits, collate, element, make_runner, sample
     collectives = []
     gather = recorder.all_gather_object

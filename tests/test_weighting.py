@@ -12,8 +12,8 @@ from ranks import run_ranks
 from tiny import element, make_runner, sample
 
 from valloss_compat import configure
-from valloss_compat.batch_size import batch_size_of
-from valloss_compat.meter import LossMeters
+from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.batch_size import batch_size_of
 
 LENGTH = 11
 EXPECTED = sum(k**1.5 for k in range(LENGTH)) / LENGTH
@@ -95,7 +95,9 @@ def test_integers_count_by_the_batch_at_any_batch():
 
 def test_vectors_numbers_and_devices_count_by_the_batch_too(monkeypatch):
     """Whatever way a value takes into the mean."""
-    monkeypatch.setattr("valloss_compat.meter._HOST", torch.device("xla"))
+    monkeypatch.setattr(
+        "valloss_compat._recording.accumulator._HOST", torch.device("xla")
+    )
     meters = LossMeters()
     meters.record({"loss": torch.tensor([1.0, 3.0])}, 0, 4)
     meters.record({"loss": 8.0}, 1, 2)

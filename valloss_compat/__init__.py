@@ -7,16 +7,16 @@ environment makes the import do nothing, ``VALLOSS_COMPAT=parity`` behaves bug
 for bug like mmengine 0.10.7. ``python -m valloss_compat`` is the command line.
 """
 
+from valloss_compat._api import apply, configure, revert, start, status
+from valloss_compat._importer import by_command
+from valloss_compat._status import PatchStatus, Status
 from valloss_compat._version import __version__
-from valloss_compat.control import apply, configure, revert, start, status
 from valloss_compat.errors import (
     UnknownMMEngineError,
     UnusableMMEngineError,
     VallossCompatWarning,
 )
-from valloss_compat.importer import by_command
 from valloss_compat.options import Options
-from valloss_compat.status import PatchStatus, Status
 
 __all__ = [
     "Options",

@@ -2,7 +2,7 @@
 
 import sys
 
-from valloss_compat.cli import main
+from valloss_compat._cli import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -32,7 +32,7 @@ class Options(NamedTuple):
         weighting (str): ``'batch'``: each batch counts the same. ``'sample'``:
             each batch counts by its number of samples, so that the mean hangs
             neither on the batch size nor on the number of ranks (how that
-            number is found: :mod:`valloss_compat.batch_size`). Defaults to
+            number is found: :mod:`valloss_compat._recording.batch_size`). Defaults to
             ``'batch'``, because that is mmengine's convention and needs to
             know nothing of the batch.
         sync_dist (bool): Whether the means are over all ranks. With False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence
 
-from valloss_compat.adapters import look
+from valloss_compat._libraries import look
 
 MMDET_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 

@@ -37,7 +37,7 @@ def test_the_way_out_is_what_there_is():
 
 
 def test_model_that_is_trusted_shares_nothing():
-    from valloss_compat.adapters import adapter_for, facts
+    from valloss_compat._libraries import adapter_for, facts
 
     model = facts.of_config({"type": "Recognizer2D"}, "mmaction")
     assert adapter_for(model).shared(object()) == []

@@ -9,8 +9,8 @@ from adapters.configs import config_of, refused
 from adapters.mmdet_configs import DEFAULT, RETINA
 from adapters.mmseg_configs import DEFAULT as SEG_DEFAULT
 from adapters.mmseg_configs import FCN
-from valloss_compat.adapters import facts
-from valloss_compat.adapters.base import Adapter
+from valloss_compat._libraries import facts
+from valloss_compat._libraries.base import Adapter
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from adapters.configs import steps
 from adapters.mmdet_configs import LOAD, LOAD_MASKS, MASK, PACK, RESIZE, RETINA
 from adapters.mmpose_configs import RIGHT, TARGET, TOPDOWN
 from adapters.mmseg_configs import FCN
-from valloss_compat.adapters import adapter_for, facts
-from valloss_compat.adapters.loaders import judge_loader
+from valloss_compat._libraries import adapter_for, facts
+from valloss_compat._libraries.loaders import judge_loader
 
 IMAGE = "LoadImageFromFile"
 FLIP = {"type": "RandomFlip", "prob": 0.0}

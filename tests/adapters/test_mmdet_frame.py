@@ -8,8 +8,8 @@ import pytest
 
 from adapters.configs import steps
 from adapters.mmdet_configs import DEFAULT, LOAD, LOAD_MASKS, PACK, RESIZE
-from valloss_compat.adapters import UnsupportedError, facts
-from valloss_compat.adapters.mmdet import MMDet
+from valloss_compat._libraries import UnsupportedError, facts
+from valloss_compat._libraries.mmdet import MMDet
 
 
 class Boxes:

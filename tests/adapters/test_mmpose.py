@@ -9,8 +9,8 @@ import pytest
 
 from adapters.configs import config_of, refused
 from adapters.mmpose_configs import CODEC, RIGHT, TARGET, TOPDOWN
-from valloss_compat.adapters import UnsupportedError
-from valloss_compat.adapters.mmpose import MMPose
+from valloss_compat._libraries import UnsupportedError
+from valloss_compat._libraries.mmpose import MMPose
 
 
 def test_pipeline_that_draws_targets_is_right():
@@ -107,7 +107,7 @@ def test_codecs_that_are_built_are_compared_by_their_settings():
         def __init__(self, sigma):
             self.sigma, self.size = sigma, np.array([48, 64])
 
-    from valloss_compat.adapters.mmpose import _codec
+    from valloss_compat._libraries.mmpose import _codec
 
     same = [_codec(SimpleNamespace(it=MSRAHeatmap(sigma)), "it") for sigma in (2, 2, 3)]
     assert same[0] == same[1] != same[2]

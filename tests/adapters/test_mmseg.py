@@ -10,8 +10,8 @@ from mmengine.structures import PixelData
 
 from adapters.configs import config_of, refused, steps
 from adapters.mmseg_configs import DEFAULT, FCN, LOAD, RESIZE
-from valloss_compat.adapters import facts
-from valloss_compat.adapters.mmseg import MMSeg
+from valloss_compat._libraries import facts
+from valloss_compat._libraries.mmseg import MMSeg
 
 
 def test_default_pipeline_of_a_known_segmentor_is_right():

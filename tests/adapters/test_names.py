@@ -6,7 +6,7 @@ import pytest
 
 from adapters.configs import config_of, refused
 from adapters.mmseg_configs import DEFAULT, FCN
-from valloss_compat.adapters import adapter_for, facts, look
+from valloss_compat._libraries import adapter_for, facts, look
 
 
 def segmentor(**head):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from valloss_compat.adapters import adapter_for, facts
-from valloss_compat.adapters.tools import with_tools
+from valloss_compat._libraries import adapter_for, facts
+from valloss_compat._libraries.tools import with_tools
 
 
 def of(module, name, *bases):

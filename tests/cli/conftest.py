@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from cli.work_dirs import epochs, write
-from valloss_compat.cli import picture
+from valloss_compat._cli.plot import figure
 
 
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that were drawn, in place of the files."""
     drawn = []
-    monkeypatch.setattr(picture.Figure, "savefig", lambda f, path: drawn.append(f))
+    monkeypatch.setattr(figure.Figure, "savefig", lambda f, path: drawn.append(f))
     return drawn
 
 

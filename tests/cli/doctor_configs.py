@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from valloss_compat.cli.checks import config as checks
+from valloss_compat._cli.doctor import check_config as checks
 
 STOPPING = {"type": "EarlyStoppingHook", "monitor": "val_loss", "min_delta": 0.0}
 #: A config in which nothing is to be found fault with.

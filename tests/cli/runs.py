@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from valloss_compat.cli import curves, scalars
-from valloss_compat.cli.train_cfg import Planned
+from valloss_compat._cli.plot import curves, scalars
+from valloss_compat._cli.plot.train_cfg import Planned
 
 
 def join(work_dir, plan=Planned()):  # noqa: B008

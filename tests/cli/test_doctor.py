@@ -13,8 +13,8 @@ import torch
 from cli.doctor_runs import examine, texts
 from cli.processes import as_command, python
 from valloss_compat import __version__
-from valloss_compat.cli import doctor
-from valloss_compat.cli.checks.findings import Finding
+from valloss_compat._cli import doctor
+from valloss_compat._cli.doctor.findings import Finding
 
 
 def test_doctor_has_json_and_an_exit_code_where_all_is_well(nursery, tmp_path):
@@ -205,4 +205,4 @@ def test_an_import_in_a_script_still_raises(tmp_path):
     done = python(["-m", "theirs.train"], tmp_path)
     assert "UnusableMMEngineError" in done.stderr
     assert done.stdout == ""
-    assert util.find_spec("valloss_compat.importer") is not None
+    assert util.find_spec("valloss_compat._importer") is not None

@@ -40,7 +40,7 @@ def test_the_hook_among_the_default_hooks():
 class ValLossHook:
     """Named as ours, and of our package."""
 
-    __module__ = "valloss_compat.hooks.val_loss"
+    __module__ = "valloss_compat.hooks.val_loss_hook"
 
 
 @pytest.mark.parametrize("kind", ["valloss_compat.hooks.ValLossHook", ValLossHook])

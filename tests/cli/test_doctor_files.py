@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from cli.doctor_runs import examine, texts
 from cli.processes import as_command
-from valloss_compat.cli.checks import config, config_file
-from valloss_compat.cli.errors import CommandError
+from valloss_compat._cli.doctor import check_config, config_file
+from valloss_compat._cli.errors import CommandError
 
 pytestmark = pytest.mark.slow
 
@@ -198,7 +198,7 @@ def test_a_config_that_imports_what_it_names(tmp_path):
     assert known["val_cfg"] == {}
     assert known["custom_hooks"][0]["type"] == "mmengine.hooks.EarlyStoppingHook"
     assert known["custom_hooks"][1]["type"] == "valloss_compat.hooks.ValLossHook"
-    (said,) = [f for f in config.look(known, (), str) if "imports" in f.check]
+    (said,) = [f for f in check_config.look(known, (), str) if "imports" in f.check]
     assert said.severity == "ok"
 
 

@@ -6,14 +6,14 @@ import pytest
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, Registry
 
-from valloss_compat.cli.checks import hook_types
+from valloss_compat._cli.doctor import check_hooks
 
 
 def look(kind, scope="mmengine", failed=(), **entry):
     """Severity and text of what is said of one hook, which is the second."""
     entries = [{"type": "EMAHook"}, {"type": kind, **entry}]
     config = {"default_scope": scope, "custom_hooks": entries}
-    return [(f.severity, f.text) for f in hook_types.look(config, failed)]
+    return [(f.severity, f.text) for f in check_hooks.look(config, failed)]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def theirs(monkeypatch):
         if "MeanTeacherHook" not in registry.module_dict:
             registry.register_module(name="MeanTeacherHook", module=Hook)
 
-    monkeypatch.setattr(hook_types.importlib, "import_module", load)
+    monkeypatch.setattr(check_hooks.importlib, "import_module", load)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_slip_is_a_problem(kind, meant):
 def test_a_default_hook():
     """Is looked at as well; what is no hook's config is left to other checks."""
     hooks = {"a": None, "logger": {"interval": 1}, "stop": {"type": "CheckpoitHook"}}
-    (found,) = hook_types.look({"default_hooks": hooks}, ())
+    (found,) = check_hooks.look({"default_hooks": hooks}, ())
     assert found.severity == "problem"
     assert found.text.startswith("default_hooks.stop has the type 'CheckpoitHook'")
 
@@ -131,7 +131,7 @@ def test_a_library_that_exits_as_it_is_imported(monkeypatch):
     def leave(name):
         raise SystemExit(3)
 
-    monkeypatch.setattr(hook_types.importlib, "import_module", leave)
+    monkeypatch.setattr(check_hooks.importlib, "import_module", leave)
     ((severity, text),) = look("mmtheirs.CheckpoitHook")
     assert severity == "note"
     assert "if mmtheirs, which cannot be imported here, has none either" in text

@@ -10,7 +10,7 @@ import pytest
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
-from valloss_compat.cli.checks import interval
+from valloss_compat._cli.doctor import check_interval
 
 LOOPS = {"max_epochs": EpochBasedTrainLoop, "max_iters": IterBasedTrainLoop}
 
@@ -26,7 +26,7 @@ class Data(list):
 
 def said(**train):
     """Severity and text of what is said of a ``train_cfg``."""
-    return [(f.severity, f.text) for f in interval.look({"train_cfg": train})]
+    return [(f.severity, f.text) for f in check_interval.look({"train_cfg": train})]
 
 
 def validations(end, limit, **train):

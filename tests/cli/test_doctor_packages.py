@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import config as mmengine_config
 
-from valloss_compat.cli.checks import config_file
+from valloss_compat._cli.doctor import config_file
 
 CONFIG = """
 model = dict(type='Net')

@@ -198,9 +198,9 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
     ("code", "said"),
     [
         (
-            "valloss_compat.recorder.with_total = lambda sums, stage: {}\n"
-            "import valloss_compat.epoch\n"
-            "valloss_compat.epoch.with_total = lambda sums, stage: "
+            "valloss_compat._recording.recorder.with_total = lambda sums, stage: {}\n"
+            "import valloss_compat._recording.epoch\n"
+            "valloss_compat._recording.epoch.with_total = lambda sums, stage: "
             "{'val_loss': 4.0}",
             "val_loss is 4 after epoch 1, but 2.5 was expected; "
             "val_loss is 4 after epoch 2, but 3.5 was expected",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from valloss_compat.cli.checks import tiny_run, validation
+from valloss_compat._cli.doctor import check_validation, trial_run
 
 #: What comes out where all is well.
-SEEN = tiny_run.Seen(
+SEEN = trial_run.Seen(
     metrics=[{"val_loss": 2.5}, {"val_loss": 3.5}],
     to_metrics=0,
     to_hooks=0,
@@ -21,8 +21,8 @@ SEEN = tiny_run.Seen(
 def told(monkeypatch, **changed):
     """The finding on a training of which that came out."""
     seen = SEEN._replace(**changed)
-    monkeypatch.setattr(tiny_run, "run", lambda *args: seen)
-    (finding,) = validation.try_out()
+    monkeypatch.setattr(trial_run, "run", lambda *args: seen)
+    (finding,) = check_validation.try_out()
     return finding
 
 

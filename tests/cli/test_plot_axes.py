@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.work_dirs import epochs, plot, write
-from valloss_compat.cli import picture
+from valloss_compat._cli.plot import figure
 
 # The drawing asks nothing of mmengine: it reads what was logged.
 pytestmark = pytest.mark.slow
@@ -63,8 +63,8 @@ def test_looks_come_again_where_there_are_more_runs(tmp_path, figures):
         for i in range(17)
     ]
     axes = axes_of(figures, *runs)
-    colors = (picture.COLORS * 3)[:17]
-    markers = (picture.MARKERS * 3)[:17]
+    colors = (figure.COLORS * 3)[:17]
+    markers = (figure.MARKERS * 3)[:17]
     assert [line.get_color() for line in axes.get_lines()[1::4]] == list(colors)
     assert [line.get_marker() for line in axes.get_lines()[1::4]] == list(markers)
     keys = axes.get_legend().get_lines()[:17]

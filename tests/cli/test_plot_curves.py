@@ -8,8 +8,8 @@ import pytest
 
 from cli.runs import join, places, values
 from cli.work_dirs import epochs, iterations, train, write
-from valloss_compat.cli import curves
-from valloss_compat.cli.train_cfg import Planned
+from valloss_compat._cli.plot import curves
+from valloss_compat._cli.plot.train_cfg import Planned
 
 
 # torch 2.4 and 2.5 warn of mmengine's call of torch.load, 2.6 refuses what it loads

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cli.work_dirs import epochs, iterations, plot, write
-from valloss_compat.cli import picture
+from valloss_compat._cli.plot.figure import COLORS, MARKERS
 
 # The drawing asks nothing of mmengine: it reads what was logged.
 pytestmark = pytest.mark.slow
@@ -58,7 +58,7 @@ def test_several_runs(tmp_path, figures, capsys):
     (figure,) = figures
     (axes,) = figure.axes
     colors = [line.get_color() for line in axes.get_lines()]
-    assert colors == [picture.COLORS[0]] * 4 + [picture.COLORS[1]] * 4
+    assert colors == [COLORS[0]] * 4 + [COLORS[1]] * 4
     assert [line.get_marker() for line in axes.get_lines()[1::4]] == ["o", "s"]
     assert [curve(line) for line in axes.get_lines()[3::4]] == [[[3], [2]], [[2], [2]]]
     assert labels(figure) == [
@@ -110,8 +110,8 @@ def test_a_logarithmic_axis_has_plain_numbers(run, figures):
 
 def test_the_palette_has_no_color_twice():
     """With the markers there are more looks than anybody compares."""
-    assert len(set(picture.COLORS)) == len(picture.COLORS) == 7
-    assert math.gcd(len(picture.COLORS), len(picture.MARKERS)) == 1
+    assert len(set(COLORS)) == len(COLORS) == 7
+    assert math.gcd(len(COLORS), len(MARKERS)) == 1
 
 
 def test_runs_by_epochs_and_by_iterations_share_iterations(tmp_path, figures, capsys):

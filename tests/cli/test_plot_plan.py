@@ -6,8 +6,8 @@ import pytest
 
 from cli.runs import join, places
 from cli.work_dirs import epochs, iterations, plot, write
-from valloss_compat.cli import scalars, train_cfg
-from valloss_compat.cli.train_cfg import Planned
+from valloss_compat._cli.plot import scalars, train_cfg
+from valloss_compat._cli.plot.train_cfg import Planned
 
 
 def test_the_plan_decides_what_is_counted(tmp_path):

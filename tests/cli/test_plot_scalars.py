@@ -8,8 +8,8 @@ import pytest
 
 from cli.runs import read
 from cli.work_dirs import write
-from valloss_compat.cli import scalars
-from valloss_compat.cli.errors import CommandError
+from valloss_compat._cli.errors import CommandError
+from valloss_compat._cli.plot import scalars
 
 
 @pytest.mark.parametrize("tag", ["lr", "generator.lr", "discriminator/base_lr"])

@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from cli.processes import RUN, assert_same, python, write
-from valloss_compat.cli import late, script
+from valloss_compat._cli import post_import, run_script
 
 # What a script sees hangs on the Python, not on mmengine.
 pytestmark = pytest.mark.slow
@@ -83,7 +83,7 @@ def test_flags_of_the_interpreter_are_kept(tmp_path):
     flags = ["-W", "ignore::ImportWarning", "-O", "-B"]
     told = json.loads(assert_same(["probe.py"], tmp_path, flags=flags).stdout)
     assert "ignore::ImportWarning" in told["warnings"]
-    isolated = python(["-I", "-c", "import valloss_compat.importer"], tmp_path)
+    isolated = python(["-I", "-c", "import valloss_compat._importer"], tmp_path)
     if isolated.returncode == 0:  # the package is installed, as in tox's environments
         assert_same(["probe.py"], tmp_path, flags=["-I"])
 
@@ -171,7 +171,7 @@ def test_an_isolated_interpreter_has_no_folder_of_the_script(monkeypatch, flags,
     """As with ``python -I``: the path stays as it is."""
     monkeypatch.setattr(sys, "path", ["first", "second"])
     monkeypatch.setattr(sys, "flags", types.SimpleNamespace(**flags))
-    script._set_first_path("folder")
+    run_script._set_first_path("folder")
     assert sys.path == [first, "second"]
 
 
@@ -180,17 +180,23 @@ def test_only_the_package_is_found_where_it_is(monkeypatch, tmp_path):
     names = ["aaa", "valloss_compat", "zzz"]
     for name in names:
         write(tmp_path, "", f"{name}.py")
-    monkeypatch.setattr(late, "_FOLDER", str(tmp_path))
-    found = [name for name in names if late._Fallback().find_spec(name)]
+    monkeypatch.setattr(post_import, "_FOLDER", str(tmp_path))
+    found = [name for name in names if post_import._Fallback().find_spec(name)]
     assert found == ["valloss_compat"]
 
 
 def test_only_the_package_is_forgotten(monkeypatch):
     """The modules of others stay, whatever they are called."""
-    names = ["aaa", "valloss_compat", "valloss_compat.cli.late", "valloss_x", "zzz"]
+    names = [
+        "aaa",
+        "valloss_compat",
+        "valloss_compat._cli.post_import",
+        "valloss_x",
+        "zzz",
+    ]
     with monkeypatch.context() as patched:
         patched.setattr(sys, "modules", dict.fromkeys(names))
-        late.forget()
+        post_import.forget()
         left = list(sys.modules)
     assert left == ["aaa", "valloss_x", "zzz"]
 

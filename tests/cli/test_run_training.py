@@ -88,7 +88,7 @@ def test_where_the_patches_are_on_already(nursery, tmp_path):
     """Called from a process that has imported the package: they stay."""
     script = write(tmp_path, TRAIN + MAIN)
     argv = ["run", script, str(tmp_path / "work")]
-    code = "import sys, valloss_compat\nfrom valloss_compat.cli import main\n"
+    code = "import sys, valloss_compat\nfrom valloss_compat._cli import main\n"
     code += "sys.path.insert(0, '')\n"  # what the script's folder takes the place of
     code += f"main({argv!r})\n"
     code += "assert sys.modules['valloss_compat'] is valloss_compat\n"
@@ -194,10 +194,10 @@ importlib.reload(mmengine.runner)
 assert valloss_compat.status().mode == 'off'
 assert importlib.util.find_spec('mmengine.runner.nothing') is None
 known = spawn.get_preparation_data
-from valloss_compat.cli import late
-late._tell_children()
+from valloss_compat._cli import post_import
+post_import._tell_children()
 assert spawn.get_preparation_data is known
-finder = late._After({'nothing_of_this_name': print, 'folder': print})
+finder = post_import._After({'nothing_of_this_name': print, 'folder': print})
 sys.meta_path.append(finder)
 assert importlib.util.find_spec('nothing_of_this_name') is None
 
@@ -218,7 +218,7 @@ class Behind:
         pass
 
 called = []
-sys.meta_path += [late._After({'behind': lambda: called.append(1)}), Behind()]
+sys.meta_path += [post_import._After({'behind': lambda: called.append(1)}), Behind()]
 import behind
 assert called == [1]
 """

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from valloss_compat import cli
-from valloss_compat.cli import doctor, plot, run
-from valloss_compat.cli.checks import streams, tiny_run, validation
+from valloss_compat import _cli
+from valloss_compat._cli import doctor, plot, run
+from valloss_compat._cli.doctor import check_validation, output, trial_run
 
 #: A command line of ours without mmengine: what is printed, and where, is all.
 PRINTING = """
 import sys
-from valloss_compat.cli import main, plot
+from valloss_compat._cli import main, plot
 def told(args):
     print("x" * 100000)
     return 1
@@ -68,13 +68,13 @@ def test_a_closed_stdout():
 def test_what_a_config_or_a_tiny_training_prints(capfd):
     """On stderr, and nowhere; by child processes as well."""
     talk = "echo out; echo err >&2"
-    with streams.silent():
+    with output.silent():
         os.system(talk)
         print("out")
         print("err", file=sys.stderr)
         warnings.warn("of a library", stacklevel=1)
     assert capfd.readouterr() == ("", "")
-    with streams.stdout_to_stderr():
+    with output.stdout_to_stderr():
         os.system(talk)
     assert capfd.readouterr() == ("", "out\nerr\n")
     os.system(talk)
@@ -85,7 +85,7 @@ def test_redirecting_what_is_closed():
     """A descriptor that was closed is so again afterwards."""
     code = """
 import os
-from valloss_compat.cli.checks.streams import _redirected
+from valloss_compat._cli.doctor.output import _redirected
 for descriptor, to in ((1, 2), (1, 99), (2, 99)):
     with _redirected(descriptor, to):
         os.write(descriptor, b"x") if to == 2 else None
@@ -101,7 +101,7 @@ def test_redirecting_where_stdin_is_closed():
     """What was redirected is back afterwards: it was kept as descriptor 0."""
     code = """
 import os
-from valloss_compat.cli.checks.streams import _redirected
+from valloss_compat._cli.doctor.output import _redirected
 with _redirected(1, 2):
     os.write(1, b"x")
 os._exit(6 + os.write(1, b"y"))
@@ -120,7 +120,7 @@ def test_an_error_of_ours(monkeypatch, capsys):
 
     for module, name in ((doctor, "doctor"), (plot, "main"), (run, "run")):
         monkeypatch.setattr(module, name, fail)
-    assert cli.main(["doctor"]) == 2
+    assert _cli.main(["doctor"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert "doctor: error: KeyError: " in said.err
@@ -128,7 +128,7 @@ def test_an_error_of_ours(monkeypatch, capsys):
     line = inner.__code__.co_firstlineno + 1
     assert said.err.endswith(f" ({inner.__code__.co_filename}, line {line})\n")
     with pytest.raises(KeyError):
-        cli.main(["run", "train.py"])
+        _cli.main(["run", "train.py"])
 
 
 def test_a_tiny_training_that_does_not_begin(monkeypatch):
@@ -137,8 +137,8 @@ def test_a_tiny_training_that_does_not_begin(monkeypatch):
     def build(self, loop):
         raise RuntimeError("not today")
 
-    monkeypatch.setattr(tiny_run.Runner, "build_val_loop", build)
-    (finding,) = validation.try_out()
+    monkeypatch.setattr(trial_run.Runner, "build_val_loop", build)
+    (finding,) = check_validation.try_out()
     assert finding.severity == "problem"
     line = build.__code__.co_firstlineno + 1
     place = f"({build.__code__.co_filename}, line {line})"

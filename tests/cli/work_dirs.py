@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 import torch
 from tiny import element, loader, make_runner, sample
 
-from valloss_compat.cli import main
+from valloss_compat._cli import main
 
 Lines = List[Dict[str, float]]
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from valloss_compat import control
+from valloss_compat import _api
 
 from .cases import all_cases
 from .record import is_native
@@ -30,7 +30,7 @@ def in_mode(monkeypatch):
     """Switch to a mode for the length of a test."""
     monkeypatch.delenv("VALLOSS_COMPAT", raising=False)
     # Without the price of a status, hundreds of times; each test ends in the default.
-    return control.start
+    return _api.start
 
 
 def replay(name, work_dir):
@@ -126,7 +126,7 @@ def assert_warned(trace, name):
 def test_parity_mode_leaves_native_alone(in_mode):
     """There is nothing to patch where the behaviour is mmengine's own."""
     in_mode("parity")
-    patches = control.status().patches
+    patches = _api.status().patches
     applied = [patch.target for patch in patches if patch.state == "applied"]
     assert applied == ["mmengine.registry.registry.Registry.get"]  # for ValLossHook
 

@@ -24,8 +24,8 @@ from downstream.mmpretrain_rows import (  # noqa: E402
     shipped,
 )
 from downstream.rows import runner_of, spread  # noqa: E402
-from valloss_compat.adapters import UnsupportedError, facts, judge, look  # noqa: E402
-from valloss_compat.val_loss.memo import Memo  # noqa: E402
+from valloss_compat._libraries import UnsupportedError, facts, judge, look  # noqa: E402
+from valloss_compat._loss_forward.memo import Memo  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIGS = Path(mmpretrain.__file__).parent / ".mim" / "configs"

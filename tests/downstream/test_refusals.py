@@ -17,10 +17,10 @@ pytest.importorskip("mmcv.ops", reason="mmcv has no ops: tox -m downstream-full 
 from mmengine.config import Config
 
 from downstream import shipped
-from valloss_compat.adapters import facts, judge, look
-from valloss_compat.adapters.mmdet import MMDet
-from valloss_compat.adapters.mmpose import MMPose
-from valloss_compat.adapters.mmseg import MMSeg
+from valloss_compat._libraries import facts, judge, look
+from valloss_compat._libraries.mmdet import MMDet
+from valloss_compat._libraries.mmpose import MMPose
+from valloss_compat._libraries.mmseg import MMSeg
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

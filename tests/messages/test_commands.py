@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from cli.work_dirs import epochs, iterations, write
 
-from valloss_compat.cli import main, scalars
+from valloss_compat._cli import main
+from valloss_compat._cli.plot import scalars
 
 PROGRAM = "python -m valloss_compat"
 
@@ -76,7 +77,7 @@ def test_plot_without_matplotlib(tmp_path, monkeypatch, capsys):
     """What is missing, and what to do."""
     work_dirs(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "valloss_compat.cli.picture", raising=False)
+    monkeypatch.delitem(sys.modules, "valloss_compat._cli.plot.figure", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["plot", "runs/a", "-o", "a.png"]) == 2
     assert capsys.readouterr().err == (

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from tiny import Spy, element, loader, make_runner, sample
 
 from stopping.whose import lacks_the_hook
-from valloss_compat.monitors import missing, warn_of_missing
+from valloss_compat._recording.monitor_warnings import missing, warn_of_missing
 
 
 def train(tmp_path, values, **options):

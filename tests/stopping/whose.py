@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmengine.hooks
 import pytest
 
-from valloss_compat.hooks import early_stopping
+from valloss_compat.hooks import early_stopping_hook
 
 HAS_THE_HOOK = hasattr(mmengine.hooks, "EarlyStoppingHook")
 lacks_the_hook = pytest.mark.skipif(
@@ -14,4 +14,4 @@ lacks_the_hook = pytest.mark.skipif(
 has_the_hook = pytest.mark.skipif(
     not HAS_THE_HOOK, reason="EarlyStoppingHook came with mmengine 0.7.0"
 )
-Ours = early_stopping.EarlyStoppingHook
+Ours = early_stopping_hook.EarlyStoppingHook

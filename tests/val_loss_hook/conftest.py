@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from val_loss_hook.models import Classifier, Head, Known
-from valloss_compat import adapters
+from valloss_compat import _libraries
 
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch):
-    monkeypatch.setattr(adapters, "_registered", {})
-    adapters.register(Known)
+    monkeypatch.setattr(_libraries, "_registered", {})
+    _libraries.register(Known)
 
 
 class Changing(Head):

@@ -24,7 +24,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from valloss_compat.adapters import Adapter
+from valloss_compat._libraries import Adapter
 
 
 class Head(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from val_loss_hook.models import hook, make_runner
-from valloss_compat.adapters import UnsupportedError
+from valloss_compat._libraries import UnsupportedError
 
 
 def refused(work_dir, model, match, **options):

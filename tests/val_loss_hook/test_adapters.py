@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from val_loss_hook.models import Classifier, Head, Known, Points, loader
-from valloss_compat import adapters
-from valloss_compat.adapters import Adapter, UnsupportedError, facts, judge, look
-from valloss_compat.adapters.mmpretrain import MMPretrain
+from valloss_compat import _libraries
+from valloss_compat._libraries import Adapter, UnsupportedError, facts, judge, look
+from valloss_compat._libraries.mmpretrain import MMPretrain
 
 RESNET = {
     "type": "ImageClassifier",
@@ -90,7 +90,7 @@ def test_the_pipeline_is_judged_unless_the_losses_have_their_own(monkeypatch):
 
     def refuse(self, model, pipeline):
         asked.append([part.kind for part in pipeline])
-        return adapters.Refusal("Pack", "no", "yes")
+        return _libraries.Refusal("Pack", "no", "yes")
 
     monkeypatch.setattr(MMPretrain, "refuse_pipeline", refuse)
     seen = look(config())
@@ -201,21 +201,21 @@ def test_a_subclass_without_attributes_of_its_own_works_as_its_base(
 def test_an_adapter_without_a_library_is_refused():
     """It could never be asked."""
     with pytest.raises(ValueError, match=r"Nameless\.library is empty"):
-        adapters.register(type("Nameless", (Adapter,), {}))
+        _libraries.register(type("Nameless", (Adapter,), {}))
 
 
 def test_a_registered_adapter_takes_the_place_of_ours():
     """A user may know more of mmpretrain."""
     more = type("More", (MMPretrain,), {"models": ("MoCo",), "refused": {}})
     assert look(config(type="MoCo")).refusals
-    adapters.register(more)
+    _libraries.register(more)
     assert not look(config(type="MoCo")).refusals
 
 
 def test_a_model_that_is_no_base_model_is_refused():
     """It has no modes."""
     plain = type("Classifier", (nn.Module,), {"__module__": "val_loss_hook.x"})()
-    from valloss_compat.val_loss.second_forward import SecondForward
+    from valloss_compat._loss_forward.second_forward import SecondForward
 
     assert not judge(facts.of_model(plain), []).refusals
     with pytest.raises(UnsupportedError, match="no forward with a mode 'loss'"):

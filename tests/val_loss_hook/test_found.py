@@ -52,6 +52,6 @@ def test_the_import_leaves_it_alone(nursery: Nursery):
     told = nursery.run(
         "import json, sys, valloss_compat\n"
         "print(json.dumps([m for m in sys.modules if 'val_loss' in m or "
-        "m.startswith('valloss_compat.adapters')]))"
+        "m.startswith('valloss_compat._libraries')]))"
     )
     assert told.json() == []

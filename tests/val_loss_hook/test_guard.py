@@ -9,7 +9,7 @@ from mmengine.logging import MessageHub
 
 from val_loss_hook.models import Classifier, Head, Known, hook, make_runner
 from val_loss_hook.refusal import refused
-from valloss_compat import adapters
+from valloss_compat import _libraries
 
 
 def test_a_buffer_is_put_back_and_the_number_stands(tmp_path, changing, capsys):
@@ -186,7 +186,7 @@ def test_a_loss_that_draws_is_refused_unless_it_may(tmp_path, changing, monkeypa
 
 def test_a_trusted_loss_of_no_known_library_may_draw(tmp_path, changing, monkeypatch):
     """Whoever trusts it answers for that as well."""
-    monkeypatch.setattr(adapters, "_registered", {})
+    monkeypatch.setattr(_libraries, "_registered", {})
     model = changing(lambda head: torch.rand(1))
     options = {"trust": [f"{Classifier.__module__}.Classifier"]}
     runner = make_runner(tmp_path, hook(**options), model=model)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from val_loss_hook.models import hook, make_runner
-from valloss_compat.val_loss.guard import ModelState
+from valloss_compat._loss_forward.guard import ModelState
 
 # Of torch about its own kinds, once a process: beta, prototype, deprecated.
 pytestmark = [

@@ -23,8 +23,8 @@ from val_loss_hook.models import (
     loader,
     make_runner,
 )
-from valloss_compat.adapters import Refusal, UnsupportedError
-from valloss_compat.adapters.loaders import refuse_sampler
+from valloss_compat._libraries import Refusal, UnsupportedError
+from valloss_compat._libraries.loaders import refuse_sampler
 
 #: Longer and of other batches than the three that are validated.
 OTHER = {"length": 23}
@@ -90,7 +90,7 @@ def test_it_lifts_what_is_refused_for_the_pipeline(tmp_path, monkeypatch):
     monkeypatch.setattr(Known, "refuse_pipeline", lambda *_: of_data)
     pipelines = [()]
     monkeypatch.setattr(
-        "valloss_compat.adapters.facts.pipelines_of", lambda *_: pipelines
+        "valloss_compat._libraries.facts.pipelines_of", lambda *_: pipelines
     )
     with pytest.raises(UnsupportedError, match="no annotations"):
         make_runner(tmp_path, hook()).val()

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from valloss_compat.val_loss.memo import Memo
-from valloss_compat.val_loss.values import same
+from valloss_compat._loss_forward.memo import Memo
+from valloss_compat._loss_forward.values import same
 
 
 class Box(nn.Module):

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from val_loss_hook.models import Classifier
-from valloss_compat.val_loss.attributes import Attributes
-from valloss_compat.val_loss.guard import ModelState
-from valloss_compat.val_loss.rng import RandomState, accelerators_of
+from valloss_compat._loss_forward.attributes import Attributes
+from valloss_compat._loss_forward.guard import ModelState
+from valloss_compat._loss_forward.rng import RandomState, accelerators_of
 
 
 def test_random_states_are_put_back():

@@ -11,13 +11,13 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 
 from val_loss_hook.models import Classifier, Known, hook, loader, make_runner
-from valloss_compat import adapters
-from valloss_compat.adapters import UnsupportedError
-from valloss_compat.adapters.mmpretrain import MMPretrain
-from valloss_compat.val_loss import memo, ranks, rng
-from valloss_compat.val_loss.attributes import Attributes
-from valloss_compat.val_loss.guard import ModelState
-from valloss_compat.val_loss.rng import RandomState
+from valloss_compat import _libraries
+from valloss_compat._libraries import UnsupportedError
+from valloss_compat._libraries.mmpretrain import MMPretrain
+from valloss_compat._loss_forward import memo, ranks, rng
+from valloss_compat._loss_forward.attributes import Attributes
+from valloss_compat._loss_forward.guard import ModelState
+from valloss_compat._loss_forward.rng import RandomState
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps", "npu"])
@@ -61,7 +61,7 @@ def test_a_trusted_loss_may_wait_for_ranks_that_have_as_many_batches(
 
     monkeypatch.setattr(ranks, "get_world_size", lambda: 2)
     monkeypatch.setattr(ranks, "all_gather_object", all_gather_object)
-    monkeypatch.setattr(adapters, "_registered", {})
+    monkeypatch.setattr(_libraries, "_registered", {})
     loss = hook(trust=[f"{Classifier.__module__}.Classifier"])
     runner = make_runner(tmp_path, loss)
     if lengths == (3, 3):
@@ -136,7 +136,9 @@ def test_with_losses_that_stay_warn_is_not_enough(
 ):
     """Other ranks have theirs of this epoch; or a loop's own account has them."""
     runner = make_runner(tmp_path, hook(on_unsupported="warn"))
-    monkeypatch.setattr("valloss_compat.hooks.val_loss.get_world_size", lambda: ranks)
+    monkeypatch.setattr(
+        "valloss_compat.hooks.val_loss_hook.get_world_size", lambda: ranks
+    )
     runner.call_hook("before_val")
     runner.call_hook("before_val_epoch")
     if reported:
@@ -213,7 +215,7 @@ def test_what_an_adapter_refuses_of_a_batch_is_said_as_it_is(tmp_path, monkeypat
     def prepare(self, batch, pipelines):
         raise UnsupportedError(refusal)
 
-    from valloss_compat.adapters import Refusal
+    from valloss_compat._libraries import Refusal
 
     refusal = Refusal("a batch", "it is odd", "even it")
     monkeypatch.setattr(Known, "prepare", prepare)

@@ -15,8 +15,8 @@ from val_loss_hook.models import (
     make_runner,
 )
 from val_loss_hook.refusal import refused
-from valloss_compat import adapters
-from valloss_compat.adapters import UnsupportedError
+from valloss_compat import _libraries
+from valloss_compat._libraries import UnsupportedError
 from valloss_compat.hooks import EarlyStoppingHook
 
 
@@ -38,7 +38,7 @@ Plain = type("Plain", (Classifier,), {"__module__": "mine", "__init__": _own_ini
 def test_a_model_that_no_table_knows_is_refused_before_training(tmp_path, monkeypatch):
     """By its full name, with the option that lets it in."""
     runner = make_runner(tmp_path, hook(), model=Other())
-    monkeypatch.setattr(adapters, "_registered", {})
+    monkeypatch.setattr(_libraries, "_registered", {})
     name = f"{Other.__module__}.Other"
     with pytest.raises(UnsupportedError, match=rf"trust=\['{name}'\]"):
         runner.train()
@@ -56,7 +56,7 @@ def test_a_changed_subclass_is_refused_until_it_is_trusted(tmp_path):
 
 def test_a_trusted_model_of_no_known_library(tmp_path, monkeypatch):
     """Its own answer: a second forward, guarded."""
-    monkeypatch.setattr(adapters, "_registered", {})
+    monkeypatch.setattr(_libraries, "_registered", {})
     trust = [f"{Classifier.__module__}.Classifier"]
     metrics = make_runner(tmp_path, hook(trust=trust)).val()
     assert metrics["val_loss"] == pytest.approx(expected(Classifier())["val_loss"])
@@ -64,7 +64,7 @@ def test_a_trusted_model_of_no_known_library(tmp_path, monkeypatch):
 
 def test_the_model_is_refused_before_its_data(tmp_path, monkeypatch):
     """No other data would help."""
-    of_data = adapters.Refusal("Points", "no annotations", "LoadAnnotations")
+    of_data = _libraries.Refusal("Points", "no annotations", "LoadAnnotations")
     monkeypatch.setattr(Known, "refuse_data", lambda *_: of_data)
     refused(tmp_path, Other(), "does not know .*Other")
     refused(tmp_path, Classifier(), "no annotations")
@@ -96,7 +96,7 @@ def test_on_several_ranks_what_shows_before_the_first_batch_is_logged(
     tmp_path, monkeypatch, capsys
 ):
     """All ranks see it, and none has reported anything."""
-    monkeypatch.setattr("valloss_compat.hooks.val_loss.get_world_size", lambda: 2)
+    monkeypatch.setattr("valloss_compat.hooks.val_loss_hook.get_world_size", lambda: 2)
     loss = hook(on_unsupported="warn")
     runner = make_runner(tmp_path, loss, model=Other(), log_level="WARNING")
     runner.call_hook("before_val")

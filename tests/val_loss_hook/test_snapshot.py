@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from val_loss_hook.models import hook, make_runner
-from valloss_compat.val_loss import generators
-from valloss_compat.val_loss.attributes import Attributes
-from valloss_compat.val_loss.guard import ModelState
-from valloss_compat.val_loss.snapshot import alike
+from valloss_compat._loss_forward import generators
+from valloss_compat._loss_forward.attributes import Attributes
+from valloss_compat._loss_forward.guard import ModelState
+from valloss_compat._loss_forward.snapshot import alike
 
 
 def _equal():
@@ -98,7 +98,7 @@ def test_what_is_deep_or_in_many_places_is_compared():
 RINGS = """
 import gc
 
-from valloss_compat.val_loss.snapshot import alike
+from valloss_compat._loss_forward.snapshot import alike
 
 one, other = [], []
 one.append(one)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from valloss_compat.val_loss.guard import ModelState
-from valloss_compat.val_loss.tree import tree
+from valloss_compat._loss_forward.guard import ModelState
+from valloss_compat._loss_forward.tree import tree
 
 
 def test_the_tree_is_what_named_modules_gives():

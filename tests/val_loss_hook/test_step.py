@@ -17,8 +17,8 @@ from val_loss_hook.models import (
     loader,
     make_runner,
 )
-from valloss_compat.adapters import UnsupportedError
-from valloss_compat.val_loss.shadow import StepShadow
+from valloss_compat._libraries import UnsupportedError
+from valloss_compat._loss_forward.shadow import StepShadow
 
 KNOWN = expected(Classifier())["val_loss"]
 

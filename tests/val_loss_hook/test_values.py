@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from valloss_compat.val_loss import values
-from valloss_compat.val_loss.memo import Memo
-from valloss_compat.val_loss.values import Unknown, clone, same
+from valloss_compat._loss_forward import values
+from valloss_compat._loss_forward.memo import Memo
+from valloss_compat._loss_forward.values import Unknown, clone, same
 
 
 class Mean(nn.Module):

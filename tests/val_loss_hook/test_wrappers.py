@@ -11,8 +11,8 @@ from mmengine import runner as mmengine_runner
 from ranks import run_ranks
 
 from val_loss_hook.models import Classifier, Predicted, expected, hook, loader
-from valloss_compat.adapters import UnsupportedError
-from valloss_compat.val_loss.wrappers import unwrap
+from valloss_compat._libraries import UnsupportedError
+from valloss_compat._loss_forward.wrappers import unwrap
 
 KNOWN = expected(Classifier())["val_loss"]
 
@@ -55,9 +55,9 @@ def rank_main(rank):
     from mmengine.model import MMDistributedDataParallel
     from torch.utils.data import DataLoader, Subset
     from val_loss_hook.models import Known, Points, collate, hook, make_runner
-    from valloss_compat import adapters
+    from valloss_compat import _libraries
     Known.may_sync = {may_sync}
-    adapters.register(Known)
+    _libraries.register(Known)
     torch.set_num_threads(1)
     half = Subset(Points(), range({cut}) if rank == 0 else range({cut}, 10))
     runner = make_runner(
@@ -66,7 +66,7 @@ def rank_main(rank):
     runner.model = MMDistributedDataParallel(runner.model, broadcast_buffers=False)
     try:
         return runner.val_loop.run()['val_loss']
-    except adapters.UnsupportedError as error:
+    except _libraries.UnsupportedError as error:
         return str(error)
 """
 

@@ -8,8 +8,8 @@ from own_loops import with_loop
 from tiny import counting, element, make_runner
 
 import valloss_compat
-from valloss_compat.patches.loops import validates
-from valloss_compat.patching import mark_of
+from valloss_compat._patches.loops import validates
+from valloss_compat._patches.patch import mark_of
 
 
 class Own(BaseLoop):

@@ -7,7 +7,7 @@ from typing import Any
 try:
     from mmengine.hooks import EarlyStoppingHook
 except ImportError:  # it came with mmengine 0.7.0
-    from valloss_compat.hooks.early_stopping import EarlyStoppingHook
+    from valloss_compat.hooks.early_stopping_hook import EarlyStoppingHook
 
 __all__ = ["EarlyStoppingHook", "ValLossHook"]
 
@@ -15,7 +15,7 @@ __all__ = ["EarlyStoppingHook", "ValLossHook"]
 def __getattr__(name: str) -> Any:
     """ValLossHook is imported when it is asked for: most trainings have none."""
     if name == "ValLossHook":
-        from valloss_compat.hooks.val_loss import ValLossHook
+        from valloss_compat.hooks.val_loss_hook import ValLossHook
 
         return ValLossHook
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,210 @@
+"""Apply, revert, configure, status: what a user calls."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TYPE_CHECKING, Dict, List, Optional
+
+from valloss_compat import options
+from valloss_compat._patches import patch_set
+from valloss_compat._patches.patch import lock
+from valloss_compat._patches.plans import Plan
+from valloss_compat._status import PatchStatus, Status, version_of
+from valloss_compat.errors import UnknownMMEngineError, VallossCompatWarning
+from valloss_compat.options import Options
+
+if TYPE_CHECKING:
+    from valloss_compat._distribution import Distribution
+
+_plans: Dict[str, Plan] = {}
+_mode = "off"
+_latest: Optional[Plan] = None  # stays after a revert, to tell what was reverted
+
+
+def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
+    """Patch the installed mmengine; called once by ``import valloss_compat``.
+
+    Calling it again changes nothing, except with another mode: then the
+    patches of the former mode are reverted first.
+
+    Args:
+        mode (str, optional): As of :class:`Options`. Defaults to None: as the
+            options are.
+        strict (bool, optional): As of :class:`Options`. Defaults to None: as
+            the options are.
+
+    Returns:
+        Status: What was patched, and what not and why.
+
+    Raises:
+        ValueError: If the mode is unknown, or contradicts ``VALLOSS_COMPAT``.
+        UnusableMMEngineError: If mmengine is missing or fails to import.
+        UnknownMMEngineError: If ``strict`` and the shape is not known.
+    """
+    with lock:
+        start(mode, strict)
+        return status()
+
+
+def start(mode: Optional[str] = None, strict: Optional[bool] = None) -> None:
+    """Do what :func:`apply` does, without the price of a status: for the import."""
+    with lock:
+        known = options.snapshot()
+        chosen = options.choose(mode=mode, strict=strict)
+        try:
+            _apply(chosen)
+        except Exception:
+            options.restore(known)
+            raise
+
+
+def _apply(chosen: Options, stacklevel: int = 4) -> None:
+    """Exchange the patches; a warning names the caller that ``stacklevel`` counts."""
+    global _mode, _latest
+    mode = chosen.mode
+    if mode == "off":
+        return
+    plan = _plans.get(mode)
+    if plan is not None and plan.replaced():
+        # mmengine was loaded anew: what is in place now is to be patched.
+        plan.revert()
+        plan = None
+    if plan is None:
+        plan = patch_set.plan(mode)
+        if plan.name == "unknown" and not chosen.strict:
+            _warn_of_unknown(plan, stacklevel + 1)
+    if plan.name == "unknown" and chosen.strict:
+        raise UnknownMMEngineError(
+            f"mmengine {version_of('mmengine')} is not as valloss_compat knows "
+            f"it: {plan.reason}. Update valloss_compat, or leave strict out to "
+            "go on unpatched."
+        )
+    _plans[mode] = _latest = plan
+    if _mode not in ("off", mode):
+        _plans[_mode].revert()
+    plan.apply()
+    _mode = mode
+
+
+def _warn_of_unknown(plan: Plan, stacklevel: int) -> None:
+    warnings.warn(
+        f"nothing is patched, because mmengine {version_of('mmengine')} is not as "
+        f"valloss_compat knows it: {plan.reason}",
+        VallossCompatWarning,
+        stacklevel=stacklevel,
+    )
+
+
+def revert() -> Status:
+    """Put back the very objects that were patched.
+
+    Where somebody else wrapped one of our wrappers, theirs stays and ours is
+    switched off inside; :func:`status` says so, and :func:`apply` wakes it.
+
+    Returns:
+        Status: As it is now.
+    """
+    global _mode
+    with lock:
+        if _mode in _plans:
+            _plans[_mode].revert()
+        _mode = "off"
+        return status()
+
+
+def configure(
+    *,
+    mode: Optional[str] = None,
+    weighting: Optional[str] = None,
+    sync_dist: Optional[bool] = None,
+    strict: Optional[bool] = None,
+) -> Options:
+    """Choose options, for this process; what is left out stays as it is.
+
+    A change of mode exchanges the patches at once, if any are applied. The
+    other options hold from the next validation on.
+
+    Args:
+        mode (str, optional): See :class:`Options`, as for all of these.
+        weighting (str, optional): How much each batch counts.
+        sync_dist (bool, optional): Whether the means are over all ranks.
+        strict (bool, optional): Whether an unknown mmengine is an error.
+
+    Returns:
+        Options: As they are now.
+
+    Raises:
+        ValueError: If a value is not known, contradicts another option, or
+            contradicts the environment variable ``VALLOSS_COMPAT``.
+    """
+    with lock:
+        known = options.snapshot()
+        chosen = options.choose(
+            mode=mode, weighting=weighting, sync_dist=sync_dist, strict=strict
+        )
+        try:
+            if chosen.mode == "off":  # the environment says so by now
+                revert()
+            elif _mode not in ("off", chosen.mode):
+                _apply(chosen, stacklevel=3)
+        except Exception:
+            options.restore(known)
+            raise
+        return chosen
+
+
+def status() -> Status:
+    """Tell what is patched and what is not; imports nothing of mmengine.
+
+    Returns:
+        Status: Its ``repr`` is a table, ``as_dict()`` is for JSON.
+    """
+    # Not at the top: applying does without.
+    from valloss_compat._distribution import distributions_of
+
+    with lock:
+        plan = _plans.get(_mode)
+        shown = plan or _latest
+        patches = list(shown.patches) if shown else []
+        for other in _plans.values():
+            if other is not shown:
+                patches += [p for p in other.patches if p.look().state == "quiet"]
+        whose = distributions_of(sys.modules.get("mmengine"))
+        return Status(
+            mode=_mode,
+            plan=plan.name if plan else "none",
+            reason=plan.reason if plan else _why_off(),
+            options=options.current(),
+            mmengine=version_of("mmengine"),
+            distribution=whose[0].name if whose else None,
+            torch=version_of("torch"),
+            patches=[PatchStatus(p.name, *p.look()) for p in patches],
+            overriding=shown.overriding if shown else [],
+            escaping=shown.escaping if shown else [],
+            notes=_notes(shown, whose),
+        )
+
+
+def _notes(plan: Optional[Plan], whose: List[Distribution]) -> List[str]:
+    notes = []
+    if len(whose) > 1:
+        names = " and ".join(f"{known.name} {known.version}" for known in whose)
+        notes.append(
+            f"{names} are installed over each other, and each has overwritten files "
+            "of the other: uninstall all of them, then install the one you want"
+        )
+    notes += plan.odd() if plan else []
+    replaced = plan.replaced() if plan else []
+    if replaced:
+        notes.append(
+            f"{', '.join(replaced)} was loaded anew after it was patched: call "
+            "valloss_compat.apply() to patch what is in place now"
+        )
+    return notes
+
+
+def _why_off() -> str:
+    if options.current().mode == "off":
+        return f"{options.VARIABLE}=off in the environment"
+    return "reverted; apply() patches again" if _plans else "not applied yet"

@@ -1,0 +1,102 @@
+"""The command line: ``python -m valloss_compat COMMAND``.
+
+One module a command. Each has ``register(subparsers)``, which adds its parser
+and sets ``func``: a function of the parsed arguments that returns the exit
+code. Modules import what is slow (mmengine, torch) when the command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from typing import List, Optional, Sequence, Tuple
+
+from valloss_compat._cli.errors import CommandError
+from valloss_compat._version import __version__
+
+#: Modules of this package, in the order in which the help names them.
+COMMANDS = ("doctor", "run", "plot")
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run a command.
+
+    Args:
+        argv (Sequence[str], optional): Arguments, without the program's name.
+            Defaults to None: those of this process.
+
+    Returns:
+        int: The exit code: 0 fine, 1 the command found problems, 2 it could
+        not do what it was asked.
+    """
+    parser = make_parser()
+    words, rest = _split(list(sys.argv[1:] if argv is None else argv))
+    args = parser.parse_args(words)
+    args.rest = rest
+    try:
+        code: int = args.func(args)
+        if args.command != "run":
+            _flush()  # what cannot be written shows here
+    except CommandError as error:
+        print(f"{parser.prog} {args.command}: error: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if args.command == "run":  # the script's own
+            raise
+        _let_go_of_stdout()
+        if not isinstance(error, BrokenPipeError):  # as of `| head -1`
+            print(
+                f"{parser.prog} {args.command}: error: {_told(error)}", file=sys.stderr
+            )
+        return 2
+    return code
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # None where it was closed before
+        sys.stdout.flush()
+
+
+def _let_go_of_stdout() -> None:
+    """The interpreter flushes it as it ends, which must not fail once more."""
+    try:
+        _flush()
+    except OSError:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, sys.stdout.fileno())
+        os.close(sink)
+
+
+def _told(error: Exception) -> str:
+    """An error that nobody expected, in one line."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{text} ({last.filename}, line {last.lineno})"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m valloss_compat",
+        description="A validation loss for every release of mmengine.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"valloss_compat {__version__}"
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    subparsers.required = True
+    for name in COMMANDS:
+        importlib.import_module(f"{__name__}.{name}").register(subparsers)
+    return parser
+
+
+def _split(argv: List[str]) -> Tuple[List[str], List[str]]:
+    """Words of ours, and what follows the script of ``run``: none of our business."""
+    if argv[:1] == ["run"]:
+        for index, word in enumerate(argv[1:], 2):
+            if not word.startswith("-"):
+                return argv[:index], argv[index:]
+    return argv, []

@@ -1,0 +1,165 @@
+"""Whether a config will have a validation loss, and what stands in its way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import (
+    Any,
+    Callable,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+from valloss_compat import _config
+from valloss_compat._cli.doctor import (
+    check_hooks,
+    check_interval,
+    check_model,
+    check_monitor,
+    check_types,
+)
+from valloss_compat._cli.doctor.config_file import custom_imports
+from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+
+#: The three that a validation needs, or none of them.
+_VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
+
+
+def look(
+    config: Mapping[str, Any],
+    failed: Sequence[Tuple[str, str]],
+    resolve: Callable[[Any], Optional[type]],
+) -> List[Finding]:
+    """Findings about a config.
+
+    Args:
+        config (dict): A whole config, as :func:`config_file.load` reads it.
+        failed (Sequence[tuple[str, str]]): The custom imports that failed,
+            and their errors.
+        resolve (Callable): Gives the class of a model's config; None where it
+            is not installed or does not import.
+
+    Returns:
+        list[Finding]: In the order in which a training meets the matters.
+    """
+    found, config = check_types.mend(config)
+    looks: List[Tuple[str, Callable[[], Iterable[Finding]]]] = [
+        ("config.custom_imports", lambda: _imports(config, failed)),
+        ("config.validation", lambda: _validation(config)),
+        (check_hooks.CHECK, lambda: check_hooks.look(config, failed)),
+        (check_monitor.CHECK, lambda: check_monitor.look(config)),
+        (check_model.CHECK, lambda: check_model.look(config, resolve)),
+    ]
+    for check, findings in looks:
+        try:
+            found += findings()
+        except Exception as error:
+            found.append(
+                problem(
+                    check,
+                    "something that this looks at is not as mmengine wants it: "
+                    f"{type(error).__name__}: {error}",
+                )
+            )
+    return found
+
+
+def _imports(
+    config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]
+) -> Iterator[Finding]:
+    check = "config.custom_imports"
+    entry = config.get("custom_imports")
+    lenient = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
+    ours = any(map(_is_ours, custom_imports(config)))
+    if not ours and not _is_imported_by_a_hook(config):
+        # Whether the script imports it, or `run` does, no config shows: a note. Where
+        # nobody does, a training with the hook ends as it starts, and tells so.
+        named = bool(_config.ours(config))
+        yield note(
+            check,
+            "this config does not import valloss_compat"
+            + (f", without which nobody knows {_config.NAME}" if named else "")
+            + ": run the train script with "
+            "`python -m valloss_compat run`, import valloss_compat in it, or add "
+            "custom_imports=dict(imports=['valloss_compat'], "
+            "allow_failed_imports=False)",
+        )
+    elif ours and lenient:
+        yield note(
+            check,
+            "this config imports valloss_compat with allow_failed_imports=True: where "
+            "it is not installed, the training goes on without a validation loss; say "
+            "allow_failed_imports=False",
+        )
+    else:
+        yield ok(check, "this config imports valloss_compat")
+    for name, error in failed:
+        end = "go on without it" if lenient else "end"
+        finding = note if lenient else problem
+        yield finding(
+            check,
+            f"{name} cannot be imported here ({error}): a training in this "
+            f"environment and folder would {end}, and what it registers was not tried. "
+            "Say where it is with PYTHONPATH, or install it",
+        )
+
+
+def _is_ours(name: str) -> bool:
+    return name.split(".")[0] == "valloss_compat"
+
+
+def _is_imported_by_a_hook(config: Mapping[str, Any]) -> bool:
+    """Whether building a hook imports us: its type is our class, or its full name.
+
+    So it is in the new style of config; releases before that know no full names.
+    """
+    from mmengine import utils
+
+    named = [entry.get("type") for entry in _config.hooks(config)]
+    full = [name for name in named if isinstance(name, str)]
+    full = full if hasattr(utils, "get_object_from_string") else []
+    full += [cls.__module__ for cls in named if isinstance(cls, type)]
+    return any(map(_is_ours, full))
+
+
+def _validation(config: Mapping[str, Any]) -> Iterator[Finding]:
+    check = "config.validation"
+    there = [name for name in _VALIDATION if config.get(name) is not None]
+    missing = [name for name in _VALIDATION if name not in there]
+    if there and missing:
+        yield problem(
+            check,
+            f"there is no {' and no '.join(missing)} beside {', '.join(there)}: "
+            "mmengine wants all three, or none",
+        )
+    elif missing:
+        text = "this config does not validate: it has none of " + ", ".join(_VALIDATION)
+        if check_monitor.watched(config):
+            yield problem(
+                check, f"{text}, but a loss is monitored. Add them, or the hook waits"
+            )
+        else:
+            yield note(check, f"{text}, so that there is no validation loss")
+    else:
+        yield from check_interval.look(config)
+        yield from _own_classes(config)
+
+
+def _own_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
+    for name, usual in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
+        own = _config.kind(config.get(name))
+        # Runner.build_evaluator: without metrics it is a metric, for its Evaluator.
+        a_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
+        if own in ("", usual) or a_metric:
+            yield ok("config.validation", f"{name} uses mmengine's {usual}")
+        else:
+            yield note(
+                "config.validation",
+                f"{name} has a class of its own, {config[name]['type']}: "
+                "valloss_compat patches those too. Whether that works is tried out "
+                "above, where it can be imported and built",
+            )

@@ -1,0 +1,124 @@
+"""When a training validates first, and whether it lasts until then."""
+
+from __future__ import annotations
+
+import dis
+import inspect
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any, Iterator, List, Tuple
+
+from valloss_compat._cli.doctor.findings import Finding, note, problem
+
+CHECK = "config.validation"
+#: mmengine's loops: the names of their ends, and how often they validate by default.
+_LOOPS = {
+    "EpochBasedTrainLoop": ("max_epochs", 1),
+    "IterBasedTrainLoop": ("max_iters", 1000),
+}
+
+
+def look(config: Mapping[str, Any]) -> Iterator[Finding]:
+    """Findings about how often a config validates.
+
+    Args:
+        config (dict): A whole config that validates.
+
+    Yields:
+        Finding: A problem where no validation comes before the end; a note where
+        the training loop is not mmengine's, and may know better.
+    """
+    train = config.get("train_cfg") or {}
+    wrong = list(_of_no_kind(train))
+    yield from (problem(CHECK, text) for text in wrong)
+    named = str(train.get("type") or "").rpartition(".")[2]
+    loop = named
+    if loop not in _LOOPS:
+        by_epoch = "max_epochs" in train or "max_iters" not in train
+        loop = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
+    end, interval = _LOOPS[loop]
+    limit = train.get(end)
+    if wrong or not isinstance(limit, int):
+        return
+    begin = train.get("val_begin", 1)
+    intervals = [(0, train.get("val_interval", interval))]
+    intervals += [(start, step) for start, step in train.get("dynamic_intervals") or ()]
+    first = _first(begin, intervals)
+    if first <= limit or (begin <= limit and _validates_at_its_end(loop, f"_{end}")):
+        return
+    if named in ("", loop):
+        finding, ours = problem, ""
+    else:
+        finding, ours = note, f", unless {named} has another idea of that"
+    yield finding(
+        CHECK,
+        f"the first validation would be after {first}, but the training ends after "
+        f"{limit}: lower val_interval or val_begin of train_cfg{ours}",
+    )
+
+
+def _of_no_kind(train: Mapping[str, Any]) -> Iterator[str]:
+    """What is no number where mmengine wants one."""
+    for name in ("val_interval", "val_begin"):
+        if not isinstance(train.get(name, 1), int):
+            yield (
+                f"{name} of train_cfg is {train[name]!r}, but a whole number is "
+                "expected"
+            )
+    if train.get("val_interval") == 0:
+        yield "val_interval of train_cfg is 0, but at least 1 is expected"
+    pairs = train.get("dynamic_intervals")
+    if pairs is not None and not _are_pairs(pairs):
+        yield (
+            f"dynamic_intervals of train_cfg is {pairs!r:.80}, but a list of pairs is "
+            "expected, each of the epoch or iteration from which on an interval holds, "
+            "and that interval: [(90, 1)]"
+        )
+
+
+def _are_pairs(value: Any) -> bool:
+    if not isinstance(value, (list, tuple)):
+        return False
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
+        return False
+    numbers = list(chain.from_iterable(value))
+    return all(isinstance(number, int) for number in numbers) and 0 not in numbers[1::2]
+
+
+def _first(begin: int, intervals: List[Tuple[int, int]]) -> int:
+    """The first validation of a training that does not end.
+
+    Args:
+        begin (int): ``val_begin``.
+        intervals (list[tuple[int, int]]): From when on which interval holds.
+    """
+    found = 0
+    ends = [start for start, _ in intervals[1:]]
+    for (start, interval), end in zip(intervals, [*ends, None]):
+        # After an epoch, mmengine looks up the interval of the one that comes next.
+        low = max(start - 1, begin, 1)
+        found = -(-low // abs(interval)) * abs(interval)
+        if end is not None and found < end - 1:
+            return found
+    return found
+
+
+def _validates_at_its_end(loop: str, end: str) -> bool:
+    """Whether a loop of this mmengine validates after its last epoch or iteration.
+
+    mmengine 0.10.4 and later do: there ``run`` asks whether the end is reached. As
+    far as nobody can see, it does.
+    """
+    from mmengine.runner import loops
+
+    run = getattr(getattr(loops, loop, None), "run", None)
+    code = getattr(inspect.unwrap(run) if callable(run) else None, "__code__", None)
+    if code is None:
+        return True
+    # Each `run` mentions the end: how long it lasts hangs on it. So the names do not
+    # tell, but that something is compared with it for being equal.
+    steps = list(dis.get_instructions(code))
+    return any(
+        one.argval == end and then.opname == "COMPARE_OP" and "==" in then.argrepr
+        for one, then in zip(steps, steps[1:])
+    )

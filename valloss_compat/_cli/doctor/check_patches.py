@@ -1,0 +1,98 @@
+"""Whether mmengine is patched, and by whom."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Dict, List
+
+from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+from valloss_compat._status import Status
+from valloss_compat.options import VARIABLE
+
+
+def describe(status: Status) -> Dict[str, Any]:
+    """What runs here, for the head of the report.
+
+    Args:
+        status (Status): Of the package, after it was applied.
+
+    Returns:
+        dict: Name -> version and where from, for JSON.
+    """
+    told: Dict[str, Any] = {
+        "python": {
+            "version": ".".join(map(str, sys.version_info[:3])),
+            "where": sys.executable,
+        }
+    }
+    for name in ("torch", "mmengine", "valloss_compat"):
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        version = getattr(module, "__version__", None)
+        told[name] = {
+            "version": None if version is None else str(version),
+            "where": os.path.dirname(file) if file else None,
+        }
+    told["mmengine"]["distribution"] = status.distribution
+    return told
+
+
+def look(status: Status) -> List[Finding]:
+    """Findings about the patches.
+
+    Args:
+        status (Status): Of the package, after it was applied.
+
+    Returns:
+        list[Finding]: One for the whole, one for each patch that is not there.
+    """
+    found = [_of_plan(status)]
+    for patch in status.patches:
+        if status.plan not in ("add", "correct") or patch.state == "applied":
+            continue
+        found.append(
+            problem(
+                "patches",
+                f"{patch.target} is {patch.state}: {patch.reason}. Expected: our "
+                "patch, or a wrapper around it. Import valloss_compat after whatever "
+                "replaces the method, or have that call the method it found there",
+            )
+        )
+    covered = sorted(set(status.overriding) - set(status.escaping))
+    if covered:
+        found.append(
+            note(
+                "patches",
+                "these methods override a patched one; in mode 'default' they are "
+                f"patched themselves: {', '.join(covered)}",
+            )
+        )
+    if status.escaping:
+        found.append(
+            note(
+                "patches",
+                "not patched, in the place of a patched method (a loop of that kind is "
+                f"as it is built): {', '.join(sorted(status.escaping))}",
+            )
+        )
+    return found + [note("patches", text) for text in status.notes]
+
+
+def _of_plan(status: Status) -> Finding:
+    applied = sum(patch.state == "applied" for patch in status.patches)
+    if status.mode == "off":
+        return problem(
+            "patches",
+            f"nothing is patched: {status.reason}. Expected: a mode. Unset {VARIABLE}, "
+            "or give it the value default",
+        )
+    if status.plan == "unknown":
+        return problem(
+            "patches",
+            f"nothing is patched, because this mmengine is not as valloss_compat knows "
+            f"it: {status.reason}. Update valloss_compat",
+        )
+    if status.plan == "native":
+        return ok("patches", f"nothing to patch: {status.reason}")
+    return ok("patches", f"{applied} patches are applied: {status.reason}")

@@ -1,0 +1,139 @@
+"""Read a config as names: nothing that it names is built, or has to be installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any, Dict, List, Tuple
+
+from valloss_compat._cli.errors import CommandError
+
+_SUFFIXES = (".py", ".json", ".yaml", ".yml")
+
+
+def load(name: str) -> Dict[str, Any]:
+    """Read a config with its bases.
+
+    Args:
+        name (str): A file, or ``'PACKAGE::PATH'`` as in ``_base_``.
+
+    Returns:
+        dict: Plain dicts and lists. In the new style of config, which imports
+        what it names, a class is the string ``'package.module.Class'``.
+
+    Raises:
+        CommandError: If it cannot be read.
+    """
+    from mmengine.config import Config
+
+    if "::" not in name:
+        if not os.path.isfile(name):
+            raise CommandError(
+                f"there is no config file {name!r}: give the path of a .py, .json or "
+                ".yaml config, or 'PACKAGE::PATH' for one that a package ships"
+            )
+        if not name.endswith(_SUFFIXES):
+            raise CommandError(
+                f"{name!r} is no config: a name that ends in {', '.join(_SUFFIXES)} is "
+                "expected"
+            )
+    failure = ""
+    try:
+        if "::" not in name:
+            config = Config.fromfile(name, import_custom_modules=False)
+        else:
+            # mmengine knows such names in `_base_` alone.
+            with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder:
+                path = os.path.join(folder, "config.py")
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(f"_base_ = [{name!r}]\n")
+                config = Config.fromfile(path, import_custom_modules=False)
+    except (Exception, SystemExit) as error:
+        failure = f"{type(error).__name__}: {error}"
+    if failure and "::" in name:
+        missing = _missing(*name.split("::", 1))
+        if missing:
+            raise CommandError(f"there is no config {name!r}: {missing}")
+    elif failure and not name.endswith(".py"):
+        failure = _no_mapping(name) or failure
+    if failure:  # past the except: nothing that mmengine had open outlives its error
+        raise CommandError(
+            f"the config {name!r} cannot be read: {failure}. "
+            "Its own python has to run, and its bases have to be there"
+        )
+    to_dict = getattr(config, "to_dict", None) or config._cfg_dict.to_dict
+    plain = _plain(to_dict())
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _missing(package: str, path: str) -> str:
+    """What is not here of a config that a package ships; empty if all is."""
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None:
+        return f"there is no package {package!r} here; install it, or see to its name"
+    place = os.path.join(".mim", "configs")
+    if any(
+        os.path.isfile(os.path.join(folder, place, path + suffix))
+        for folder in spec.submodule_search_locations or ()
+        for suffix in ("", ".py")
+    ):
+        return ""
+    return (
+        f"the package {package!r} is here, and has no file {path!r} in its "
+        f"{place}; give the path from there, as in "
+        "'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'"
+    )
+
+
+def _no_mapping(name: str) -> str:
+    """What a JSON or YAML file holds in the place of a config, if that is it."""
+    from mmengine.fileio import load as load_file
+
+    try:
+        held = load_file(name)
+    except Exception:  # it does not parse: mmengine's error tells more
+        return ""
+    if isinstance(held, Mapping):
+        return ""
+    what = "nothing" if held is None else f"a {type(held).__name__}"
+    return f"it holds {what}, but a config must be a mapping: model: ..., and so on"
+
+
+def import_customs(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
+    """Import what ``custom_imports`` names, as a train script would.
+
+    Args:
+        config (dict): A whole config.
+
+    Returns:
+        list[tuple[str, str]]: Name and error of each that failed.
+    """
+    failed = []
+    for name in custom_imports(config):
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit) as error:
+            failed.append((name, f"{type(error).__name__}: {error}"))
+    return failed
+
+
+def custom_imports(config: Mapping[str, Any]) -> List[str]:
+    """The modules that ``custom_imports`` names."""
+    entry = config.get("custom_imports")
+    names = entry.get("imports") if isinstance(entry, Mapping) else entry
+    if isinstance(names, str):
+        return [names]
+    return [str(name) for name in names] if isinstance(names, (list, tuple)) else []
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    return value

@@ -1,0 +1,229 @@
+"""``plot``: the loss curves of one or more work dirs, from their scalars.json.
+
+Reads JSON and draws: neither mmengine nor torch is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import os
+import sys
+from types import ModuleType
+from typing import Any, Sequence
+
+from valloss_compat._cli.errors import CommandError
+from valloss_compat._cli.plot import curves, runs
+
+SUFFIXES = (".png", ".svg", ".pdf")
+_UNITS = {"epoch": "epoch", "iter": "iteration"}
+_DESCRIPTION = """\
+Draw the training loss (dashed) and the validation loss (solid) of one or more
+runs, with the best validation (star) and the end marked.
+
+A run is a work dir of mmengine. Several restarts of one run, as a resume
+leaves them, are joined; where they overlap, the later one holds."""
+_EPILOG = """\
+examples:
+  python -m valloss_compat plot work_dirs/digits -o curves.png
+  python -m valloss_compat plot work_dirs/a work_dirs/b -o out/ab.svg --log
+  python -m valloss_compat plot work_dirs/a -o cls.pdf --metric val/loss_cls
+
+exit code: 0 all runs were drawn (a warning names one that has not validated, of
+which the training is); 1 some could not be (each is named, with the
+reason); 2 nothing was drawn."""
+
+
+def register(subparsers: Any) -> None:
+    """Add the command.
+
+    Args:
+        subparsers: What ``ArgumentParser.add_subparsers`` returned.
+    """
+    parser = subparsers.add_parser(
+        "plot",
+        help="draw training and validation loss of one or more work dirs",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "work_dirs",
+        nargs="+",
+        metavar="WORK_DIR",
+        help="a work dir of mmengine, one of its TIMESTAMP folders, or a scalars.json",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="picture to write, .png, .svg or .pdf; replaced if it is there, its "
+        "folder is made if it is not",
+    )
+    parser.add_argument(
+        "--metric",
+        default="val_loss",
+        metavar="NAME",
+        help="what to draw of the validations, as scalars.json has it, a named loss "
+        "as val/NAME (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rule",
+        choices=("less", "greater"),
+        help="which value is the best (default: less, for a metric with loss in its "
+        "name; others have no default)",
+    )
+    parser.add_argument(
+        "--x",
+        choices=("epoch", "iter", "auto"),
+        default="auto",
+        help="unit of the x axis (default: auto, epochs if all runs count them)",
+    )
+    parser.add_argument("--log", action="store_true", help="logarithmic y axis")
+    parser.add_argument("--title", default="", help="title of the picture")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Draw what was asked for.
+
+    Args:
+        args (Namespace): As :func:`register` has them.
+
+    Returns:
+        int: 0, or 1 if a run could not be drawn and others could.
+
+    Raises:
+        CommandError: If nothing was drawn.
+    """
+    _check_output(args.output)
+    found, failed = runs.read(args.work_dirs, args.metric)
+    for said in failed:
+        print(f"not drawn: {said}", file=sys.stderr)
+    rule = _rule(args)
+    unit = runs.unit_of(found, args.x)
+    picture = _load_picture()
+    drawn = [_prepare(picture, r, args.metric, rule, unit) for r in found]
+    if args.log:
+        _check_log(drawn)
+    try:
+        os.makedirs(os.path.dirname(args.output) or ".", exist_ok=True)
+        picture.draw(
+            drawn,
+            args.output,
+            metric=args.metric,
+            train_name=curves.train_tag(args.metric),
+            unit=_UNITS[unit],
+            ylabel="loss" if "loss" in args.metric else args.metric,
+            title=args.title,
+            log=args.log,
+        )
+    except OSError as error:
+        raise CommandError(
+            f"{args.output} cannot be written: {error.strerror or error}. Name another "
+            "file with -o"
+        ) from None
+    for request, one in zip(found, drawn):
+        print(_summary(request, one.said, args.metric, unit))
+    print(f"Picture: {args.output}")
+    return 1 if failed else 0
+
+
+def _check_output(path: str) -> None:
+    if os.path.isdir(path):
+        raise CommandError(
+            f"-o {path} is a folder: name a file in it, such as "
+            f"{os.path.join(path, 'curves.png')}"
+        )
+    if os.path.splitext(path)[1].lower() not in SUFFIXES:
+        raise CommandError(
+            f"-o {path} does not end in one of {', '.join(SUFFIXES)}, which says "
+            "what kind of picture to write"
+        )
+
+
+def _rule(args: argparse.Namespace) -> str:
+    if args.rule is None and "loss" not in args.metric:
+        raise CommandError(
+            f"it is not known whether a small or a large {args.metric!r} is good: add "
+            "--rule less or --rule greater"
+        )
+    return args.rule or "less"
+
+
+def _prepare(
+    picture: ModuleType, request: runs.Request, metric: str, rule: str, unit: str
+) -> Any:
+    """What the picture is told of one run."""
+    run = request.run
+    val = run.curve(metric, train=False)
+    tag = curves.train_tag(metric)
+    best = curves.best(val, metric, rule)
+    end = max(point.at(unit) or 0.0 for point in run.points)
+    known_end = run.planned is not None and unit == run.unit
+    return picture.Drawn(
+        name=request.name,
+        train=_curve(run.curve(tag, train=True), tag, unit),
+        val=_curve(val, metric, unit),
+        best=best and (best.at(unit) or 0.0, best.scalars[metric]),
+        said=f"{_place(best, unit)}, {best.scalars[metric]:.4g}" if best else "",
+        end=end,
+        planned=run.planned if known_end and run.went_through is False else None,
+    )
+
+
+def _curve(points: Sequence[curves.Point], tag: str, unit: str) -> Any:
+    values = [point.scalars[tag] for point in points]
+    return (
+        [point.at(unit) or 0.0 for point in points],
+        [value if math.isfinite(value) else math.nan for value in values],
+    )
+
+
+def _place(point: curves.Point, unit: str) -> str:
+    return f"{_UNITS[unit]} {round(point.at(unit) or 0.0, 1):,.10g}"
+
+
+def _check_log(drawn: Sequence[Any]) -> None:
+    for one in drawn:
+        values = [*one.train[1], *one.val[1]]
+        if not any(value > 0 for value in values):
+            raise CommandError(
+                f"{one.name} has no value above 0, which --log needs: leave it out"
+            )
+        if one.best is not None and one.best[1] <= 0:
+            print(
+                f"note: {one.name}: the best value, {one.best[1]:.4g}, has no place on "
+                "a logarithmic axis: it is not drawn",
+                file=sys.stderr,
+            )
+
+
+def _load_picture() -> ModuleType:
+    """The room that draws, as soon as there is something to draw."""
+    try:
+        return importlib.import_module("valloss_compat._cli.plot.figure")
+    except ImportError as error:
+        raise CommandError(
+            f"plot draws with matplotlib, and importing it failed with {error}: pip "
+            "install matplotlib"
+        ) from None
+
+
+def _summary(request: runs.Request, said: str, metric: str, unit: str) -> str:
+    """One line on a run."""
+    run = request.run
+    val = run.curve(metric, train=False)
+    end = f"ended at {_UNITS[run.unit]} {run.last:,.0f}"
+    if run.planned is not None:
+        end += f" of {run.planned:,}"
+    if not val:
+        return f"{request.name}: no validation; {end}"
+    best = f"best {metric} at {said}" if said else f"no finite {metric}"
+    broken = [p for p in val if not math.isfinite(p.scalars[metric])]
+    if broken:
+        best += f" ({len(broken)} not finite, the first at {_place(broken[0], unit)})"
+    count = f"{len(val)} validation" + ("" if len(val) == 1 else "s")
+    return f"{request.name}: {best}; {count}; {end}"

@@ -1,0 +1,243 @@
+"""The curves of a run: its restarts joined, each point with its place.
+
+What the ``step`` of a line counts, ``LoggerHook`` decides: iterations in
+training; in a validation the epochs that are done, or with
+``log_metric_by_epoch=False`` the iterations. An iteration-based training has no
+epochs, so that its validations say 0 unless that is set.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set
+
+from valloss_compat._cli.plot.scalars import Scalars, Start, is_train
+from valloss_compat._cli.plot.train_cfg import Planned
+
+
+class Point(NamedTuple):
+    """A line of the log with its place in the training.
+
+    Attributes:
+        train (bool): Whether it is of training, not of a validation.
+        iteration (float, optional): Iterations done; None if not known.
+        epoch (float, optional): Epochs done, with the part of the one under
+            way; None in an iteration-based training.
+        scalars (dict): Tag -> number.
+    """
+
+    train: bool
+    iteration: Optional[float]
+    epoch: Optional[float]
+    scalars: Scalars
+
+    def at(self, unit: str) -> Optional[float]:
+        """Its place in ``'epoch'`` or ``'iter'``."""
+        return self.epoch if unit == "epoch" else self.iteration
+
+
+class Run(NamedTuple):
+    """The points of one run, and what was noticed on the way.
+
+    Attributes:
+        points (list[Point]): In order, without what a restart did again.
+        by_epoch (bool): Whether the training counts epochs.
+        planned (int, optional): Epochs (or iterations) that it was to have.
+        notes (list[str]): For the user.
+    """
+
+    points: List[Point]
+    by_epoch: bool
+    planned: Optional[int]
+    notes: List[str]
+
+    @property
+    def unit(self) -> str:
+        """What the training counts: ``'epoch'`` or ``'iter'``."""
+        return "epoch" if self.by_epoch else "iter"
+
+    @property
+    def last(self) -> float:
+        """Epochs (the one under way included) or iterations that are logged."""
+        places = [point.at(self.unit) or 0 for point in self.points]
+        return float(math.ceil(max(places)))
+
+    @property
+    def went_through(self) -> Optional[bool]:
+        """Whether it got to its planned end; None if no config tells of one."""
+        if self.planned is None:
+            return None
+        logged = [p.iteration or 0 for p in self.points if p.train][-2:]
+        # The last iterations are logged only where the interval hits them.
+        missing = 0 if self.by_epoch or len(logged) < 2 else logged[1] - logged[0] - 1
+        return self.last + missing >= self.planned
+
+    def curve(self, tag: str, train: bool) -> List[Point]:
+        """The points of training, or of the validations, that have a tag."""
+        return [p for p in self.points if p.train is train and tag in p.scalars]
+
+
+def join(starts: Sequence[Start], planned: Planned) -> Run:
+    """Join the starts of one run.
+
+    Args:
+        starts (Sequence[Start]): At least one, each with a line, in the order in
+            which they were begun. Where two overlap, the later one holds.
+        planned (Planned): How long the training was to be, where that is known.
+
+    Returns:
+        Run: Without starts that only validated, unless there are no others.
+    """
+    notes: List[str] = []
+    training = [start for start in starts if not _only_validated(start)]
+    if training and len(training) < len(starts):
+        notes.append("left out what only validated, without a training")
+    starts = training or starts
+    by_epoch = _counts_epochs(starts, planned)
+    points: List[Point] = []
+    for start in starts:
+        fresh = _place(start.lines, by_epoch, notes)
+        kept = [point for point in points if _is_before(point, fresh[0])]
+        if len(kept) < len(points):
+            notes.append(
+                f"the restart {start.name} did {_where(fresh[0])} and later again: "
+                "the earlier lines on that are left out"
+            )
+        points = kept + fresh
+    end = planned.max_epochs if by_epoch else planned.max_iters
+    return Run(points, by_epoch, end, notes)
+
+
+def train_tag(metric: str) -> str:
+    """The tag that training has for what a validation calls ``metric``.
+
+    ``val_loss`` (and ``teacher/val_loss``) is the counterpart of ``loss``,
+    ``val/loss_cls`` of ``loss_cls``.
+    """
+    if re.split(r"[./]", metric)[-1] == "val_loss":
+        return "loss"
+    return metric[len("val/") :] if metric.startswith("val/") else metric
+
+
+def best(curve: Sequence[Point], metric: str, rule: str = "less") -> Optional[Point]:
+    """The point with the best value, the first of equal ones.
+
+    Args:
+        curve (Sequence[Point]): The validations.
+        metric (str): The tag.
+        rule (str): ``'less'`` or ``'greater'``, as ``CheckpointHook`` has it.
+
+    Returns:
+        Point, optional: None if no value is finite.
+    """
+    finite = [point for point in curve if math.isfinite(point.scalars[metric])]
+    sign = 1 if rule == "less" else -1
+    return min(finite, key=lambda p: sign * p.scalars[metric], default=None)
+
+
+def _only_validated(start: Start) -> bool:
+    return not any(is_train(line) or line.get("step") for line in start.lines)
+
+
+def _counts_epochs(starts: Sequence[Start], planned: Planned) -> bool:
+    """Whether the training is epoch-based, and its epochs are logged.
+
+    ``LogProcessor(by_epoch=True)``, the default, logs an epoch in iteration-based
+    ones too: it never gets beyond 1, and their validations say 0 or iterations.
+    With ``by_epoch=False`` an epoch-based training logs none.
+    """
+    epochs: Set[float] = set()
+    agreed, trained = True, False
+    for start in starts:
+        latest: Scalars = {}
+        for line in start.lines:
+            if is_train(line):
+                latest, trained = line, True
+                epochs.add(line.get("epoch", 0))
+            elif latest:
+                agreed = agreed and line.get("step") == latest.get("epoch")
+    if not trained:
+        return True  # steps of validations alone: LoggerHook's default
+    if planned.max_iters:
+        return False
+    agreed = agreed or planned.max_epochs is not None
+    return max(epochs) > 1 or (max(epochs) == 1 and agreed)
+
+
+def _place(lines: Sequence[Scalars], by_epoch: bool, notes: List[str]) -> List[Point]:
+    """Give each line its place."""
+    length = _epoch_length(lines) if by_epoch else None
+    points: List[Point] = []
+    latest: Scalars = {}
+    guessed = False
+    for line in lines:
+        step = line.get("step", 0.0)
+        if is_train(line):
+            latest = line
+            epoch = _epoch_of(step, line.get("epoch"), length)
+            points.append(Point(True, step, epoch, line))
+            continue
+        done, trained = latest.get("epoch"), latest.get("step")
+        if not by_epoch:
+            behind = trained is not None and step < trained
+            guessed = guessed or behind
+            points.append(Point(False, trained if behind else step, None, line))
+        elif trained is not None and step != done and step >= trained:
+            epoch = _epoch_of(step, done, length)
+            points.append(Point(False, step, epoch, line))
+        else:
+            iteration = step * length if length else None
+            points.append(Point(False, iteration, step, line))
+    note = (
+        "validations without an iteration are drawn at the latest iteration that was "
+        "logged before them; LoggerHook(log_metric_by_epoch=False) logs their own"
+    )
+    if guessed and note not in notes:
+        notes.append(note)
+    return points
+
+
+def _epoch_length(lines: Sequence[Scalars]) -> Optional[float]:
+    """Iterations of an epoch; None if no line tells.
+
+    ``LoggerHook`` logs at the same places within each epoch, so that the first
+    lines of two are a whole epoch apart. The last line of an epoch may be left
+    out (``ignore_last``): of one epoch alone its length is not known better.
+    """
+    first: Dict[float, float] = {}
+    least = 0.0
+    for line in lines:
+        if is_train(line) and line.get("epoch"):
+            first.setdefault(line["epoch"], line["step"])
+            least = max(least, line["step"] / line["epoch"])
+    lengths = [first[e + 1] - first[e] for e in first if e + 1 in first]
+    return statistics.median(lengths) if lengths else math.ceil(least) or None
+
+
+def _epoch_of(
+    iteration: float, epoch: Optional[float], length: Optional[float]
+) -> Optional[float]:
+    """Epochs done after an iteration of the given epoch, the first is 1."""
+    if epoch is None or not length:
+        return None
+    return min(max(iteration / length, epoch - 1), epoch)
+
+
+def _is_before(point: Point, restart: Point) -> bool:
+    """Whether a restart, by its first point, did not do this one again."""
+    if restart.epoch is not None and point.epoch is not None:
+        # An epoch-based training resumes where an epoch begins.
+        return point.epoch <= _epoch_under_way(restart) - 1
+    return (point.iteration or 0) < (restart.iteration or 0)
+
+
+def _where(point: Point) -> str:
+    if point.epoch is not None:
+        return f"epoch {_epoch_under_way(point):.0f}"
+    return f"iteration {point.iteration or 0:.0f}"
+
+
+def _epoch_under_way(point: Point) -> float:
+    return point.scalars.get("epoch") or math.ceil(point.epoch or 0)

@@ -1,0 +1,1 @@
+"""From the result of ``val_step`` to the metrics: losses are extracted and averaged."""

@@ -1,0 +1,123 @@
+"""The losses that one evaluator's current epoch has seen, and their report."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, MutableMapping, Optional, Set
+
+from valloss_compat import options
+from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.batch_size import batch_size_of
+from valloss_compat._recording.context import Taken, Token
+from valloss_compat._recording.logs import warn_in_log
+from valloss_compat._recording.sums import LossSum, with_total
+
+
+class Epoch:
+    """The losses that one evaluator's current epoch has seen.
+
+    Attributes:
+        meters (LossMeters): The running means.
+        stage (str): ``'val'`` or ``'test'``, for the name of the total.
+        batch_idx (int): Index of the next batch.
+        run (Token, optional): That of the run to which the epoch belongs.
+        ended (bool): Whether ``evaluate`` was called since the last batch.
+        names (set[str]): What was reported, in this or an earlier epoch.
+        options (Options): As they were when the epoch began.
+    """
+
+    def __init__(self) -> None:
+        self.meters = LossMeters()
+        self.stage = "val"
+        self.batch_idx = 0
+        self.run: Optional[Token] = None
+        self.ended = True
+        self.names: Set[str] = set()
+        self.options = options.current()
+        self._warned: Set[str] = set()
+        self._last: Mapping[str, float] = {}
+
+    def open(self, run: Optional[Token], stage: str) -> None:
+        """Start over, within the given run of a loop (or outside of any)."""
+        self.meters = LossMeters()  # a loop may still hold those of before
+        self.stage = stage
+        self.batch_idx = 0
+        self.run = run
+        self.options = options.current()
+        self.ended = False  # last: another thread may look
+
+    def record(self, taken: Taken, data_batch: Any) -> None:
+        """Add the losses of one batch.
+
+        Args:
+            taken (Taken): What was taken off the result of ``val_step``.
+            data_batch: What the dataloader gave; None where it is not known.
+        """
+        size: Optional[int] = None
+        if self.options.weighting == "sample":
+            size = batch_size_of(taken.element, data_batch, taken.clean)
+        self.meters.record(taken.losses, self.batch_idx, size)
+
+    def report(self, sums: Mapping[str, LossSum], metrics: Any, who: str) -> None:
+        """Add the losses to the metrics.
+
+        Args:
+            sums (Mapping): Loss name -> sum over the epoch.
+            metrics: What ``evaluate`` returned; a dict is changed in place,
+                as native mmengine does.
+            who (str): Whose ``evaluate`` that was, for messages.
+        """
+        if not isinstance(metrics, MutableMapping):
+            self.warn_once(
+                "metrics",
+                f"the losses are not reported: {who}.evaluate returned "
+                f"{type(metrics).__name__}, and a dict is needed to add "
+                f"{self.stage}_loss to",
+            )
+            return
+        losses = with_total(sums, self.stage)
+        self._warn_of_losses(sums, losses, metrics)
+        metrics.update(losses)
+        self._last = losses
+        self.meters.reported = True
+        self.names.update(losses)
+
+    def warn_once(self, topic: str, message: str) -> None:
+        """Log a warning unless this topic had one for this evaluator."""
+        if topic not in self._warned:
+            self._warned.add(topic)
+            warn_in_log(message)
+
+    def _warn_of_losses(
+        self,
+        sums: Mapping[str, LossSum],
+        losses: Mapping[str, float],
+        metrics: Mapping[str, Any],
+    ) -> None:
+        """Log what a reader of the reported losses should know.
+
+        Args:
+            sums (Mapping): Loss name -> sum over the epoch.
+            losses (Mapping): What is reported, the total included.
+            metrics (Mapping): The metrics before the losses come in.
+        """
+        for name in losses:
+            # Of an evaluator that returns one dict each time, it may be our own.
+            if name in metrics and metrics[name] is not self._last.get(name):
+                self.warn_once(
+                    f"metric {name}",
+                    f"the loss {name!r} has the name of a metric and replaces it; "
+                    "give the metric a prefix or the loss another name",
+                )
+        for name, known in sums.items():
+            if known.nan_at is not None:
+                warn_in_log(
+                    f"the loss {name!r} is NaN in this epoch, first in the batch "
+                    f"with index {known.nan_at}"
+                )
+        total = f"{self.stage}_loss"
+        if total not in losses:
+            self.warn_once(
+                "total",
+                f"there is no {total}: none of the loss names {sorted(sums)} "
+                "contains 'loss', as mmengine's total asks for",
+            )

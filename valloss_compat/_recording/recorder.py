@@ -1,0 +1,204 @@
+"""Which losses belong to which epoch: the decisions behind the seams.
+
+The seams (``valloss_compat._patches``) only say what happens: a loop runs or
+iterates, an evaluator processes or evaluates, hooks are called. The recorder
+decides what that means. An epoch belongs to an evaluator: it opens when a
+loop's ``run`` starts or with the first batch after an ``evaluate``, and ends
+with ``evaluate`` or with the ``run``, so that a loop with a ``run`` of its own
+and several passes gets the losses of each pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from typing import Any, Iterator, Optional, Set, Tuple
+
+from mmengine.dist import all_gather_object, get_world_size
+
+from valloss_compat._recording.context import (
+    Iteration,
+    Run,
+    Taken,
+    evaluator_of,
+    evaluators_of,
+)
+from valloss_compat._recording.epochs import Epochs
+from valloss_compat._recording.identity import IdentityMap
+from valloss_compat._recording.loss_element import Losses, split
+from valloss_compat._recording.monitor_warnings import warn_of_missing
+from valloss_compat._recording.sums import merge
+
+
+class Recorder(Epochs):
+    """Keeps the losses as the contract of this package says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: IdentityMap[Set[str]] = IdentityMap(set)
+
+    @contextmanager
+    def run(self, loop: Any, stage: str) -> Iterator[None]:
+        """The length of a loop's ``run``; a nested ``super().run()`` is part of it.
+
+        The losses start afresh with each of them, as in native mmengine.
+        """
+        runs = self._state.runs
+        if runs and runs[-1].loop is loop:
+            # It may be the second try, after a first that raised.
+            self._start_run(loop, stage)
+            yield
+            return
+        run = Run(loop, stage)
+        runs.append(run)
+        try:
+            self._start_run(loop, stage)
+            yield
+        finally:
+            run.token.over = True
+            runs.pop()
+
+    def _start_run(self, loop: Any, stage: str) -> None:
+        evaluator = self._state.home_of(evaluator_of(loop))
+        if evaluator is not None:
+            self._open(self._epochs[evaluator], evaluator, loop, stage)
+
+    def begin_iteration(
+        self, loop: Any, stage: str, data_batch: Any
+    ) -> Optional[Iteration]:
+        """A loop's ``run_iter`` starts; None for a nested ``super().run_iter()``."""
+        iterations = self._state.iterations
+        if iterations and iterations[-1].loop is loop:
+            return None
+        iteration = Iteration(loop, stage, data_batch)
+        iterations.append(iteration)
+        self._bind(iteration)
+        return iteration
+
+    def _bind(self, iteration: Iteration) -> None:
+        """See that the losses of this iteration have an epoch to go to."""
+        run = self._state.run
+        if run is not None and run.loop is iteration.loop:
+            iteration.in_run = True
+            return  # it was seen to as the run began
+        evaluator = evaluator_of(iteration.loop)
+        if evaluator is not None:
+            self._recording_epoch(evaluator, iteration)
+
+    def take(self, iteration: Optional[Iteration], result: Any) -> Optional[Taken]:
+        """Take the loss element off a step's result, once for all who ask.
+
+        Args:
+            iteration (Iteration, optional): In which the step ran.
+            result: What the step returned, or this without its loss element.
+
+        Returns:
+            Taken, optional: None where there is no loss element.
+        """
+        taken = None
+        if iteration is not None and iteration.taken:
+            taken = iteration.find(result)
+        if taken is None:
+            clean, losses = self._split(result)
+            if losses is not None:
+                taken = Taken(result, result[-1], clean, losses, tuple(result))
+                if iteration is not None:
+                    iteration.taken += (taken,)
+        return taken
+
+    def clean(self, outputs: Any) -> Any:
+        """What hooks get as the outputs of a step."""
+        taken = self.take(self._state.iteration, outputs)
+        return outputs if taken is None else taken.clean
+
+    def look(self, runner: Any, metrics: Any) -> None:
+        """Hooks get these metrics: say what they monitor and do not find."""
+        if isinstance(metrics, Mapping):
+            warn_of_missing(runner, metrics, self._said[runner])
+
+    def end_iteration(self, iteration: Iteration, completed: bool) -> None:
+        """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
+        self._state.iterations.pop()
+
+    # What the evaluators report.
+
+    def enter(self, evaluator: Any) -> bool:
+        """An evaluator's method starts; False for a nested ``super()`` call."""
+        evaluators = self._state.evaluators
+        outermost = all(known is not evaluator for known in evaluators)
+        evaluators.append(evaluator)
+        return outermost
+
+    def leave(self) -> None:
+        """The evaluator's method that started last returned, or raised."""
+        self._state.evaluators.pop()
+
+    def process(self, evaluator: Any, data_samples: Any, data_batch: Any) -> Any:
+        """An evaluator is given a step's result: record the losses of this one.
+
+        Only what is evaluated counts, not what a hook may ask the model for.
+
+        Args:
+            evaluator (Evaluator): The evaluator.
+            data_samples: What its ``process`` was given.
+            data_batch: What it was given as that; may be None.
+
+        Returns:
+            ``data_samples`` without its loss element, if it has one.
+        """
+        iteration = self._state.iteration
+        taken = self.take(iteration, data_samples)
+        epoch = self._recording_epoch(evaluator, iteration)
+        if taken is not None:
+            data_samples = taken.clean
+            if iteration is not None:
+                iteration.used = True
+                if data_batch is None:
+                    data_batch = iteration.data_batch
+            with self._lock:
+                epoch.record(taken, data_batch)
+        epoch.batch_idx += 1
+        return data_samples
+
+    def evaluate(self, evaluator: Any, metrics: Any) -> Any:
+        """An evaluator has its metrics: add the losses and end the epoch.
+
+        Where there are several ranks, sums and counts are exchanged in one
+        collective. All ranks take part, also those without any loss, so that
+        a loop's ``run`` has to evaluate on all ranks or on none, as the
+        metrics of mmengine want it too (or ``sync_dist`` has to be False).
+
+        Args:
+            evaluator (Evaluator): The evaluator.
+            metrics (dict): What its ``evaluate`` returned. Changed in place,
+                as native mmengine does.
+
+        Returns:
+            ``metrics``.
+        """
+        if self._state.home_of(evaluator) is not evaluator:
+            return metrics  # the loop's last evaluator reports for all
+        epoch = self._epochs[evaluator]
+        with self._lock:
+            sums = epoch.meters.sums() if self._goes_on(epoch) else {}
+        # Outside of any run an evaluate of one rank alone must not wait for others.
+        in_a_run = self._token(epoch) is not None
+        exchange = epoch.options.sync_dist and (in_a_run or sums)
+        if exchange and get_world_size() > 1:
+            sums = merge(all_gather_object(sums))
+            if sums:
+                self._recording_epoch(evaluator, None).meters.load(sums)
+        epoch.ended = True
+        if sums:
+            epoch.report(sums, metrics, type(evaluator).__name__)
+        return metrics
+
+    def reported(self, loop: Any) -> Set[str]:
+        """Names of all losses that a loop's evaluators reported, totals included."""
+        names: Set[str] = set()
+        for evaluator in evaluators_of(loop):
+            names |= self._epochs[evaluator].names
+        return names
+
+    def _split(self, result: Any) -> Tuple[Any, Optional[Losses]]:
+        return split(result)

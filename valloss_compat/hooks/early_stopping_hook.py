@@ -1,0 +1,161 @@
+"""Early stopping for mmengine 0.1.0 to 0.6.0, which have no such hook."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, Optional, Set, Tuple
+
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
+
+from valloss_compat._recording.logs import warn_in_log
+from valloss_compat._recording.monitor_warnings import missing
+
+
+class EarlyStoppingHook(Hook):
+    """Ends a training when the monitored metric no longer improves.
+
+    Arguments, defaults, the inference of the rule and the epoch or iteration
+    of the stop are those of the hook in mmengine 0.10.7. As there, a resumed
+    training begins to count anew.
+
+    Args:
+        monitor (str): Name of the metric, ``'val_loss'`` for one.
+        rule (str, optional): ``'less'`` if smaller is better, ``'greater'``
+            if larger is. Defaults to None: by the name, as
+            ``CheckpointHook`` does for ``save_best``.
+        min_delta (float): How much better than the best so far counts as an
+            improvement, in the unit of the metric. Defaults to 0.1.
+        strict (bool): Whether it is an error if the metric is missing, and
+            not only a warning. Defaults to False.
+        check_finite (bool): Whether NaN or an infinite value ends the
+            training. Defaults to True.
+        patience (int): After how many validations in a row without an
+            improvement the training ends. Defaults to 5.
+        stopping_threshold (float, optional): A value beyond which the
+            training ends at once. Defaults to None.
+
+    Raises:
+        ValueError: If the rule is not known, or the name does not tell it.
+    """
+
+    priority = "LOWEST"
+    #: Nobody else needs to say that the metric is missing.
+    says_what_is_missing = True
+
+    def __init__(
+        self,
+        monitor: str,
+        rule: Optional[str] = None,
+        min_delta: float = 0.1,
+        strict: bool = False,
+        check_finite: bool = True,
+        patience: int = 5,
+        stopping_threshold: Optional[float] = None,
+    ) -> None:
+        if rule not in ("greater", "less", None):
+            raise ValueError(f"rule is {rule!r}, but 'greater' or 'less' is expected")
+        self.monitor = monitor
+        self.rule = rule or _rule_for(monitor)
+        self.min_delta = min_delta if self.rule == "greater" else -min_delta
+        self.strict = strict
+        self.check_finite = check_finite
+        self.patience = patience
+        self.stopping_threshold = stopping_threshold
+        self.wait_count = 0
+        self.best_score = -math.inf if self.rule == "greater" else math.inf
+        self._stopped: Optional[Tuple[Any, str, int]] = None
+        self._said: Set[str] = set()
+
+    def before_train(self, runner: Any) -> None:
+        """See that the train loop can be stopped; a stopped one stays stopped."""
+        loop = runner.train_loop
+        if not hasattr(loop, "stop_training") and not isinstance(
+            loop, (EpochBasedTrainLoop, IterBasedTrainLoop)
+        ):
+            raise TypeError(
+                f"EarlyStoppingHook cannot stop a {type(loop).__name__}: derive it "
+                "from EpochBasedTrainLoop or IterBasedTrainLoop, or have its run() "
+                "end when its attribute `stop_training` is True"
+            )
+        if self._stopped is not None and self._stopped[0] is loop:
+            self._stop(loop)
+
+    def after_val_epoch(
+        self, runner: Any, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
+        """Decide by the metrics of a validation."""
+        metrics = metrics or {}
+        if self.monitor not in metrics:
+            message = missing(runner, self.monitor, type(self).__name__, metrics)
+            if self.strict:
+                raise RuntimeError(message)
+            if message not in self._said:
+                self._said.add(message)
+                warn_in_log(message)
+            return
+        reason = self._reason_to_stop(metrics[self.monitor])
+        if reason:
+            runner.logger.info(f"early stopping: {reason}")
+            # A validation outside of any training stops nothing.
+            loop = getattr(runner, "_train_loop", None)
+            if isinstance(loop, BaseLoop):
+                self._stop(loop)
+
+    def after_train(self, runner: Any) -> None:
+        """The loop has ended: show its configured length again."""
+        if self._stopped is not None:
+            setattr(*self._stopped)
+
+    def _reason_to_stop(self, score: float) -> str:
+        """Why to stop, or an empty text."""
+        if self.check_finite and not math.isfinite(score):
+            kind = "NaN" if math.isnan(score) else "infinite"
+            return f"{self.monitor} is {kind}; its best value was {self.best_score:.3f}"
+        limit = self.stopping_threshold
+        if limit is not None and self._better(score, limit):
+            self.best_score = score
+            return f"{self.monitor} = {score} is {self.rule} than the limit {limit}"
+        # Just min_delta better than the best is an improvement.
+        if self._better(self.best_score + self.min_delta, score):
+            self.wait_count += 1
+            if self.wait_count >= self.patience:
+                return (
+                    f"{self.monitor} did not improve in {self.wait_count} validations; "
+                    f"its best value was {self.best_score:.3f}"
+                )
+            return ""
+        self.best_score = score
+        self.wait_count = 0
+        return ""
+
+    def _better(self, score: float, than: float) -> bool:
+        return score > than if self.rule == "greater" else score < than
+
+    def _stop(self, loop: Any) -> None:
+        """End the loop after this validation, as if it had come to its end."""
+        if hasattr(loop, "stop_training"):
+            loop.stop_training = True
+            return
+        by_iter = isinstance(loop, IterBasedTrainLoop)
+        limit = "_max_iters" if by_iter else "_max_epochs"
+        self._stopped = (loop, limit, getattr(loop, limit))
+        setattr(loop, limit, loop.iter if by_iter else loop.epoch)
+
+
+def _rule_for(monitor: str) -> str:
+    """The rule that mmengine's ``CheckpointHook`` infers from a name."""
+    name = monitor.lower()
+    rules = {
+        "greater": [key.lower() for key in CheckpointHook._default_greater_keys],
+        "less": [key.lower() for key in CheckpointHook._default_less_keys],
+    }
+    # A name that is a key counts before one that contains it.
+    for matches in (name.__eq__, name.__contains__):
+        for rule, keys in rules.items():
+            if any(matches(key) for key in keys):
+                return rule
+    raise ValueError(
+        f"the rule for {monitor!r} cannot be told from its name: give rule='less' or "
+        "rule='greater'"
+    )
