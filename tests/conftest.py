@@ -8,7 +8,7 @@ import platform
 from typing import Any, Dict, Iterator, List
 
 import pytest
-from fresh import Nursery
+from support.fresh import Nursery
 
 _nursery = Nursery()  # first: it must never have seen the package
 

@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 from mmengine.runner import loops
-from tiny import element, make_runner, sample
+from support.tiny import element, make_runner, sample
 
 import valloss_compat
 from valloss_compat import Options, _api, configure
@@ -158,7 +158,7 @@ def test_an_unmodified_script_takes_options_from_the_environment(nursery):
     """In a process of its own, with nothing but the import."""
     script = """
 import tempfile, torch, valloss_compat
-from tiny import element, make_runner, sample
+from support.tiny import element, make_runner, sample
 respond = lambda index, inputs: [sample(), element(loss=torch.stack(inputs))]
 runner = make_runner(tempfile.mkdtemp(), respond, length=3, batch_size=2)
 print(runner.val()['val_loss'])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import Seen, make_runner
+from support.tiny import Seen, make_runner
 from torch.utils.data import DataLoader, Dataset
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -58,7 +58,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, METRICS, MODELS
 from mmengine.runner import Runner
-from tiny import Digits, Model, Seen, element, sample, silent_visualizer
+from support.tiny import Digits, Model, Seen, element, sample, silent_visualizer
 
 LOSSES = [0.9, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 CALLS = []

@@ -7,9 +7,17 @@ environment makes the import do nothing, ``VALLOSS_COMPAT=parity`` behaves bug
 for bug like mmengine 0.10.7. ``python -m valloss_compat`` is the command line.
 """
 
-from valloss_compat._api import apply, configure, revert, start, status
-from valloss_compat._importer import by_command
-from valloss_compat._status import PatchStatus, Status
+import sys
+
+from valloss_compat._api import (
+    PatchStatus,
+    Status,
+    apply,
+    configure,
+    revert,
+    start,
+    status,
+)
 from valloss_compat._version import __version__
 from valloss_compat.errors import (
     UnknownMMEngineError,
@@ -32,5 +40,21 @@ __all__ = [
     "status",
 ]
 
-if not by_command():
+
+def _imported_by_own_cli() -> bool:
+    """Whether ``python -m valloss_compat``, or a child of ``run``, imports this.
+
+    The commands decide for themselves when to patch: ``doctor`` reports a missing
+    mmengine in words, ``plot`` needs none, and ``run`` waits for the script.
+    """
+    frame = sys._getframe(2)  # past this function and this module
+    while frame.f_back and frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    importer = frame.f_globals.get("__name__")
+    if importer == "runpy":  # argv is ["-m"] only while runpy looks for the module
+        return sys.argv[:1] == ["-m"]
+    return importer == "valloss_compat._cli.post_import"
+
+
+if not _imported_by_own_cli():
     start()

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from fresh import Result
+from support.fresh import Result
 
 #: The words that stand before a script or ``-m MODULE``.
 PLAIN, RUN = [], ["-m", "valloss_compat", "run"]

@@ -7,8 +7,8 @@ import os
 import sys
 
 import pytest
-from fresh import TESTS
-from torchrun import needs_torchrun, torchrun
+from support.fresh import TESTS
+from support.torchrun import needs_torchrun, torchrun
 
 from cli.processes import as_command, python
 
@@ -24,7 +24,7 @@ import json, os, sys
 def validate(folder):
     import torch
     import torch.distributed as dist
-    from tiny import element, make_runner, sample
+    from support.tiny import element, make_runner, sample
     rank = 0
     if 'RANK' in os.environ:
         dist.init_process_group('gloo')

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from tiny import silent_visualizer
+from support.tiny import silent_visualizer
 
 
 class Row(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.hooks import EMAHook
 from mmengine.runner import autocast
-from ranks import run_ranks
+from support.ranks import run_ranks
 
 pytest.importorskip("mmcv.ops", reason="mmcv has no ops: tox -m downstream-full has")
 

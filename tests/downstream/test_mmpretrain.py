@@ -24,8 +24,8 @@ from downstream.mmpretrain_rows import (  # noqa: E402
     shipped,
 )
 from downstream.rows import runner_of, spread  # noqa: E402
-from valloss_compat._libraries import UnsupportedError, facts, judge, look  # noqa: E402
-from valloss_compat._loss_forward.memo import Memo  # noqa: E402
+from valloss_compat._libraries import UnsupportedError, components, judge, look  # noqa: E402
+from valloss_compat._loss_forward.reuse import Memo  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIGS = Path(mmpretrain.__file__).parent / ".mim" / "configs"
@@ -64,14 +64,14 @@ def test_the_number_is_the_models_own(tmp_path, monkeypatch, row):
 def refused(model, name):
     """What is said of a model, built and as a config, the part being named."""
     told = [
-        judge(facts.of_model(MODELS.build(model)), [()]).refusals,
+        judge(components.of_model(MODELS.build(model)), [()]).refusals,
         look({"model": model, "default_scope": "mmpretrain"}).refusals,
     ]
     for refusals in told:
         assert len(refusals) == 1
-        assert name in refusals[0].part
+        assert name in refusals[0].component
         assert refusals[0].reason
-        assert refusals[0].way_out
+        assert refusals[0].fix
     return told[0][0]
 
 
@@ -106,8 +106,8 @@ def test_what_a_user_changed_is_refused():
     MODELS.register_module(module=own, force=True)
     model = shipped("resnet/resnet18_8xb16_cifar10.py").model
     model.head.type = "OwnHead"
-    assert "trust=" in refused(model, "OwnHead").way_out
-    built = facts.of_model(MODELS.build(model))
+    assert "trust=" in refused(model, "OwnHead").fix
+    built = components.of_model(MODELS.build(model))
     assert not judge(built, [()], [f"{own.__module__}.OwnHead"]).refusals
 
 
@@ -137,7 +137,7 @@ def test_each_shipped_classifier_is_judged():
         seen = look(config)
         told[not seen.refusals] += 1
         if config.model.type == "ImageClassifier" and seen.refusals:
-            assert seen.refusals[0].part.split()[0] in {
+            assert seen.refusals[0].component.split()[0] in {
                 "LeViTClsHead",
                 "EfficientFormerClsHead",
                 "iTPNClipHead",

@@ -17,7 +17,7 @@ pytest.importorskip("mmcv.ops", reason="mmcv has no ops: tox -m downstream-full 
 from mmengine.config import Config
 
 from downstream import shipped
-from valloss_compat._libraries import facts, judge, look
+from valloss_compat._libraries import components, judge, look
 from valloss_compat._libraries.mmdet import MMDet
 from valloss_compat._libraries.mmpose import MMPose
 from valloss_compat._libraries.mmseg import MMSeg
@@ -137,7 +137,7 @@ def test_the_model_that_is_built_is_refused_as_its_config_is(library, path, name
     shipped.without_weights(config.model)
     shipped.without_sync(config.model)
     config.default_scope = library
-    model = facts.of_model(shipped.registered(config).build(config.model))
+    model = components.of_model(shipped.registered(config).build(config.model))
     said = "; ".join(map(str, judge(model, [], ()).refusals))
     assert named in said
 

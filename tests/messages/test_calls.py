@@ -10,7 +10,7 @@ import re
 import pytest
 import torch
 from mmengine.structures import BaseDataElement
-from tiny import make_runner, sample
+from support.tiny import make_runner, sample
 
 import valloss_compat
 

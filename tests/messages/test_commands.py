@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli.work_dirs import epochs, iterations, write
+from cli.plot.work_dirs import epochs, iterations, write
 
 from valloss_compat._cli import main
 from valloss_compat._cli.plot import scalars

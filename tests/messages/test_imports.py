@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from fresh import run_cold
+from support.fresh import run_cold
 
 # A mmengine of which the first module is as given, and a module that is missing.
 COLD = """

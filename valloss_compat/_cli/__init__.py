@@ -14,8 +14,8 @@ import sys
 import traceback
 from typing import List, Optional, Sequence, Tuple
 
-from valloss_compat._cli.errors import CommandError
 from valloss_compat._version import __version__
+from valloss_compat.errors import CommandError
 
 #: Modules of this package, in the order in which the help names them.
 COMMANDS = ("doctor", "run", "plot")

@@ -15,8 +15,6 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from valloss_compat._importer import CHILD
-
 _PACKAGE = "valloss_compat"
 _SPAWN = "multiprocessing.spawn"
 #: The folder with the package: a script's sys.path need not have it.
@@ -84,7 +82,7 @@ class _Child:
     """Unpickled, it runs a few lines: the first thing that a spawned child does."""
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return exec, (_IN_CHILD, {"__name__": CHILD})
+        return exec, (_IN_CHILD, {"__name__": __name__})
 
 
 class _Fallback:

@@ -7,7 +7,7 @@ from typing import Any
 
 from valloss_compat import _api, options
 from valloss_compat._cli import post_import, run_script
-from valloss_compat._cli.errors import CommandError
+from valloss_compat.errors import CommandError
 
 _DESCRIPTION = """\
 Run a script or module as python does, with a validation loss: mmengine is

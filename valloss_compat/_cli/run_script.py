@@ -16,7 +16,7 @@ import types
 from importlib.machinery import SourceFileLoader, SourcelessFileLoader
 from typing import Any, List, Optional, Sequence
 
-from valloss_compat._cli.errors import CommandError
+from valloss_compat.errors import CommandError
 
 _OURS = (__file__, os.path.join(os.path.dirname(__file__), "post_import.py"))
 

@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Type
+from typing import Any, Collection, List, Mapping, NamedTuple, Optional
 
 from valloss_compat import _config
-from valloss_compat._libraries import facts
-from valloss_compat._libraries.base import TRUST, Adapter, Refusal, UnsupportedError
-from valloss_compat._libraries.facts import Part, Pipeline
-from valloss_compat._libraries.loaders import judge_loader, refuse_sampler
-from valloss_compat._libraries.pipelines import of_validation
+from valloss_compat._libraries import components
+from valloss_compat._libraries.base import TRUST, Adapter, register, tables_of
+from valloss_compat._libraries.components import Part, Pipeline
+from valloss_compat._libraries.pipelines import (
+    judge_loader,
+    of_validation,
+    refuse_sampler,
+)
+from valloss_compat.errors import Rejection, UnsupportedError
 
 __all__ = [
     "Adapter",
     "Look",
     "Part",
-    "Refusal",
+    "Rejection",
     "UnsupportedError",
     "adapter_for",
+    "judge",
     "look",
     "register",
 ]
-
-#: Library -> the room and class of its adapter, imported when it is asked for.
-_ADAPTERS = {
-    "mmaction": "valloss_compat._libraries.unsupported:MMAction",
-    "mmagic": "valloss_compat._libraries.unsupported:MMagic",
-    "mmdet": "valloss_compat._libraries.mmdet:MMDet",
-    "mmdet3d": "valloss_compat._libraries.unsupported:MMDet3D",
-    "mmocr": "valloss_compat._libraries.unsupported:MMOCR",
-    "mmpose": "valloss_compat._libraries.mmpose:MMPose",
-    "mmpretrain": "valloss_compat._libraries.mmpretrain:MMPretrain",
-    "mmseg": "valloss_compat._libraries.mmseg:MMSeg",
-    "mmyolo": "valloss_compat._libraries.unsupported:MMYOLO",
-}
-_registered: Dict[str, Type[Adapter]] = {}
-
-
-def register(adapter: Type[Adapter]) -> Type[Adapter]:
-    """Add the adapter of a library, or take the place of ours; a decorator.
-
-    Args:
-        adapter (type): A subclass of :class:`Adapter` that names its library.
-    """
-    if not adapter.library:
-        raise ValueError(
-            f"{adapter.__name__}.library is empty, but the name of a top-level "
-            "package is expected: set it to that of the models it knows"
-        )
-    _registered[adapter.library] = adapter
-    return adapter
 
 
 def adapter_for(model: Part, trust: Collection[str] = ()) -> Optional[Adapter]:
@@ -67,24 +42,13 @@ def adapter_for(model: Part, trust: Collection[str] = ()) -> Optional[Adapter]:
     return Trusting() if model.trusted(trust) else None
 
 
-def tables_of(library: str) -> Optional[Adapter]:
-    """The adapter of a library, or None."""
-    if library in _registered:
-        return _registered[library]()
-    if library not in _ADAPTERS:
-        return None
-    room, _, cls = _ADAPTERS[library].partition(":")
-    found: Adapter = getattr(importlib.import_module(room), cls)()
-    return found
-
-
 class Trusting(Adapter):
     """For a model that the user answers for, all of it."""
 
     may_draw = True
     may_sync = True
 
-    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
+    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Rejection]:
         """Nothing is refused."""
         return None
 
@@ -98,13 +62,13 @@ class Look(NamedTuple):
 
     Attributes:
         model (str): The model's class.
-        refusals (list[Refusal]): Empty if it would report a loss. Of the model
+        refusals (list[Rejection]): Empty if it would report a loss. Of the model
             first: those hold for any strategy.
         needs_loader (bool): Whether ``strategy='dataloader'`` lifts them all.
     """
 
     model: str
-    refusals: List[Refusal]
+    refusals: List[Rejection]
     needs_loader: bool
 
 
@@ -123,7 +87,7 @@ def judge(
     """
     adapter = adapter_for(model, trust)
     if adapter is None:
-        refusal = Refusal(
+        refusal = Rejection(
             str(model),
             f"valloss_compat does not know {model.where}",
             TRUST.format(where=model.to_trust),
@@ -143,7 +107,7 @@ def _with_loader(
     adapter = adapter_for(model, trust)
     if dataloader is None or adapter is None:
         return seen
-    pipelines = facts.pipelines_of(dataloader, scope)
+    pipelines = components.pipelines_of(dataloader, scope)
     of_loader = (
         refuse_sampler(dataloader),
         judge_loader(adapter, model, pipelines, trust).refusal,
@@ -171,7 +135,7 @@ def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
     for hook in _config.ours(config):
         trust = [*trust, *(hook.get("trust") or ())]
         if hook.get("strategy") == "dataloader":
-            model = facts.of_config(config["model"], scope)
+            model = components.of_config(config["model"], scope)
             return _with_loader(model, hook.get("dataloader"), scope, trust)
     pipelines = of_validation(config, scope)
-    return judge(facts.of_config(config["model"], scope), pipelines, trust)
+    return judge(components.of_config(config["model"], scope), pipelines, trust)

@@ -8,10 +8,22 @@ without an error.
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from typing import Any, ClassVar, Collection, List, Mapping, NamedTuple, Optional, Tuple
+from typing import (
+    Any,
+    ClassVar,
+    Collection,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Type,
+)
 
-from valloss_compat._libraries.facts import BRICKS, Part, Pipeline
+from valloss_compat._libraries.components import BRICKS, Part, Pipeline
+from valloss_compat.errors import Rejection
 
 #: The way out for what the tables do not know, where that is a class.
 TRUST = "if its loss is right in eval mode, say so: ValLossHook(trust=[{where!r}])"
@@ -35,21 +47,19 @@ _LIBRARIES = (
 )
 
 
-class Refusal(NamedTuple):
-    """Why there is no validation loss.
-
-    Attributes:
-        part (str): What it is about: ``'SeesawLoss (head.loss_module)'``.
-        reason (str): What would be wrong with the number.
-        way_out (str): What to do about it.
-    """
-
-    part: str
-    reason: str
-    way_out: str
-
-    def __str__(self) -> str:
-        return f"{self.part}: {self.reason}. Way out: {self.way_out}"
+#: Library -> module and class of its adapter, imported when it is asked for.
+_ADAPTERS = {
+    "mmaction": "valloss_compat._libraries.unsupported:MMAction",
+    "mmagic": "valloss_compat._libraries.unsupported:MMagic",
+    "mmdet": "valloss_compat._libraries.mmdet:MMDet",
+    "mmdet3d": "valloss_compat._libraries.unsupported:MMDet3D",
+    "mmocr": "valloss_compat._libraries.unsupported:MMOCR",
+    "mmpose": "valloss_compat._libraries.mmpose:MMPose",
+    "mmpretrain": "valloss_compat._libraries.mmpretrain:MMPretrain",
+    "mmseg": "valloss_compat._libraries.mmseg:MMSeg",
+    "mmyolo": "valloss_compat._libraries.unsupported:MMYOLO",
+}
+_registered: Dict[str, Type[Adapter]] = {}
 
 
 class Adapter:
@@ -88,7 +98,7 @@ class Adapter:
 
     # What is judged beforehand, of objects and configs alike.
 
-    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
+    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Rejection]:
         """Judge a model: for all strategies.
 
         Args:
@@ -97,7 +107,7 @@ class Adapter:
                 answers for.
 
         Returns:
-            Refusal, optional: None if its loss in eval mode is known to be right.
+            Rejection, optional: None if its loss in eval mode is known to be right.
         """
         for part in model.walk():
             if part.trusted(trust):
@@ -107,15 +117,13 @@ class Adapter:
                 return refusal
         return None
 
-    def refuse_part(self, part: Part) -> Optional[Refusal]:
+    def refuse_part(self, part: Part) -> Optional[Rejection]:
         """Judge one part of a model, or the model itself (its path is ``''``)."""
-        from valloss_compat._libraries import tables_of
-
         for name in part.names:
             library, _, kind = name.rpartition(".")
             of_library = self if library == self.library else tables_of(library)
             if of_library is not None and kind in of_library.refused:
-                return Refusal(str(part), *of_library.refused[kind])
+                return Rejection(str(part), *of_library.refused[kind])
         known = self.known if part.path else self.models
         if part.kind_in(self.library) in known:
             return None
@@ -123,13 +131,13 @@ class Adapter:
             return None
         if any(part.path == f or part.path.startswith(f"{f}.") for f in self.free):
             return _refuse_own(part)
-        return Refusal(
+        return Rejection(
             str(part),
             f"valloss_compat does not know {part.where}",
             TRUST.format(where=part.to_trust),
         )
 
-    def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
+    def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Rejection]:
         """Judge the transforms of a validation dataset: not for ``dataloader``.
 
         Args:
@@ -137,13 +145,15 @@ class Adapter:
             pipeline (tuple[Part]): The transforms in order.
 
         Returns:
-            Refusal, optional: None if :meth:`prepare` can bring the ground
+            Rejection, optional: None if :meth:`prepare` can bring the ground
             truth into the input's frame. Its way out names the transform to
             add, and where.
         """
         return None
 
-    def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
+    def refuse_data(
+        self, model: Part, pipelines: List[Pipeline]
+    ) -> Optional[Rejection]:
         """Judge all datasets of a validation; none seen, or several that differ."""
         for pipeline in pipelines:
             refusal = self.refuse_pipeline(model, pipeline)
@@ -153,7 +163,7 @@ class Adapter:
 
     def refuse_loader(
         self, model: Part, pipelines: List[Pipeline]
-    ) -> Optional[Refusal]:
+    ) -> Optional[Rejection]:
         """Judge the data sets of a loss dataloader that :meth:`refuse_data` refuses.
 
         Its batches get no :meth:`prepare`: the ground truth has to be in the
@@ -164,7 +174,7 @@ class Adapter:
             pipelines (list[Pipeline]): Of all its data sets.
 
         Returns:
-            Refusal, optional: None if the ground truth is in that frame.
+            Rejection, optional: None if the ground truth is in that frame.
         """
         return None
 
@@ -215,7 +225,33 @@ class Adapter:
         return [module for module in named if module is not None]
 
 
-def _refuse_own(part: Part) -> Optional[Refusal]:
+def register(adapter: Type[Adapter]) -> Type[Adapter]:
+    """Add the adapter of a library, or take the place of ours; a decorator.
+
+    Args:
+        adapter (type): A subclass of :class:`Adapter` that names its library.
+    """
+    if not adapter.library:
+        raise ValueError(
+            f"{adapter.__name__}.library is empty, but the name of a top-level "
+            "package is expected: set it to that of the models it knows"
+        )
+    _registered[adapter.library] = adapter
+    return adapter
+
+
+def tables_of(library: str) -> Optional[Adapter]:
+    """The adapter of a library, or None."""
+    if library in _registered:
+        return _registered[library]()
+    if library not in _ADAPTERS:
+        return None
+    module, _, cls = _ADAPTERS[library].partition(":")
+    found: Adapter = getattr(importlib.import_module(module), cls)()
+    return found
+
+
+def _refuse_own(part: Part) -> Optional[Rejection]:
     """Refuse a class that may look at the mode, of no library that is known.
 
     One that is built only: a config does not show the class.
@@ -228,22 +264,10 @@ def _refuse_own(part: Part) -> Optional[Refusal]:
         except (OSError, TypeError):
             looks = True  # as far as anybody can see
         if looks:
-            return Refusal(
+            return Rejection(
                 str(part),
                 f"{cls.__name__} looks at self.training, or has no source to be read: "
                 "in eval mode it may give something else than its loss expects",
                 TRUST.format(where=part.to_trust),
             )
     return None
-
-
-class UnsupportedError(RuntimeError):
-    """There is no right validation loss for this model or these data.
-
-    Args:
-        refusal (Refusal): What, why, and the way out.
-    """
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(f"ValLossHook has no validation loss: {refusal}")
-        self.refusal = refusal

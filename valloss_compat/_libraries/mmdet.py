@@ -8,27 +8,140 @@ with which the train pipeline's ``Resize`` and ``Pad`` do it.
 
 from __future__ import annotations
 
-from typing import Any, Collection, List, Optional, Tuple
+from typing import Any, Collection, List, NamedTuple, Optional, Tuple
 
-from valloss_compat._libraries.base import LOADER, Adapter, Refusal
-from valloss_compat._libraries.facts import Part, Pipeline
-from valloss_compat._libraries.loaders import STILL, ground_truth_first
-from valloss_compat._libraries.mmdet_frame import (
-    plan_of,
-    refuse_frame,
-    rescale,
-    resized_size,
-)
+from valloss_compat._libraries.base import LOADER, Adapter
+from valloss_compat._libraries.components import Part, Pipeline, with_tools
 from valloss_compat._libraries.mmdet_tables import KNOWN, MODELS, REFUSED
 from valloss_compat._libraries.pipelines import (
+    STILL,
     WHERE,
     first,
+    ground_truth_first,
     missing,
     not_packed,
     only_known,
     several,
 )
-from valloss_compat._libraries.tools import with_tools
+from valloss_compat.errors import Rejection, UnsupportedError
+
+#: Meta keys that tell how far the image was resized.
+_FRAME_KEYS = ("ori_shape", "scale_factor")
+#: Those that PackDetInputs packs when it is not told.
+_DEFAULT_KEYS = (
+    "img_id",
+    "img_path",
+    "ori_shape",
+    "img_shape",
+    "scale_factor",
+    "flip",
+    "flip_direction",
+)
+
+
+class Plan(NamedTuple):
+    """What has to be done with the ground truth.
+
+    Attributes:
+        rescale (bool): The image was resized before the annotations were loaded.
+        clip (bool): ``Resize`` would have clipped the boxes to the image.
+        pad (float, optional): The image was padded before the annotations were
+            loaded, and masks are padded with this value.
+    """
+
+    rescale: bool
+    clip: bool
+    pad: Optional[float]
+
+
+def plan_of(pipeline: Pipeline) -> Plan:
+    """What has to be done with the ground truth of a pipeline that is not refused."""
+    load, resize, pad = (
+        first(pipeline, kind) for kind in ("LoadAnnotations", "Resize", "Pad")
+    )
+    value = None
+    if 0 <= pad < load:
+        values = pipeline[pad].get("pad_val", {})
+        value = values.get("masks", 0) if hasattr(values, "get") else 0
+    rescaled = 0 <= resize < load
+    clip = rescaled and bool(pipeline[resize].get("clip_object_border", True))
+    return Plan(rescaled, clip, value)
+
+
+def resized_size(sample: Any, plan: Plan) -> Tuple[int, int]:
+    """Height and width of an image after ``Resize`` and before ``Pad``.
+
+    Raises:
+        UnsupportedError: If the sample does not tell them.
+    """
+    if not plan.rescale:
+        return (0, 0)
+    for key in _FRAME_KEYS:
+        if key not in sample:
+            raise UnsupportedError(_no_frame(key))
+    (height, width), (across, down) = sample.ori_shape[:2], sample.scale_factor
+    # Resize keeps new/old as scale_factor: the product is off by a rounding error only.
+    return round(height * down), round(width * across)
+
+
+def rescale(
+    instances: Any, factor: Tuple[float, float], size: Tuple[int, int], clip: bool
+) -> None:
+    """Bring boxes and masks into the frame of the resized image.
+
+    Args:
+        instances (InstanceData): Changed in place.
+        factor (tuple[float, float]): ``scale_factor`` of the sample.
+        size (tuple[int, int]): As of :func:`resized_size`.
+        clip (bool): As of :class:`Plan`.
+    """
+    if "bboxes" in instances:
+        instances.bboxes.rescale_(factor)
+        if clip:
+            instances.bboxes.clip_(size)
+    if "masks" in instances:
+        instances.masks = instances.masks.resize(size)
+
+
+def refuse_frame(pipeline: Pipeline, masks: bool) -> Optional[Rejection]:
+    """Refuse a pipeline whose ground truth nobody can bring there afterwards.
+
+    Args:
+        pipeline (Pipeline): With LoadAnnotations and PackDetInputs.
+        masks (bool): Whether the model needs masks.
+    """
+    load, resize, pad = (
+        first(pipeline, kind) for kind in ("LoadAnnotations", "Resize", "Pad")
+    )
+    if 0 <= pad < resize:
+        return Rejection(
+            WHERE, "Pad comes before Resize", f"put Pad after Resize; or {LOADER}"
+        )
+    if 0 <= resize < load:
+        keys = pipeline[first(pipeline, "PackDetInputs")].get(
+            "meta_keys", _DEFAULT_KEYS
+        )
+        for key in _FRAME_KEYS:
+            if key not in keys:
+                return _no_frame(key)
+        if masks and load < pad:
+            return Rejection(
+                WHERE,
+                "LoadAnnotations comes between Resize and Pad, so that masks are "
+                "padded before they are resized",
+                f"put LoadAnnotations right after Pad; or {LOADER}",
+            )
+    return None
+
+
+def _no_frame(key: str) -> Rejection:
+    return Rejection(
+        f"PackDetInputs ({WHERE})",
+        f"its meta_keys lack {key!r}, so that nobody knows how far the image was "
+        "resized before its annotations were loaded",
+        f"add {key!r} to the meta_keys of PackDetInputs; or {LOADER}",
+    )
+
 
 _TRANSFORMS = ("LoadImageFromFile", "Resize", "Pad", "LoadAnnotations", "PackDetInputs")
 _WRONG_TRANSFORMS = {
@@ -52,11 +165,11 @@ class MMDet(Adapter):
     # What a head keeps of a loss for a mask head next to it; nothing reads it here.
     may_change = ("_raw_positive_infos",)
 
-    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
+    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Rejection]:
         """Judge all parts, and what they assign, sample and code boxes with."""
         return super().refuse_model(with_tools(model), trust)
 
-    def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
+    def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Rejection]:
         """Ground truth has to be loaded, whole, and in a frame that can be told."""
         masks, wanted = _wanted(model)
         add = (
@@ -71,7 +184,9 @@ class MMDet(Adapter):
             or refuse_frame(pipeline, masks)
         )
 
-    def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
+    def refuse_data(
+        self, model: Part, pipelines: List[Pipeline]
+    ) -> Optional[Rejection]:
         """Judge each pipeline; all have to bring the ground truth into one frame."""
         return super().refuse_data(model, pipelines) or several(
             pipelines, {plan_of(pipeline) for pipeline in pipelines}
@@ -79,7 +194,7 @@ class MMDet(Adapter):
 
     def refuse_loader(
         self, model: Part, pipelines: List[Pipeline]
-    ) -> Optional[Refusal]:
+    ) -> Optional[Rejection]:
         """Boxes, and masks if need be, are loaded before the image is resized."""
         refusal = ground_truth_first(
             pipelines, "LoadAnnotations", STILL, "PackDetInputs"
@@ -138,14 +253,14 @@ def _wanted(model: Part) -> Tuple[bool, str]:
     return masks, "with_bbox=True, with_mask=True" if masks else "with_bbox=True"
 
 
-def _refuse_plain_boxes(pipeline: Pipeline) -> Optional[Refusal]:
+def _refuse_plain_boxes(pipeline: Pipeline) -> Optional[Rejection]:
     """Of mmcv's transforms, only those that leave boxes alone are right."""
     for transform in pipeline:
         kind = transform.kind
         if kind == "CenterCrop" or (
             transform.library == "mmcv" and kind in _TRANSFORMS and kind not in STILL
         ):
-            return Refusal(
+            return Rejection(
                 f"{kind} in the pipeline of the loss dataloader",
                 "mmcv's does not know the boxes and masks of mmdet",
                 "a transform of mmdet, such as mmdet.Resize",
@@ -153,19 +268,21 @@ def _refuse_plain_boxes(pipeline: Pipeline) -> Optional[Refusal]:
     return None
 
 
-def _refuse_loading(pipeline: Pipeline, masks: bool, wanted: str) -> Optional[Refusal]:
+def _refuse_loading(
+    pipeline: Pipeline, masks: bool, wanted: str
+) -> Optional[Rejection]:
     load = pipeline[first(pipeline, "LoadAnnotations")]
     way_out = f"LoadAnnotations({wanted}) in {WHERE}; or {LOADER}"
     if not load.get("with_bbox", True):
-        return Refusal(str(load), "it loads no boxes", way_out)
+        return Rejection(str(load), "it loads no boxes", way_out)
     if masks and not load.get("with_mask", False):
-        return Refusal(
+        return Rejection(
             str(load), "it loads no masks, but the model has a mask head", way_out
         )
     if load.get("box_type", "hbox") != "hbox":
-        return Refusal(str(load), "boxes that are not of box_type='hbox'", way_out)
+        return Rejection(str(load), "boxes that are not of box_type='hbox'", way_out)
     if load.get("denorm_bbox", False):
-        return Refusal(
+        return Rejection(
             str(load), "denorm_bbox multiplies boxes by the size after Resize", way_out
         )
     return None

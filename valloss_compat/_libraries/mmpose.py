@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Collection, Dict, List, Mapping, Optional, Tuple
 
-from valloss_compat._libraries.base import Adapter, Refusal, UnsupportedError
-from valloss_compat._libraries.facts import Part, Pipeline
+from valloss_compat._libraries.base import Adapter
+from valloss_compat._libraries.components import Part, Pipeline, with_tools
 from valloss_compat._libraries.pipelines import (
     WHERE,
     missing,
@@ -17,7 +17,7 @@ from valloss_compat._libraries.pipelines import (
     several,
     wrong_order,
 )
-from valloss_compat._libraries.tools import with_tools
+from valloss_compat.errors import Rejection, UnsupportedError
 
 _TRANSFORMS = (
     "LoadImage",
@@ -77,17 +77,19 @@ class MMPose(Adapter):
         "PoseLifter": ("its ground truth is no image's", _SUBCLASS),
     }
 
-    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
+    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Rejection]:
         """Judge all parts, and the codec of the head."""
         return super().refuse_model(with_tools(model), trust)
 
-    def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
+    def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Rejection]:
         """Targets have to be drawn, in the input's frame, by the head's codec."""
         return only_known(
             pipeline, "mmpose", _TRANSFORMS, _WRONG_TRANSFORMS
         ) or _refuse_targets(model, pipeline)
 
-    def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
+    def refuse_data(
+        self, model: Part, pipelines: List[Pipeline]
+    ) -> Optional[Rejection]:
         """Persons have to be annotated; and each pipeline is judged."""
         if any(_setting(pipeline.dataset, "bbox_file") for pipeline in pipelines):
             return _detected()
@@ -95,7 +97,7 @@ class MMPose(Adapter):
 
     def refuse_loader(
         self, model: Part, pipelines: List[Pipeline]
-    ) -> Optional[Refusal]:
+    ) -> Optional[Rejection]:
         """As for a validation, but other transforms may stand between."""
         if any(_setting(pipeline.dataset, "bbox_file") for pipeline in pipelines):
             return _detected()
@@ -116,7 +118,7 @@ class MMPose(Adapter):
         return [*super().shared(model), model.head]
 
 
-def _refuse_targets(model: Part, pipeline: Pipeline) -> Optional[Refusal]:
+def _refuse_targets(model: Part, pipeline: Pipeline) -> Optional[Rejection]:
     """Targets are drawn after the image is brought to its size, and packed."""
     return (
         missing(
@@ -144,8 +146,8 @@ def _refuse_targets(model: Part, pipeline: Pipeline) -> Optional[Refusal]:
     )
 
 
-def _detected() -> Refusal:
-    return Refusal(
+def _detected() -> Rejection:
+    return Rejection(
         "val_dataloader.dataset.bbox_file",
         "persons come from a detector, with made-up keypoints (all of them visible, "
         "at 0, 0), and a loss would compare with those",
@@ -158,7 +160,7 @@ def _made_up(instances: Any) -> bool:
     return not instances.keypoints.any() and bool(instances.keypoints_visible.all())
 
 
-def _refuse_codec(model: Part, pipeline: Pipeline) -> Optional[Refusal]:
+def _refuse_codec(model: Part, pipeline: Pipeline) -> Optional[Rejection]:
     """The codec that draws the targets has to be the one that the head reads with."""
     (generate,) = (part for part in pipeline if part.kind == "GenerateTarget")
     drawn, read = _codec(generate.source, "encoder"), None
@@ -166,7 +168,7 @@ def _refuse_codec(model: Part, pipeline: Pipeline) -> Optional[Refusal]:
         read = _codec(owner.source, "decoder")
     if drawn is not None and drawn == read:
         return None
-    return Refusal(
+    return Rejection(
         f"GenerateTarget ({WHERE})",
         f"its encoder is {drawn}, but the head decodes with {read}",
         _ADD,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, List, Mapping, Optional, Tuple
 
-from valloss_compat._libraries.base import Adapter, Refusal, UnsupportedError
-from valloss_compat._libraries.facts import Part, Pipeline
+from valloss_compat._libraries.base import Adapter
+from valloss_compat._libraries.components import Part, Pipeline
+from valloss_compat.errors import Rejection, UnsupportedError
 
 _NO_PREDICT = (
     "it learns without labels and has no mode 'predict' to validate by",
@@ -121,14 +122,14 @@ class MMPretrain(Adapter):
     #: LabelSmoothLoss notes the number of scores when it first sees some.
     may_change = ("num_classes",)
 
-    def refuse_part(self, part: Part) -> Optional[Refusal]:
+    def refuse_part(self, part: Part) -> Optional[Rejection]:
         """As the tables say; and heads whose loss is not that of a training."""
         distils = part.isa("mmpretrain.LeViTClsHead") and part.get("distillation", True)
         distils |= part.isa("mmpretrain.EfficientFormerClsHead") and (
             part.get("dist", True) if part.built else part.get("distillation", True)
         )
         if distils:
-            return Refusal(
+            return Rejection(
                 str(part),
                 "with distillation, mmpretrain has no loss for it in training",
                 "head=dict(distillation=False)",
@@ -141,7 +142,7 @@ class MMPretrain(Adapter):
         for sample in samples or [None]:
             if sample is None or not ("gt_label" in sample or "gt_score" in sample):
                 raise UnsupportedError(
-                    Refusal(
+                    Rejection(
                         "the validation dataset",
                         "its samples have neither gt_label nor gt_score",
                         "give it labels (CustomDataset: with_label=True) and end its "

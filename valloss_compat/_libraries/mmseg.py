@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Collection, Dict, List, Mapping, Optional, Tuple
 
-from valloss_compat._libraries.base import LOADER, Adapter, Refusal
-from valloss_compat._libraries.facts import Part, Pipeline
-from valloss_compat._libraries.loaders import STILL, ground_truth_first
+from valloss_compat._libraries.base import LOADER, Adapter
+from valloss_compat._libraries.components import Part, Pipeline, with_tools
 from valloss_compat._libraries.pipelines import (
+    STILL,
     WHERE,
     first,
+    ground_truth_first,
     missing,
     not_packed,
     only_known,
     several,
 )
-from valloss_compat._libraries.tools import with_tools
+from valloss_compat.errors import Rejection
 
 _TRANSFORMS = ("LoadImageFromFile", "Resize", "LoadAnnotations", "PackSegInputs")
 _WRONG_TRANSFORMS = {
@@ -94,11 +95,11 @@ class MMSeg(Adapter):
         "DepthEstimator": ("its ground truth is no label map", _SUBCLASS),
     }
 
-    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
+    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Rejection]:
         """Judge all parts, and what they sample pixels with."""
         return super().refuse_model(with_tools(model), trust)
 
-    def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Refusal]:
+    def refuse_pipeline(self, model: Part, pipeline: Pipeline) -> Optional[Rejection]:
         """There has to be a label map, of a size that can be told."""
         return (
             only_known(pipeline, "mmseg", _TRANSFORMS, _WRONG_TRANSFORMS)
@@ -107,7 +108,9 @@ class MMSeg(Adapter):
             or _refuse_backend(pipeline)
         )
 
-    def refuse_data(self, model: Part, pipelines: List[Pipeline]) -> Optional[Refusal]:
+    def refuse_data(
+        self, model: Part, pipelines: List[Pipeline]
+    ) -> Optional[Rejection]:
         """Judge each pipeline; all have to bring the label maps to one size."""
         return (
             _refuse_padding(model)
@@ -117,7 +120,7 @@ class MMSeg(Adapter):
 
     def refuse_loader(
         self, model: Part, pipelines: List[Pipeline]
-    ) -> Optional[Refusal]:
+    ) -> Optional[Rejection]:
         """Label maps are loaded before the image is resized, and so with it."""
         return ground_truth_first(pipelines, "LoadAnnotations", STILL, "PackSegInputs")
 
@@ -148,12 +151,12 @@ class MMSeg(Adapter):
         return [*super().shared(model), *stages]
 
 
-def _refuse_padding(model: Part) -> Optional[Refusal]:
+def _refuse_padding(model: Part) -> Optional[Rejection]:
     """A preprocessor must not pad what it predicts from."""
     for part in model.parts:
         padding = part.get("test_cfg") if part.kind == "SegDataPreProcessor" else None
         if padding:
-            return Refusal(
+            return Rejection(
                 str(part),
                 f"its test_cfg ({dict(padding)}) pads the inputs of a validation, but "
                 "not the label maps",
@@ -167,10 +170,10 @@ def resized_before(pipeline: Pipeline) -> bool:
     return 0 <= first(pipeline, "Resize") < first(pipeline, "LoadAnnotations")
 
 
-def _refuse_backend(pipeline: Pipeline) -> Optional[Refusal]:
+def _refuse_backend(pipeline: Pipeline) -> Optional[Rejection]:
     for transform in pipeline:
         if transform.kind == "Resize" and transform.get("backend", "cv2") != "cv2":
-            return Refusal(str(transform), "its backend is not 'cv2'", LOADER)
+            return Rejection(str(transform), "its backend is not 'cv2'", LOADER)
     return None
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Collection, List, Mapping, Optional, Tuple
 
-from valloss_compat._libraries.base import TRUST, Adapter, Refusal
-from valloss_compat._libraries.facts import Part
+from valloss_compat._libraries.base import TRUST, Adapter
+from valloss_compat._libraries.components import Part
+from valloss_compat.errors import Rejection
 
 _SUBCLASS = "a subclass of the model whose predict appends the loss element"
 _REASONS: Mapping[str, Tuple[str, str]] = {
@@ -38,13 +39,15 @@ class Elsewhere(Adapter):
     may_draw = True
     may_sync = True
 
-    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Refusal]:
+    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Rejection]:
         """Only a model that the user answers for is not refused."""
         if model.trusted(trust):
             return None
         reason, way_out = _REASONS.get(self.library, _NOT_PROVEN)
         ask = TRUST.format(where=model.to_trust)
-        return Refusal(str(model), reason, f"{way_out}; or, {ask}" if way_out else ask)
+        return Rejection(
+            str(model), reason, f"{way_out}; or, {ask}" if way_out else ask
+        )
 
     def shared(self, model: Any) -> List[Any]:
         """Nothing is shared."""

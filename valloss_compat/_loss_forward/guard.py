@@ -12,9 +12,8 @@ from typing import Any, Collection, List, Mapping, NamedTuple, Optional, Tuple
 
 import torch
 
-from valloss_compat._loss_forward.attributes import Attributes
-from valloss_compat._loss_forward.tensors import has_copy, same_bits, write
-from valloss_compat._loss_forward.tree import tree
+from valloss_compat._loss_forward.content import has_copy, same_bits, tree, write
+from valloss_compat._loss_forward.snapshot import Attributes
 
 #: What a module keeps its parameters or buffers in.
 Tensors = Mapping[str, Optional[torch.Tensor]]

@@ -12,11 +12,12 @@ import torch
 from mmengine.structures import BaseDataElement
 
 from valloss_compat import options
-from valloss_compat._libraries import UnsupportedError, facts
-from valloss_compat._libraries.loaders import judge_loader, refuse_sampler
-from valloss_compat._loss_forward.rng import RandomState
-from valloss_compat._loss_forward.second_forward import SecondForward
+from valloss_compat._libraries import components
+from valloss_compat._libraries.pipelines import judge_loader, refuse_sampler
+from valloss_compat._loss_forward.forward import SecondForward
+from valloss_compat._loss_forward.isolation import RandomState
 from valloss_compat._recording.batch_size import KEY, batch_size_of
+from valloss_compat.errors import UnsupportedError
 
 #: Whatever draws in the loader after all draws the same in each validation.
 _SEED = 0
@@ -44,7 +45,7 @@ class LossLoader:
             seed=getattr(runner, "seed", None),
         )
         before.restore()
-        self._pipelines = facts.pipelines_of(self.dataloader.dataset)
+        self._pipelines = components.pipelines_of(self.dataloader.dataset)
         self._prepare = False
 
     def judge(self, losses: SecondForward, trust: Collection[str]) -> None:
@@ -59,7 +60,7 @@ class LossLoader:
             UnsupportedError: If they do not.
         """
         refusal, self._prepare = judge_loader(
-            losses.adapter, facts.of_model(losses.model), self._pipelines, trust
+            losses.adapter, components.of_model(losses.model), self._pipelines, trust
         )
         if refusal is not None:
             raise UnsupportedError(refusal)

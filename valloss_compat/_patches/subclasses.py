@@ -11,8 +11,7 @@ from __future__ import annotations
 import weakref
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from valloss_compat._patches.patch import Patch, full_name, lock
-from valloss_compat._patches.wrapper import Seam
+from valloss_compat._patches.patch import Patch, Seam, full_name, lock
 
 
 class Family:

@@ -8,13 +8,128 @@ the epoch ends, so that recording a loss never waits for the device.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import torch
 
-from valloss_compat._recording.device_sum import DeviceSum
-from valloss_compat._recording.sums import LossSum, first_of
+
+class LossSum(NamedTuple):
+    """What one rank knows of one named loss at the end of an epoch.
+
+    Attributes:
+        total (float): Sum of the updates, each times its weight.
+        weight (float): Sum of the weights: the number of updates, or of samples.
+        nan_at (int, optional): Index of the first batch whose value was NaN.
+    """
+
+    total: float
+    weight: float
+    nan_at: Optional[int]
+
+
+def merge(sums_by_rank: List[Dict[str, LossSum]]) -> Dict[str, LossSum]:
+    """Add up what several ranks know.
+
+    Args:
+        sums_by_rank (list[dict]): One dict of :meth:`LossMeters.sums` a rank.
+            Ranks may know different names, or none.
+
+    Returns:
+        dict: Loss name -> sum over the ranks that know it; names in the order
+        in which they first appear, the same on every rank.
+    """
+    merged: Dict[str, LossSum] = {}
+    for sums in sums_by_rank:
+        for name, (total, weight, nan_at) in sums.items():
+            before = merged.get(name, LossSum(0.0, 0, None))
+            merged[name] = LossSum(
+                before.total + total,
+                before.weight + weight,
+                first_of(before.nan_at, nan_at),
+            )
+    return merged
+
+
+def with_total(sums: Mapping[str, LossSum], stage: str) -> Dict[str, float]:
+    """Mean of each loss, and their total as mmengine names it.
+
+    Args:
+        sums (Mapping): Loss name -> sum.
+        stage (str): ``'val'`` or ``'test'``.
+
+    Returns:
+        dict: Loss name -> mean, then ``{stage}_loss`` -> sum of the means
+        whose name contains ``loss``. There is no total where no name does.
+    """
+    means = {name: known.total / known.weight for name, known in sums.items()}
+    parts = [mean for name, mean in means.items() if "loss" in name]
+    if parts:
+        means[f"{stage}_loss"] = sum(parts)
+    return means
+
+
+def first_of(one: Optional[int], other: Optional[int]) -> Optional[int]:
+    """The smaller index, where there is one."""
+    known = [index for index in (one, other) if index is not None]
+    return min(known) if known else None
+
+
+# Apple's MPS has no float64 (https://pytorch.org/docs/stable/notes/mps.html).
+_WITHOUT_FLOAT64 = ("mps",)
+
+
+class DeviceSum:
+    """Sum of losses on one device, without a wait for the device per update.
+
+    The sum is kept in float64. On a device without float64 it is kept as two
+    float32 numbers, the sum and what rounding lost of it (Neumaier 1974),
+    which is close to double precision.
+
+    Args:
+        device (torch.device): Where the losses live.
+    """
+
+    __slots__ = ("_dtype", "_lost", "_nan_at", "_total")
+
+    def __init__(self, device: torch.device) -> None:
+        lacks = device.type in _WITHOUT_FLOAT64
+        self._dtype = torch.float32 if lacks else torch.float64
+        self._total = torch.zeros((), dtype=self._dtype, device=device)
+        self._lost = torch.zeros((), dtype=self._dtype, device=device)
+        self._nan_at = torch.full((), -1, dtype=torch.int64, device=device)
+
+    def add(self, value: torch.Tensor, count: float, batch_idx: int) -> None:
+        """Add the mean of a tensor.
+
+        Args:
+            value (Tensor): Of any shape, on this device, without a graph.
+            count (float): The weight of this mean.
+            batch_idx (int): Index of the batch in its epoch.
+        """
+        number = value.to(self._dtype).mean() * count
+        total = self._total + number
+        larger_total = self._total.abs() >= number.abs()
+        lost = torch.where(
+            larger_total, (self._total - total) + number, (number - total) + self._total
+        )
+        # inf - inf is NaN: an infinite sum has lost nothing.
+        self._lost += torch.where(torch.isfinite(lost), lost, torch.zeros_like(lost))
+        self._total = total
+        first = torch.isnan(number) & (self._nan_at < 0)
+        self._nan_at = torch.where(
+            first, torch.full_like(self._nan_at, batch_idx), self._nan_at
+        )
+
+    def read(self) -> Tuple[float, Optional[int]]:
+        """Wait for the device.
+
+        Returns:
+            tuple: The sum, and the index of the first batch that was NaN.
+        """
+        nan_at = int(self._nan_at.item())
+        total = float(self._total.item()) + float(self._lost.item())
+        return total, nan_at if nan_at >= 0 else None
+
 
 #: The device whose tensors are read at once.
 _HOST = torch.device("cpu")

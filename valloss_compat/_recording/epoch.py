@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, Mapping, MutableMapping, Optional, Set
 
 from valloss_compat import options
-from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.accumulator import LossMeters, LossSum, with_total
 from valloss_compat._recording.batch_size import batch_size_of
 from valloss_compat._recording.context import Taken, Token
-from valloss_compat._recording.logs import warn_in_log
-from valloss_compat._recording.sums import LossSum, with_total
+from valloss_compat._recording.monitor_warnings import warn_in_log
 
 
 class Epoch:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Iterable, Iterator, Set, Tuple
 
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
 
-from valloss_compat._recording.logs import warn_in_log
+
+def warn_in_log(message: str) -> None:
+    """Write one warning to the logger of the current run.
+
+    mmengine's logger is used, not :mod:`warnings`: the message lands in the
+    log file of the run, and a user's ``-W error`` cannot end a training.
+
+    Args:
+        message (str): The text, without a prefix.
+    """
+    print_log(f"valloss_compat: {message}", logger="current", level=logging.WARNING)
 
 
 def missing(runner: Any, monitor: str, who: str, metrics: Iterable[str]) -> str:

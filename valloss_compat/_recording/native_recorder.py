@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.accumulator import LossMeters, with_total
 from valloss_compat._recording.context import Iteration, evaluator_of
 from valloss_compat._recording.recorder import Recorder
-from valloss_compat._recording.sums import with_total
 
 
 class NativeRecorder(Recorder):

@@ -8,8 +8,7 @@ from typing import Any, Dict, Optional, Set, Tuple
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 
-from valloss_compat._recording.logs import warn_in_log
-from valloss_compat._recording.monitor_warnings import missing
+from valloss_compat._recording.monitor_warnings import missing, warn_in_log
 
 
 class EarlyStoppingHook(Hook):

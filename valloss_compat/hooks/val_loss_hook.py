@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, List, Mapping, Optional, Set, Union
+from typing import Any, Callable, Collection, List, Mapping, Optional, Set, Tuple, Union
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from mmengine.structures import BaseDataElement
 
-from valloss_compat._libraries import Refusal, UnsupportedError
-from valloss_compat._loss_forward import arguments
+from valloss_compat._libraries import Rejection
+from valloss_compat._loss_forward import checks
+from valloss_compat._loss_forward.checks import already_there, see_to_lengths
+from valloss_compat._loss_forward.forward import SecondForward, unwrap
 from valloss_compat._loss_forward.loader import LossLoader
-from valloss_compat._loss_forward.memo import Memo
-from valloss_compat._loss_forward.ranks import see_to_lengths
-from valloss_compat._loss_forward.results import already_there
-from valloss_compat._loss_forward.second_forward import SecondForward
-from valloss_compat._loss_forward.shadow import StepShadow
-from valloss_compat._loss_forward.wrappers import unwrap
-from valloss_compat._recording.logs import warn_in_log
+from valloss_compat._loss_forward.reuse import Memo
+from valloss_compat._recording.monitor_warnings import warn_in_log
+from valloss_compat.errors import UnsupportedError
+
+#: Gets the model's own ``val_step`` and the arguments of the call.
+Around = Callable[..., Any]
+
+
+class StepShadow:
+    """Stands before the ``val_step`` of a model for one call.
+
+    It is put into the model's own namespace, past ``nn.Module.__setattr__``,
+    and takes itself off before anything runs, so that nothing is left behind
+    whatever is raised.
+
+    Args:
+        model (nn.Module): What a loop calls: the model or its wrapper.
+        around (Callable): ``around(val_step, *args, **kwargs)``.
+    """
+
+    __slots__ = ("_around", "_before", "_model")
+
+    def __init__(self, model: Any, around: Around) -> None:
+        self._model = model
+        self._around = around
+        own = vars(model)
+        # What stood on the instance (a compiled one, say), as a 0- or 1-tuple.
+        self._before: Tuple[Any, ...] = (own["val_step"],) if "val_step" in own else ()
+        own["val_step"] = self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Take itself off, and hand the call on."""
+        self.remove()
+        # Who kept this past its time gets what the model has by now.
+        return self._around(self._model.val_step, *args, **kwargs)
+
+    def remove(self) -> bool:
+        """Put back what was there.
+
+        Returns:
+            bool: Whether it was still on: there was no call.
+        """
+        own = vars(self._model)
+        if own.get("val_step") is not self:
+            return False
+        if self._before:
+            own["val_step"] = self._before[0]
+        else:
+            del own["val_step"]
+        return True
 
 
 class ValLossHook(Hook):
@@ -67,7 +112,7 @@ class ValLossHook(Hook):
         dataloader: Optional[Union[Mapping[str, Any], Any]] = None,
         trust: Optional[Collection[str]] = None,
     ) -> None:
-        arguments.check(strategy, on_unsupported, dataloader, trust)
+        checks.check_arguments(strategy, on_unsupported, dataloader, trust)
         self.strategy = strategy
         self.on_unsupported = on_unsupported
         self.dataloader = dataloader
@@ -113,7 +158,7 @@ class ValLossHook(Hook):
         """Leave nothing on a model whose ``val_step`` was not called."""
         if self._disarm() and not self._off:
             self._refuse(
-                Refusal(
+                Rejection(
                     type(runner.val_loop).__name__,
                     "its iterations do not call val_step of the runner's model",
                     "a ValLoop, or another metric to monitor",
@@ -140,7 +185,7 @@ class ValLossHook(Hook):
             data = args[0] if args else kwargs["data"]
             batch = None if self._loader else losses.copy_of(data)
         except UnsupportedError as error:
-            self._refuse(error.refusal, of_batch=True)
+            self._refuse(error.rejection, of_batch=True)
             return val_step(*args, **kwargs)
         share = self.strategy == "auto" and "val_step" not in vars(self._runner.model)
         with Memo(
@@ -150,7 +195,7 @@ class ValLossHook(Hook):
             try:
                 element = self._element(losses, result, batch, memo)
             except UnsupportedError as error:
-                self._refuse(error.refusal, of_batch=True)
+                self._refuse(error.rejection, of_batch=True)
                 return result
         if memo.watched and not self._told_of_hooks:
             self._told_of_hooks = True
@@ -204,7 +249,7 @@ class ValLossHook(Hook):
                 if losses.adapter.may_sync:
                     see_to_lengths(model, (self._loader or loop).dataloader)
         except UnsupportedError as error:
-            self._refuse(error.refusal)
+            self._refuse(error.rejection)
         return not self._off
 
     def _loader_or(self, loop: Any) -> Optional[List[Any]]:
@@ -215,7 +260,7 @@ class ValLossHook(Hook):
         several = getattr(loop, "dataloaders", None)
         return [d.dataset for d in several or [loop.dataloader]]
 
-    def _refuse(self, refusal: Refusal, of_batch: bool = False) -> None:
+    def _refuse(self, refusal: Rejection, of_batch: bool = False) -> None:
         """Raise or, if so asked, log it, and report no loss from now on.
 
         Raises:

@@ -16,8 +16,8 @@ from valloss_compat._cli.doctor import check_patches, check_validation, config_f
 from valloss_compat._cli.doctor.findings import PROBLEM, Finding, note
 from valloss_compat._cli.doctor.output import stdout_to_stderr
 from valloss_compat._cli.doctor.registry import find
-from valloss_compat._cli.errors import CommandError
 from valloss_compat._patches import patch_set
+from valloss_compat.errors import CommandError
 
 #: Of the JSON document; goes up when a key changes its meaning or goes away.
 SCHEMA = 1

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import (
     Any,
     Callable,
+    Dict,
     Iterable,
     Iterator,
     List,
@@ -20,10 +21,48 @@ from valloss_compat._cli.doctor import (
     check_interval,
     check_model,
     check_monitor,
-    check_types,
 )
 from valloss_compat._cli.doctor.config_file import custom_imports
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+
+#: Of what type mmengine wants an entry.
+_SHAPES: Dict[str, Tuple[type, ...]] = {
+    "default_hooks": (dict,),
+    "custom_hooks": (list,),
+    "train_cfg": (dict,),
+    "val_cfg": (dict,),
+    "val_dataloader": (dict, list),
+    "val_evaluator": (dict, list),
+}
+
+
+def mend(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
+    """Find what is of the wrong type.
+
+    Args:
+        config (dict): A whole config.
+
+    Returns:
+        tuple: A problem each, and the config with something empty in their place,
+        so that the checks can look at the rest.
+    """
+    found: List[Finding] = []
+    mended = dict(config)
+    for name, kinds in _SHAPES.items():
+        value = config.get(name)
+        if value is None or isinstance(value, kinds):
+            continue
+        mended[name] = kinds[0]()
+        shown = " or ".join(f"a {kind.__name__}" for kind in kinds)
+        found.append(
+            problem(
+                "config",
+                f"{name} is {value!r:.80}, which is not as mmengine wants it: expected "
+                f"is {shown}",
+            )
+        )
+    return found, mended
+
 
 #: The three that a validation needs, or none of them.
 _VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
@@ -46,7 +85,7 @@ def look(
     Returns:
         list[Finding]: In the order in which a training meets the matters.
     """
-    found, config = check_types.mend(config)
+    found, config = mend(config)
     looks: List[Tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("config.custom_imports", lambda: _imports(config, failed)),
         ("config.validation", lambda: _validation(config)),

@@ -6,8 +6,8 @@ import os
 import sys
 from typing import Any, Dict, List
 
+from valloss_compat._api import Status
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
-from valloss_compat._status import Status
 from valloss_compat.options import VARIABLE
 
 

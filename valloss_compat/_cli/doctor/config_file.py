@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any, Dict, List, Tuple
 
-from valloss_compat._cli.errors import CommandError
+from valloss_compat.errors import CommandError
 
 _SUFFIXES = (".py", ".json", ".yaml", ".yml")
 

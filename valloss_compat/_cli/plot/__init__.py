@@ -13,8 +13,8 @@ import sys
 from types import ModuleType
 from typing import Any, Sequence
 
-from valloss_compat._cli.errors import CommandError
 from valloss_compat._cli.plot import curves, runs
+from valloss_compat.errors import CommandError
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _UNITS = {"epoch": "epoch", "iter": "iteration"}

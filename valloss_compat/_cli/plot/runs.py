@@ -6,8 +6,8 @@ import os
 import sys
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-from valloss_compat._cli.errors import CommandError
-from valloss_compat._cli.plot import curves, scalars, train_cfg
+from valloss_compat._cli.plot import curves, scalars
+from valloss_compat.errors import CommandError
 
 
 class Request(NamedTuple):
@@ -84,7 +84,7 @@ def _read_one(path: str, metric: str) -> curves.Run:
             f"{path}: {files[-1]} is empty, nothing was logged yet: draw it after the "
             "first validation"
         )
-    run = curves.join(starts, train_cfg.find_planned(starts[-1].path))
+    run = curves.join(starts, curves.find_planned(starts[-1].path))
     validations = [point for point in run.points if not point.train]
     train = run.curve(curves.train_tag(metric), train=True)
     if not run.curve(metric, train=False) and (validations or not train):

@@ -14,7 +14,7 @@ import os
 import re
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-from valloss_compat._cli.errors import CommandError
+from valloss_compat.errors import CommandError
 
 FILE = "scalars.json"
 _LAYOUTS = (os.path.join("vis_data", FILE), FILE)

@@ -1,0 +1,56 @@
+"""The README's example of ``doctor`` prints what it shows there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.runner import loops
+
+from cli.processes import as_command
+
+pytestmark = pytest.mark.slow
+
+NATIVE = hasattr(loops, "_update_losses")
+README = Path(__file__).resolve().parents[3] / "README.md"
+# What the README says of its base.
+BASE = """
+default_scope = 'mmpretrain'
+model = dict(type='ImageClassifier', head=dict(type='LinearClsHead'))
+custom_imports = dict(imports=['valloss_compat'], allow_failed_imports=False)
+val_dataloader = dict(dataset=dict(type='CustomDataset', pipeline=[]))
+val_evaluator = dict(type='Accuracy')
+val_cfg = dict()
+train_cfg = dict(by_epoch=True, max_epochs=100)
+"""
+
+
+def findings(text):
+    """Each finding in one line; native mmengine has other patches than the README's."""
+    parts = re.split(r"\n(?=\[)|\n\n", text)
+    lines = [" ".join(part.split()) for part in parts if part.startswith("[")]
+    return [line for line in lines if not NATIVE or "] patches: " not in line]
+
+
+def head(text):
+    """What stands before the findings, without versions and folders."""
+    *environment, options = text.partition("\n\n")[0].splitlines()
+    return [re.sub(r" .*, .*", "", line) for line in environment], options
+
+
+def test_doctor_as_in_the_readme(nursery, tmp_path):
+    """The same findings in the same order, and the same verdict."""
+    section = README.read_text(encoding="utf-8").split("## Doctor\n")[1]
+    config = re.search(r"```python\n(.*?)```", section, re.S).group(1)
+    shown = re.search(r"```console\n\$ python -m (.*?)\n(.*?)```", section, re.S)
+    words = shown.group(1).split()
+    assert words == ["valloss_compat", "doctor", "my_config.py"]
+    (tmp_path / "my_config.py").write_text(config, encoding="utf-8")
+    (tmp_path / "base.py").write_text(BASE, encoding="utf-8")
+    argv = ["doctor", str(tmp_path / "my_config.py")]
+    done = as_command(nursery, argv, tmp_path)
+    assert done.returncode == 1
+    assert head(done.stdout) == head(shown.group(2))
+    assert findings(done.stdout) == findings(shown.group(2))
+    assert done.stdout.splitlines()[-1] == "2 problems found"

@@ -1,0 +1,99 @@
+"""Work dirs as mmengine leaves them, written by hand or by a real training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+import torch
+from support.tiny import element, loader, make_runner, sample
+
+from valloss_compat._cli import main
+
+Lines = List[Dict[str, float]]
+
+
+def epochs(
+    losses: List[float], length: int = 10, interval: int = 5, begin: int = 1
+) -> Lines:
+    """An epoch-based training: a validation after each epoch of some iterations.
+
+    As ``LoggerHook(ignore_last=True)`` logs it: within an epoch at every
+    interval, and not at its end.
+    """
+    lines: Lines = []
+    for epoch, loss in enumerate(losses, begin):
+        for inner in range(interval, length + 1, interval):
+            step = (epoch - 1) * length + inner
+            train = {"lr": 0.1, "loss": 1 / step, "epoch": epoch, "iter": step}
+            lines.append({**train, "step": step})
+        lines.append({"val/loss_cls": loss / 2, "val_loss": loss, "step": epoch})
+    return lines
+
+
+def iterations(losses: List[float], length: int = 10, own: bool = True) -> Lines:
+    """An iteration-based training, as releases before 0.5 log it.
+
+    Args:
+        losses (list[float]): One a validation.
+        length (int): Iterations between two. Defaults to 10.
+        own (bool): Whether ``log_metric_by_epoch=False``. Defaults to True.
+    """
+    lines: Lines = []
+    for step, loss in zip(range(length, 10**6, length), losses):
+        lines.append({"base_lr": 0.1, "lr": 0.1, "loss": 1 / step, "step": step})
+        lines.append({"val_loss": loss, "step": step if own else 0})
+    return lines
+
+
+def write(start: Path, lines: Lines, tail: str = "", config: str = "") -> Path:
+    """Write ``START/vis_data/scalars.json``.
+
+    Args:
+        start (Path): The TIMESTAMP folder; its parent is the work dir.
+        lines (list[dict]): What it holds.
+        tail (str): What follows, of a line that is not whole. Defaults to "".
+        config (str): Text of ``config.py`` beside it. Defaults to "": none.
+
+    Returns:
+        Path: The work dir.
+    """
+    folder = start / "vis_data"
+    folder.mkdir(parents=True)
+    text = "".join(json.dumps(line) + "\n" for line in lines) + tail
+    (folder / "scalars.json").write_text(text, encoding="utf-8")
+    if config:
+        (folder / "config.py").write_text(config, encoding="utf-8")
+    return start.parent
+
+
+def train(work_dir: Path, losses: List[float], **options: Any) -> None:
+    """Train for real with these validation losses; an epoch has two iterations.
+
+    Options are those of the Runner, and ``samples``, ``logger``, ``checkpoint``.
+    """
+
+    def respond(index: int, inputs: Any) -> Any:
+        return [sample(), element(loss_cls=torch.tensor(losses[index]))]
+
+    logger = {"type": "LoggerHook", "interval": 1, **options.pop("logger", {})}
+    checkpoint = {"type": "CheckpointHook", **options.pop("checkpoint", {})}
+    make_runner(
+        work_dir,
+        respond,
+        length=1,
+        visualizer={
+            "type": "Visualizer",
+            "vis_backends": [{"type": "LocalVisBackend"}],
+        },
+        train_dataloader=loader(options.pop("samples", 2)),
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
+        default_hooks={"logger": logger, "checkpoint": checkpoint},
+        **options,
+    ).train()
+
+
+def plot(*arguments: Any) -> int:
+    """Run the command in this process."""
+    return main(["plot", *map(str, arguments)])

@@ -1,0 +1,132 @@
+"""Loops that derive from BaseLoop alone, in shapes that no library has yet."""
+
+from __future__ import annotations
+
+import pytest
+from mmengine.runner import BaseLoop
+from support.own_loops import with_loop
+from support.tiny import counting, element, make_runner
+
+import valloss_compat
+from valloss_compat._patches.loops import validates
+from valloss_compat._patches.patch import mark_of
+
+
+class Own(BaseLoop):
+    """As a user would write one: no run_iter, no ValLoop."""
+
+    def __init__(self, runner, dataloader, evaluator):
+        super().__init__(runner, dataloader)
+        self.evaluator = runner.build_evaluator(evaluator)
+
+    def run(self):
+        for batch in self.dataloader:
+            self.evaluator.process(self.runner.model.val_step(batch), batch)
+        return self.evaluator.evaluate(len(self.dataloader.dataset))
+
+
+class Template(BaseLoop):
+    """Has the run; its subclasses say what an iteration is."""
+
+    def __init__(self, runner, dataloader, evaluator):
+        super().__init__(runner, dataloader)
+        self.evaluators = [
+            runner.build_evaluator(evaluator),
+            runner.build_evaluator([]),
+        ]
+
+    def run(self):
+        found = {}
+        for evaluator in self.evaluators:
+            for batch in self.dataloader:
+                self.run_iter(batch, evaluator)
+            metrics = evaluator.evaluate(len(self.dataloader.dataset))
+            assert not metrics.keys() & found.keys()
+            found.update(metrics)
+        return found
+
+
+class Filled(Template):
+    """Fills the template in."""
+
+    def run_iter(self, data_batch, evaluator):
+        evaluator.process(self.runner.model.val_step(data_batch), data_batch)
+
+
+class WithAnother(Filled):
+    """Evaluates something else beside, and tells hooks of no metrics."""
+
+    def run(self):
+        other = self.runner.build_evaluator([])
+        other.process([element(loss=7.0)])
+        beside = other.evaluate(1)
+        self.runner.call_hook("after_val_epoch", metrics={})
+        self.runner.call_hook("after_val_epoch", metrics=None)
+        return {**super().run(), "beside": beside}
+
+
+class FilledAgain(Filled):
+    """Inherits all of it."""
+
+
+class Trains(Own):
+    """One that trains as well is a train loop, and left alone."""
+
+    def run_iter(self, data_batch):
+        self.runner.model.train_step(data_batch, self.runner.optim_wrapper)
+
+
+@pytest.mark.parametrize(
+    ("loop_class", "values"),
+    [(Own, (1.5, 3.5)), (Filled, (2.5, 6.5)), (FilledAgain, (2.5, 6.5))],
+)
+def test_a_loop_of_ones_own_reports_the_loss(tmp_path, loop_class, values):
+    """In each validation that of its own; nothing is left by revert()."""
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, loop_class)
+    for value in values:
+        assert runner.val_loop.run()["val_loss"] == value
+    valloss_compat.revert()
+    assert mark_of(loop_class.run) is None
+
+
+def test_an_evaluator_that_is_none_of_the_loops_reports_its_own(tmp_path):
+    """Within a run that merges the others' losses."""
+    runner = make_runner(tmp_path, counting)
+    runner.hooks.clear()  # not all of mmengine's take None
+    with_loop(runner, WithAnother)
+    found = runner.val_loop.run()
+    assert found["val_loss"] == 2.5
+    assert found["beside"] == {"loss": 7.0, "val_loss": 7.0}
+    assert runner.val_loop.val_loss["loss"].mean() == 2.5
+
+
+def test_a_class_is_made_whatever_it_lacks():
+    """A subclass without run_iter or with neither is no trouble."""
+    made = type("Bare", (BaseLoop,), {"val": lambda self: self.model.val_step()})
+    assert validates(made)
+    assert not validates(type("Empty", (BaseLoop,), {}))
+    targets = [patch.target for patch in valloss_compat.status().patches]
+    assert not [target for target in targets if ".Bare." in target]
+
+
+class Chain:
+    """Answers every question with itself, as some proxies do."""
+
+    def __getattr__(self, name):
+        return self
+
+
+def test_what_is_no_function_is_not_asked():
+    """A class attribute may be anything."""
+    made = type("Tracks", (BaseLoop,), {"track": Chain()})
+    assert not validates(made)
+    still = staticmethod(lambda model: model.val_step())
+    assert validates(type("Static", (BaseLoop,), {"step": still}))
+
+
+def test_a_loop_that_trains_is_left_alone():
+    """Whatever else it calls."""
+    assert validates(Own)
+    assert not validates(Trains)
+    assert not [name for name in valloss_compat.status().overriding if "Trains" in name]

@@ -1,0 +1,171 @@
+"""How the hook steps in: for one call, in any loop, and nothing stays."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import ValLoop
+
+import valloss_compat
+from loss_forward.models import (
+    Classifier,
+    Predicted,
+    Watch,
+    expected,
+    hook,
+    loader,
+    make_runner,
+)
+from valloss_compat._libraries import UnsupportedError
+from valloss_compat.hooks.val_loss_hook import StepShadow
+
+KNOWN = expected(Classifier())["val_loss"]
+
+
+def test_parity_reports_it_as_native_does(tmp_path):
+    """The losses go through mmengine's own code where it has any."""
+    valloss_compat.apply(mode="parity")
+    spy = Watch()
+    metrics = make_runner(tmp_path, hook(), spy).val()
+    assert metrics["val_loss"] == pytest.approx(KNOWN, rel=1e-6)
+    assert [len(outputs) for outputs in spy.outputs] == [4, 4, 2]
+
+
+def test_what_stood_on_the_model_is_used_and_put_back(tmp_path):
+    """A val_step of the instance's own, compiled for one; then nothing is shared."""
+    runner = make_runner(tmp_path, hook())
+    calls = []
+    own = runner.model.val_step
+
+    def mine(data):
+        calls.append(1)
+        return own(data)
+
+    vars(runner.model)["val_step"] = mine
+    assert runner.val_loop.run()["val_loss"] == pytest.approx(KNOWN, rel=1e-6)
+    assert vars(runner.model)["val_step"] is mine
+    assert len(calls) == 3
+
+
+def test_a_shadow_that_was_replaced_stays_out_of_the_way():
+    """What somebody put over it is not taken off."""
+    model = Classifier()
+    shadow = StepShadow(model, lambda step: "ours")
+    vars(model)["val_step"] = len
+    assert not shadow.remove()
+    assert model.val_step is len
+
+
+class Raises(Hook):
+    """Fails in the first iteration, after all others."""
+
+    priority = "LOWEST"
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        raise KeyError("mine")
+
+
+@pytest.mark.parametrize("kept", [None, 2, 3])
+def test_nothing_stays_where_another_hook_raises(tmp_path, kept):
+    """Also one that comes after ours by its priority, however few there are."""
+    runner = make_runner(tmp_path, hook(), Raises())
+    if kept is not None:
+        runner._hooks = runner._hooks[-kept:]
+    with pytest.raises(KeyError, match="mine"):
+        runner.val()
+    assert "val_step" not in vars(runner.model)
+
+
+class Inside(Hook):
+    """Hands on to a hook that the Runner does not know."""
+
+    def before_val(self, runner):
+        hook().before_val(runner)
+
+
+def test_a_hook_that_another_calls_is_not_put_among_the_runners(tmp_path):
+    """It was never registered."""
+    runner = make_runner(tmp_path, Inside())
+    before = runner.hooks
+    assert set(runner.val()) == {"mean/score"}
+    assert runner.hooks == before
+
+
+@pytest.mark.parametrize("mode", ["predict", "loss"])
+def test_nothing_stays_where_the_model_raises(tmp_path, monkeypatch, mode):
+    """No shadow, no memory, and the flags as they were."""
+
+    def fails(self, *args):
+        raise KeyError("mine")
+
+    monkeypatch.setattr(Classifier, mode, fails)
+    runner = make_runner(tmp_path, hook())
+    with pytest.raises((KeyError, UnsupportedError)):
+        runner.val()
+    for module in runner.model.modules():
+        assert not {"val_step", "forward"} & set(vars(module))
+        assert not module.training
+
+
+def test_a_tuple_stays_one(tmp_path, monkeypatch):
+    """Hooks get the type that the model returns."""
+    plain = Classifier.predict
+    monkeypatch.setattr(
+        Classifier, "predict", lambda *args: tuple(plain(*args)), raising=True
+    )
+    spy = Watch()
+    assert make_runner(tmp_path, hook(), spy).val()["val_loss"] == pytest.approx(KNOWN)
+    assert {type(outputs) for outputs in spy.outputs} == {tuple}
+
+
+class OwnLoop(ValLoop):
+    """Calls the hooks, and the model past val_step or with other arguments."""
+
+    def __init__(self, *args, way, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.way = way
+
+    @torch.no_grad()
+    def run_iter(self, idx, data_batch):
+        self.runner.call_hook("before_val_iter", batch_idx=idx, data_batch=data_batch)
+        model = self.runner.model
+        if self.way == "keyword":
+            outputs = model.val_step(data=data_batch)
+        elif self.way == "two arguments":
+            outputs = model.val_step(data_batch, idx)
+        else:
+            outputs = model.test_step(data_batch)
+        self.evaluator.process(outputs, data_batch)
+        self.runner.call_hook(
+            "after_val_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs
+        )
+
+
+def own_loop(work_dir, way, **options):
+    runner = make_runner(work_dir, hook(**options))
+    runner._val_loop = OwnLoop(
+        runner, loader(), runner.build_evaluator([Predicted()]), way=way
+    )
+    return runner
+
+
+@pytest.mark.parametrize("way", ["keyword", "two arguments"])
+def test_a_loop_with_its_own_iterations(tmp_path, monkeypatch, way):
+    """What calls val_step gets the losses, however it calls it."""
+    plain = Classifier.val_step
+    monkeypatch.setattr(
+        Classifier, "val_step", lambda self, data, index=None: plain(self, data)
+    )
+    metrics = own_loop(tmp_path, way).val_loop.run()
+    assert metrics["val_loss"] == pytest.approx(KNOWN)
+
+
+def test_a_loop_that_does_not_call_val_step_is_refused(tmp_path):
+    """There is nothing to append to."""
+    runner = own_loop(tmp_path, "test_step")
+    with pytest.raises(UnsupportedError, match="do not call val_step"):
+        runner.val_loop.run()
+    assert "val_step" not in vars(runner.model)
+    quiet = own_loop(tmp_path, "test_step", on_unsupported="warn").val_loop.run()
+    assert set(quiet) == {"mean/score"}

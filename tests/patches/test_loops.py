@@ -1,0 +1,187 @@
+"""Loops and hooks: where losses go, and that no epoch sees another's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import ValLoop, loops
+from support.own_loops import OwnRun, ValidateInside, with_loop
+from support.tiny import Spy, counting, element, make_runner, sample
+
+import valloss_compat
+
+NATIVE = hasattr(loops, "_update_losses")
+
+
+def test_hooks_and_metrics_see_clean_results(tmp_path):
+    """The loss element reaches neither; the losses reach after_val_epoch."""
+    spy = Spy()
+    runner = make_runner(tmp_path, counting, custom_hooks=[spy])
+    metrics = runner.val()
+    assert metrics == {"n/seen": 2.0, "loss": 1.5, "val_loss": 1.5}
+    assert spy.metrics == [metrics]
+    assert [len(outputs) for outputs in spy.outputs] == [1, 1]
+    assert [len(seen) for seen in runner.val_evaluator.metrics[0].samples] == [1, 1]
+
+
+def test_losses_of_an_epoch_stay_readable_until_the_next(tmp_path):
+    """loop.val_loss maps names to something with mean(); a new epoch is empty."""
+    at_start = []
+
+    class Look(Hook):
+        def before_val_iter(self, runner, batch_idx, data_batch=None):
+            at_start.append(dict(runner.val_loop.val_loss))
+
+    runner = make_runner(tmp_path, counting, length=1, custom_hooks=[Look()])
+    assert runner.val()["val_loss"] == 1.0
+    assert runner.val_loop.val_loss["loss"].mean() == 1.0
+    assert runner.val()["val_loss"] == 2.0
+    assert runner.val_loop.val_loss["loss"].mean() == 2.0
+    assert runner.val_loop.val_loss.sums()["loss"].weight == 1  # recorded once
+    assert at_start == [{}, {}]
+    assert runner.test()["test_loss"] == 3.0
+    assert runner.test_loop.test_loss["loss"].mean() == 3.0
+
+
+def test_a_model_without_losses_is_reported_as_before(tmp_path):
+    """Nothing is added."""
+    assert make_runner(tmp_path, lambda *_: [sample()]).val() == {"n/seen": 2.0}
+
+
+def test_each_pass_of_a_loop_has_its_own_loss(tmp_path):
+    """A run of its own with two passes: no pass sees the other's losses."""
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, OwnRun)
+    for first in (1.5, 5.5):
+        metrics = runner.val()
+        assert metrics["teacher/val_loss"] == first
+        assert metrics["student/val_loss"] == first + 2
+
+
+def test_a_loop_of_a_loop_counts_for_itself(tmp_path):
+    """A validation inside a test: each has its own losses."""
+    inner = make_runner(tmp_path, lambda *_: [element(loss=torch.tensor(70.0))])
+    inside = ValidateInside(inner)
+    runner = make_runner(tmp_path, counting, custom_hooks=[inside])
+    assert runner.test()["test_loss"] == 1.5
+    assert inside.found == [70.0, 70.0]
+
+
+def test_a_hook_may_call_val_step(tmp_path):
+    """Only what is evaluated counts, not what a hook asks the model for."""
+
+    class Ask(Hook):
+        def before_val_iter(self, runner, batch_idx, data_batch=None):
+            runner.model.val_step(data_batch)
+
+        def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            runner.model.val_step(data_batch)
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[Ask()])
+    assert runner.val()["val_loss"] == (2 + 5) / 2
+
+
+def test_a_hook_that_calls_val_step_does_not_lend_its_losses(tmp_path):
+    """Where the evaluated result itself has none."""
+
+    class Ask(Hook):
+        def before_val_iter(self, runner, batch_idx, data_batch=None):
+            runner.model.val_step(data_batch)
+
+    def respond(index, inputs):
+        return [sample()] if index == 1 else counting(index, inputs)
+
+    runner = make_runner(tmp_path, respond, custom_hooks=[Ask()])
+    assert runner.val()["val_loss"] == 4.0
+
+
+def test_an_epoch_that_raises_halfway_leaves_nothing(tmp_path):
+    """No shadow on the runner, no losses for the next epoch."""
+
+    def respond(index, inputs):
+        if index == 1:
+            raise RuntimeError("halfway")
+        return counting(index, inputs)
+
+    runner = make_runner(tmp_path, respond)
+    with pytest.raises(RuntimeError, match="halfway"):
+        runner.val()
+    assert "call_hook" not in vars(runner)
+    assert runner.val_loop.evaluator.evaluate(1) == {"n/seen": 1.0}
+    assert runner.val()["val_loss"] == (3 + 4) / 2
+
+
+@pytest.mark.parametrize("stage", ["val", "test"])
+def test_a_second_try_has_no_losses_of_the_first(tmp_path, stage):
+    """As loops have it that go on with less after an out-of-memory error."""
+
+    class Retries(getattr(loops, f"{stage.capitalize()}Loop")):
+        def run(self):
+            try:
+                return super().run()
+            except RuntimeError:
+                self.evaluator.metrics[0].results.clear()
+                return super().run()
+
+    def respond(index, inputs):
+        if index == 1:
+            raise RuntimeError("out of memory")
+        return [sample(), element(loss=torch.tensor(1.0 if index else 100.0))]
+
+    runner = make_runner(tmp_path, respond)
+    with_loop(runner, Retries, stage)
+    found = getattr(runner, stage)()
+    assert found == {"n/seen": 2.0, "loss": 1.0, f"{stage}_loss": 1.0}
+
+
+def test_run_iter_outside_of_an_epoch_does_not_leak(tmp_path):
+    """As mmpretrain's EMAHook calls it after the epoch."""
+    runner = make_runner(tmp_path, counting)
+    loop = with_loop(runner, ValLoop)
+    batch = next(iter(loop.dataloader))
+    runner.call_hook("before_val_epoch")
+    loop.run_iter(0, batch)
+    assert loop.val_loss["loss"].mean() == 1.0
+    assert loop.evaluator.evaluate(1)["val_loss"] == 1.0
+    loop.run_iter(0, batch)
+    assert runner.val()["val_loss"] == (3 + 4) / 2
+
+
+def test_run_iter_of_another_runner_within_an_epoch_is_clean(tmp_path):
+    """Its hooks see no loss element either, and its loop has its losses."""
+    spy = Spy()
+    inner = make_runner(tmp_path, counting, custom_hooks=[spy])
+    loop = with_loop(inner, ValLoop)
+    inner.call_hook("before_val_epoch")
+
+    class IterateInside(Hook):
+        def before_test_iter(self, runner, batch_idx, data_batch=None):
+            loop.run_iter(batch_idx, data_batch)
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[IterateInside()])
+    assert runner.test()["test_loss"] == 1.5
+    assert [len(outputs) for outputs in spy.outputs] == [1, 1]
+    assert loop.val_loss["loss"].mean() == 1.5
+
+
+def test_after_a_change_of_mode_the_loop_holds_the_new_losses(tmp_path):
+    """The same loop, used in default mode, in parity mode and again."""
+    runner = make_runner(tmp_path, counting)
+    for mode, mean in (("default", 1.5), ("parity", 3.5), ("default", 5.5)):
+        valloss_compat.revert()
+        valloss_compat.apply(mode=mode)
+        assert runner.val()["val_loss"] == mean
+        assert runner.val_loop.val_loss["loss"].mean() == mean
+
+
+def test_after_revert_validation_is_as_released(tmp_path):
+    """Also with a loop that was used under the patch."""
+    runner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
+    assert runner.val()["val_loss"] == 1.0
+    valloss_compat.revert()
+    metrics = runner.val()
+    if NATIVE:
+        assert metrics == {"n/seen": 2.0, "loss": 1.0, "val_loss": 1.0}
+    else:
+        assert metrics == {"n/seen": 4.0}

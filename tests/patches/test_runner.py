@@ -1,0 +1,183 @@
+"""Runners, models and hooks of all kinds: what is around a validation."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+
+import pytest
+import torch
+from mmengine import runner as runners
+from mmengine.hooks import EMAHook, Hook
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+from support.tiny import Seen, Spy, counting, element, loader, make_runner, sample
+
+TRAINING = {
+    "train_cfg": {"by_epoch": True, "max_epochs": 2},
+    "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}},
+}
+
+needs_flexible_runner = pytest.mark.skipif(
+    not hasattr(runners, "FlexibleRunner") and not hasattr(runners, "_flexible_runner"),
+    reason="FlexibleRunner came with mmengine 0.8.0",
+)
+needs_compile = pytest.mark.skipif(
+    not hasattr(Runner, "_maybe_compile") or not hasattr(torch, "compile"),
+    reason="torch.compile came with torch 2.0, mmengine's use of it with 0.7.1",
+)
+needs_dynamo = pytest.mark.skipif(
+    sys.version_info >= (3, 12)
+    and tuple(map(int, torch.__version__.split(".")[:2])) < (2, 4),
+    reason="torch before 2.4: 'Dynamo is not supported on Python 3.12+'",
+)
+
+
+def train(tmp_path, respond, **options):
+    """Train two epochs with a validation after each."""
+    spy = Spy()
+    runner = make_runner(
+        tmp_path,
+        respond,
+        train_dataloader=loader(8),
+        **{
+            **TRAINING,
+            **options,
+            "custom_hooks": [*options.get("custom_hooks", []), spy],
+        },
+    )
+    runner.train()
+    return runner, spy
+
+
+@needs_flexible_runner
+def test_a_flexible_runner_reports_the_loss(tmp_path):
+    """In a training, in a validation and in a test."""
+    flexible = runners._flexible_runner.FlexibleRunner
+    runner, spy = train(tmp_path, counting, runner_class=flexible)
+    assert [metrics["val_loss"] for metrics in spy.metrics] == [1.5, 3.5]
+    assert {len(outputs) for outputs in spy.outputs} == {1}
+    assert "call_hook" not in vars(runner)
+    assert runner.val()["val_loss"] == 5.5
+    assert runner.test()["test_loss"] == 7.5
+
+
+@needs_compile
+@needs_dynamo
+@pytest.mark.filterwarnings("ignore")  # what torch's tracing warns of is torch's
+def test_a_compiled_model_reports_the_loss(tmp_path):
+    """Mmengine's own option in training, and val_step compiled by a user."""
+
+    def respond(index, inputs):  # in terms that torch 2.1 can trace as well
+        return [BaseDataElement(pred=inputs[0]), element(loss=inputs[0].sum() + 1)]
+
+    runner, spy = train(tmp_path, respond, cfg={"compile": {"backend": "eager"}})
+    assert [metrics["val_loss"] for metrics in spy.metrics] == [1.5, 1.5]
+    runner.model.val_step = torch.compile(runner.model.val_step, backend="eager")
+    assert runner.val()["val_loss"] == 1.5
+
+
+def test_the_loss_is_that_of_the_averaged_model(tmp_path):
+    """With mmengine's EMAHook, which swaps the weights for a validation."""
+    options = {"default_hooks": {"checkpoint": None}}
+    model = []
+
+    def respond(index, inputs):
+        return [sample(), element(loss=model[0].weight.detach().clone())]
+
+    class Note(Hook):
+        weights = ()
+
+        def before_run(self, runner):
+            model.append(runner.model)
+
+        def before_val(self, runner):
+            averaged = next(h for h in runner.hooks if isinstance(h, EMAHook)).ema_model
+            Note.weights += (float(averaged.module.weight),)
+
+    _, spy = train(tmp_path, respond, custom_hooks=[EMAHook(), Note()], **options)
+    assert len(set(Note.weights)) == 2
+    assert [metrics["val_loss"] for metrics in spy.metrics] == pytest.approx(
+        Note.weights
+    )
+
+
+@pytest.mark.parametrize("stage", ["val", "test"])
+def test_nothing_stays_on_model_or_runner(tmp_path, stage):
+    """After a validation, and after one that raises in the model or in a hook."""
+    broken = []
+
+    class Break(Hook):
+        def after_val_iter(self, runner, *args, **kwargs):
+            assert broken != ["hook"]
+
+        after_test_iter = after_val_iter
+
+    def respond(index, inputs):
+        assert broken != ["model"]
+        return counting(index, inputs)
+
+    runner = make_runner(tmp_path, respond, custom_hooks=[Break()])
+    run = getattr(runner, stage)
+    getattr(runner, f"{stage}_loop")  # a Runner builds it late
+    before = {key: id(value) for key, value in vars(runner.model).items()}
+    names = set(vars(runner))
+    for where in ("nowhere", "model", "hook", "nowhere"):
+        broken[:] = [where]
+        if where == "nowhere":
+            assert f"{stage}_loss" in run()
+        else:
+            with pytest.raises(AssertionError):
+                run()
+        after = {key: id(value) for key, value in vars(runner.model).items()}
+        assert before.keys() == after.keys()
+        assert {k for k in before if before[k] != after[k]} <= {"calls", "training"}
+        assert set(vars(runner)) == names
+
+
+def test_a_validation_inside_a_test_of_the_same_runner(tmp_path):
+    """Neither sees the other's losses; the test goes on with its own."""
+    found = []
+
+    class ValidateInside(Hook):
+        def after_test_iter(self, runner, *args, **kwargs):
+            found.append(runner.val()["val_loss"])
+
+    metric = {"val_evaluator": [Seen()], "test_evaluator": [Seen()]}
+    runner = make_runner(tmp_path, counting, custom_hooks=[ValidateInside()], **metric)
+    assert runner.test()["test_loss"] == (1 + 4) / 2
+    assert found == [2.5, 5.5]
+    assert "call_hook" not in vars(runner)
+
+
+def test_an_iteration_based_training_validates_as_well(tmp_path):
+    """Each validation reports its own losses."""
+    cfg = {"by_epoch": False, "max_iters": 4, "val_interval": 2}
+    _, spy = train(tmp_path, counting, train_cfg=cfg)
+    assert [metrics["val_loss"] for metrics in spy.metrics] == [1.5, 3.5]
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_epoch(tmp_path):
+    """A hundred times as many batches: not one byte more for each is kept."""
+    kept = []
+    for length in (20, 2000):
+        runner = make_runner(tmp_path, counting, length=length, metric=Nothing())
+        runner.val()
+        tracemalloc.start()
+        runner.val()
+        gc.collect()
+        sizes = tracemalloc.take_snapshot().filter_traces(
+            [tracemalloc.Filter(True, "*valloss_compat*")]
+        )
+        tracemalloc.stop()
+        kept.append(sum(trace.size for trace in sizes.statistics("filename")))
+    assert kept[1] - kept[0] < 2000 - 20
+
+
+class Nothing(Seen):
+    """A metric that keeps nothing."""
+
+    def process(self, data_batch, data_samples):
+        self.results[:] = [0]

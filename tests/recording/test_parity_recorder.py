@@ -1,0 +1,71 @@
+"""Parity mode where the kit does not look: odd loops, odd evaluators, hooks."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from support.own_loops import OwnRun, ValidateInside, with_loop
+from support.tiny import counting, element, make_runner, sample
+
+import valloss_compat
+from valloss_compat._recording.parity_recorder import ParityRecorder
+
+
+@pytest.fixture(autouse=True)
+def _parity():
+    valloss_compat.revert()
+    valloss_compat.apply(mode="parity")
+
+
+def test_a_run_of_its_own_loses_the_loss(tmp_path):
+    """Natively nobody clears or reports it there."""
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, OwnRun)
+    metrics = runner.val()
+    assert set(metrics) == {"teacher/n/seen", "student/n/seen"}
+    assert runner.val_loop.val_loss["loss"].mean() == (1 + 2 + 3 + 4) / 4
+
+
+def test_a_hook_that_evaluates_again_gets_no_losses(tmp_path):
+    """As mmpretrain's EMAHook: natively the loop reports them, once."""
+    again = []
+
+    class Again(Hook):
+        def after_val_epoch(self, runner, metrics=None):
+            loop = runner.val_loop
+            for index, batch in enumerate(loop.dataloader):
+                loop.run_iter(index, batch)
+            again.append(loop.evaluator.evaluate(2))
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[Again()])
+    assert runner.val()["val_loss"] == 1.5
+    assert again == [{"n/seen": 2.0}]
+    assert runner.val()["val_loss"] == (5 + 6) / 2
+
+
+def test_a_validation_inside_a_test_counts_for_itself(tmp_path):
+    """In the midst of an iteration: each loop keeps its own losses."""
+    inner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
+    inside = ValidateInside(inner)
+    runner = make_runner(tmp_path, counting, custom_hooks=[inside])
+    assert runner.test()["test_loss"] == 1.5
+    assert inside.found == [1.0, 1.0]
+
+
+def test_losses_are_recorded_once_an_iteration():
+    """However many evaluators get the result; outside of a loop none are."""
+    recorder = ParityRecorder()
+    loop = types.SimpleNamespace(evaluator=object())
+    result = ["sample", element(loss=torch.tensor(4.0))]
+    with recorder.run(loop, "test"):
+        iteration = recorder.begin_iteration(loop, "test", None)
+        for _ in range(2):
+            assert recorder.process(object(), result, None) == ["sample"]
+        assert recorder.process(object(), ["other"], None) == ["other"]
+        recorder.end_iteration(iteration, completed=True)
+    assert loop.test_loss["loss"].mean() == 4.0
+    assert recorder.process(object(), result, None) is result
+    assert recorder.evaluate(object(), {"a": 1}) == {"a": 1}

@@ -1,0 +1,196 @@
+"""apply, revert and status, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.registry import Registry
+from mmengine.runner import LogProcessor, loops
+from support.namespaces import same, targets
+from support.tiny import Seen, element, make_runner, sample
+
+import valloss_compat
+from valloss_compat import _api
+from valloss_compat._patches import patch_set
+from valloss_compat._patches.mmengine_api import Shape
+
+NATIVE = hasattr(loops, "_update_losses")
+
+
+def test_another_mode_replaces_the_first():
+    """Parity leaves native releases as they are; ValLossHook is found by name."""
+    valloss_compat.revert()
+    before = targets()
+    valloss_compat.apply()
+    status = valloss_compat.apply(mode="parity")
+    assert (status.mode, status.plan) == ("parity", "native" if NATIVE else "add")
+    after = targets()
+    changed = [place for place in before if after[place] is not before[place]]
+    assert (changed == [(id(Registry), "get")]) == NATIVE
+    assert valloss_compat.apply(mode="parity") == status
+
+
+def test_status_is_a_table_and_json():
+    """Repr for people, as_dict for programs."""
+    status = valloss_compat.status()
+    known = json.loads(json.dumps(status.as_dict()))
+    assert known["torch"] == torch.__version__
+    assert known["patches"][1] == {
+        "target": "mmengine.runner.loops.ValLoop.run",
+        "state": "applied",
+        "reason": "",
+        "owner": f"valloss_compat {valloss_compat.__version__}",
+        "original": "mmengine.runner.loops.ValLoop.run",
+    }
+    lines = repr(status).splitlines()
+    assert lines[0].startswith("valloss_compat: mode default, plan ")
+    assert lines[1] == "options weighting=batch, sync_dist=True, strict=False"
+    assert lines[2].startswith(f"mmengine {status.mmengine}")
+    assert lines[2].endswith(f", torch {status.torch}")
+    assert lines[3].split() == ["target", "state", "owner", "original", "reason"]
+    start = len("mmengine.runner.loops.ValLoop.run")
+    assert " ".join(lines[5].split()) == (
+        "mmengine.runner.loops.ValLoop.run applied valloss_compat "
+        f"{valloss_compat.__version__} its own"
+    )
+    assert lines[5][start] == " "
+
+
+def test_what_stays_of_another_mode_is_shown(monkeypatch):
+    """Where somebody wrapped ours before the mode was changed."""
+    ours = LogProcessor.get_log_after_epoch
+    monkeypatch.setattr(LogProcessor, "get_log_after_epoch", lambda *args: ours(*args))
+    status = valloss_compat.apply(mode="parity")
+    (quiet,) = [patch for patch in status.patches if patch.state == "quiet"]
+    assert quiet.target.endswith(".LogProcessor.get_log_after_epoch")
+    assert "was put over ours and stays" in quiet.reason
+
+
+def test_the_columns_of_the_table_are_side_by_side():
+    """The reason, which is long, stands last and in full."""
+    status = valloss_compat.revert()
+    header, *rows = repr(status).splitlines()[3 : 4 + len(status.patches)]
+    assert len(rows) == len(status.patches) > 0
+    assert status.notes == []
+    start = {name: header.index(name) for name in header.split()}
+    for row, patch in zip(rows, status.patches):
+        assert row[: start["state"]].rstrip() == patch.target
+        assert row[start["state"] : start["owner"]].rstrip() == "not applied"
+        assert row[start["owner"] : start["original"]].strip()
+        assert row[start["reason"] :] == "reverted"
+
+
+def toggle(times):
+    for _ in range(times):
+        valloss_compat.apply()
+        valloss_compat.revert()
+
+
+def in_threads(count, work, *args):
+    """Run it in threads at once, and raise what one of them raised."""
+    raised = []
+
+    def run():
+        try:
+            work(*args)
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads, raised
+
+
+@pytest.mark.slow
+def test_threads_that_apply_and_revert_end_in_a_whole_state():
+    """All applied or all reverted, never a mixture."""
+    valloss_compat.revert()
+    before = targets()
+    threads, raised = in_threads(4, toggle, 50)
+    for thread in threads:
+        thread.join()
+    assert not raised
+    assert same(targets(), before)
+    assert {patch.state for patch in valloss_compat.apply().patches} == {"applied"}
+
+
+@pytest.mark.slow
+def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
+    """No validation fails, and none leaves a patch behind; the next is right."""
+
+    class Mine(Evaluator):
+        def evaluate(self, size):
+            return {**super().evaluate(size), "mine": 1.0}
+
+    runner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
+    runner.val_loop.evaluator = Mine([Seen()])
+    valloss_compat.revert()
+    before = targets()
+    threads, raised = in_threads(2, toggle, 100)
+    seen = set()
+    while any(thread.is_alive() for thread in threads):
+        metrics = runner.val()
+        assert metrics["mine"] == 1.0
+        seen.add(metrics.get("val_loss"))
+    for thread in threads:
+        thread.join()
+    assert not raised
+    assert same(targets(), before)
+    assert seen <= {1.0, None}
+    valloss_compat.apply()
+    assert runner.val()["val_loss"] == 1.0
+
+
+def test_strict_is_no_error_on_an_mmengine_that_is_known(monkeypatch):
+    """Its plan is made anew, and applied."""
+    valloss_compat.revert()
+    monkeypatch.setattr(_api, "_plans", {})
+    status = valloss_compat.apply(strict=True)
+    assert status.plan in ("add", "correct")
+    assert status.active
+    valloss_compat.revert()
+
+
+def test_another_mode_that_does_not_know_this_mmengine_points_at_who_chose_it(
+    monkeypatch,
+):
+    """The warning names a line of the user's, not of what called it."""
+    known = {mode: plan for mode, plan in _api._plans.items() if mode == "default"}
+    monkeypatch.setattr(_api, "_plans", known)
+    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
+
+    def choose():
+        valloss_compat.configure(mode="parity")
+
+    with pytest.warns(valloss_compat.VallossCompatWarning, match="odd") as caught:
+        choose()
+    line = choose.__code__.co_firstlineno + 1
+    file = choose.__code__.co_filename
+    assert (caught[0].filename, caught[0].lineno) == (file, line)
+    valloss_compat.configure(mode="default")
+
+
+def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
+    """Unless strict: then it is an error."""
+    valloss_compat.revert()
+    before = targets()
+    monkeypatch.setattr(_api, "_plans", {})
+    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
+    with pytest.warns(
+        valloss_compat.VallossCompatWarning, match="is not as valloss"
+    ) as caught:
+        status = valloss_compat.apply()
+    # It points at who called.
+    assert caught[0].filename == toggle.__code__.co_filename
+    assert status.plan == "unknown"
+    assert not status.active
+    valloss_compat.apply()  # no second warning: warnings are errors here
+    with pytest.raises(valloss_compat.UnknownMMEngineError, match="knows it: odd"):
+        valloss_compat.apply(strict=True)
+    assert same(targets(), before)
+    valloss_compat.revert()
