@@ -14,7 +14,7 @@ from typing import Callable, Dict, NamedTuple, Sequence
 from recording import histories_of, record_here, record_natively, result_with
 from switching import patch
 
-from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.accumulator import EpochAccumulators
 
 LENGTHS = (1000, 10**5, 10**6)
 QUICK_LENGTHS = (1000, 20000)
@@ -49,7 +49,7 @@ def measure(lengths: Sequence[int]) -> Memory:
         record_natively(result, length - done, histories)
 
     def here(length: int) -> None:
-        record_here(result, length, LossMeters())
+        record_here(result, length, EpochAccumulators())
 
     return Memory(_peaks(native, lengths), _peaks(here, lengths))
 

@@ -6,7 +6,7 @@ whether its last item is a loss element, take it off, add its losses.
 - native: ``mmengine.runner.loops._update_losses`` of the installed mmengine,
   unpatched. It appends to a ``HistoryBuffer``, which copies the history, so
   that an iteration costs the more the later in the epoch it comes.
-- here: ``valloss_compat._recording.loss_element.split`` and ``LossMeters.record``.
+- here: ``loss_element.extract_losses`` and ``EpochAccumulators.record``.
 
 A figure is the mean cost per iteration of an epoch, the least of several
 rounds. Epochs here are run whole at every length. Native ones are run whole up
@@ -36,8 +36,8 @@ from mmengine.runner import loops
 from mmengine.structures import BaseDataElement
 from switching import in_turns, patch
 
-from valloss_compat._recording.accumulator import LossMeters
-from valloss_compat._recording.loss_element import split
+from valloss_compat._recording.accumulator import EpochAccumulators
+from valloss_compat._recording.loss_element import extract_losses
 
 LENGTHS = (1000, 2000, 5000, 10**4, 20000, 50000, 10**5, 200000, 500000, 10**6)
 QUICK_LENGTHS = (1000, 10**4, 50000, 10**5)
@@ -129,16 +129,16 @@ def record_natively(result: Any, length: int, histories: Dict[str, Any]) -> None
         _, histories = update_losses(result, histories)
 
 
-def record_here(result: Any, length: int, meters: LossMeters) -> None:
+def record_here(result: Any, length: int, meters: EpochAccumulators) -> None:
     """One epoch as this package records it.
 
     Args:
         result: What each ``val_step`` returns.
         length (int): Number of iterations.
-        meters (LossMeters): As ``loop.val_loss``.
+        meters (EpochAccumulators): As ``loop.val_loss``.
     """
     for batch_idx in range(length):
-        _, losses = split(result)
+        _, losses = extract_losses(result)
         if losses is not None:
             meters.record(losses, batch_idx)
 
@@ -174,7 +174,7 @@ def _measure(
             repeats = max(1, _MIN_ITERATIONS // length)
             start = perf_counter()
             for _ in range(repeats):
-                record_here(result, length, LossMeters())
+                record_here(result, length, EpochAccumulators())
             here[length].append((perf_counter() - start) / repeats / length * 1e6)
             if length > limit:
                 continue

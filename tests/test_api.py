@@ -16,7 +16,7 @@ from support.tiny import Seen, element, make_runner, sample
 import valloss_compat
 from valloss_compat import _api
 from valloss_compat._patches import patch_set
-from valloss_compat._patches.mmengine_api import Shape
+from valloss_compat._patches.mmengine_api import Inspection
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -41,7 +41,7 @@ def test_status_is_a_table_and_json():
     assert known["torch"] == torch.__version__
     assert known["patches"][1] == {
         "target": "mmengine.runner.loops.ValLoop.run",
-        "state": "applied",
+        "state": "active",
         "reason": "",
         "owner": f"valloss_compat {valloss_compat.__version__}",
         "original": "mmengine.runner.loops.ValLoop.run",
@@ -54,7 +54,7 @@ def test_status_is_a_table_and_json():
     assert lines[3].split() == ["target", "state", "owner", "original", "reason"]
     start = len("mmengine.runner.loops.ValLoop.run")
     assert " ".join(lines[5].split()) == (
-        "mmengine.runner.loops.ValLoop.run applied valloss_compat "
+        "mmengine.runner.loops.ValLoop.run active valloss_compat "
         f"{valloss_compat.__version__} its own"
     )
     assert lines[5][start] == " "
@@ -65,7 +65,7 @@ def test_what_stays_of_another_mode_is_shown(monkeypatch):
     ours = LogProcessor.get_log_after_epoch
     monkeypatch.setattr(LogProcessor, "get_log_after_epoch", lambda *args: ours(*args))
     status = valloss_compat.apply(mode="parity")
-    (quiet,) = [patch for patch in status.patches if patch.state == "quiet"]
+    (quiet,) = [patch for patch in status.patches if patch.state == "disabled"]
     assert quiet.target.endswith(".LogProcessor.get_log_after_epoch")
     assert "was put over ours and stays" in quiet.reason
 
@@ -79,7 +79,7 @@ def test_the_columns_of_the_table_are_side_by_side():
     start = {name: header.index(name) for name in header.split()}
     for row, patch in zip(rows, status.patches):
         assert row[: start["state"]].rstrip() == patch.target
-        assert row[start["state"] : start["owner"]].rstrip() == "not applied"
+        assert row[start["state"] : start["owner"]].rstrip() == "inactive"
         assert row[start["owner"] : start["original"]].strip()
         assert row[start["reason"] :] == "reverted"
 
@@ -116,7 +116,7 @@ def test_threads_that_apply_and_revert_end_in_a_whole_state():
         thread.join()
     assert not raised
     assert same(targets(), before)
-    assert {patch.state for patch in valloss_compat.apply().patches} == {"applied"}
+    assert {patch.state for patch in valloss_compat.apply().patches} == {"active"}
 
 
 @pytest.mark.slow
@@ -162,7 +162,9 @@ def test_another_mode_that_does_not_know_this_mmengine_points_at_who_chose_it(
     """The warning names a line of the user's, not of what called it."""
     known = {mode: plan for mode, plan in _api._plans.items() if mode == "default"}
     monkeypatch.setattr(_api, "_plans", known)
-    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
+    monkeypatch.setattr(
+        patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
+    )
 
     def choose():
         valloss_compat.configure(mode="parity")
@@ -180,7 +182,9 @@ def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
     valloss_compat.revert()
     before = targets()
     monkeypatch.setattr(_api, "_plans", {})
-    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
+    monkeypatch.setattr(
+        patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
+    )
     with pytest.warns(
         valloss_compat.VallossCompatWarning, match="is not as valloss"
     ) as caught:

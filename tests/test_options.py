@@ -13,7 +13,7 @@ from support.tiny import element, make_runner, sample
 import valloss_compat
 from valloss_compat import Options, _api, configure
 from valloss_compat._patches import patch_set
-from valloss_compat._patches.mmengine_api import Shape
+from valloss_compat._patches.mmengine_api import Inspection
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -171,7 +171,9 @@ print(runner.val()['val_loss'])
 def test_what_could_not_be_done_is_not_chosen(monkeypatch):
     """A failed apply() or configure() leaves options and patches as they were."""
     monkeypatch.setattr(_api, "_plans", {})
-    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
+    monkeypatch.setattr(
+        patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
+    )
     before = configure()
     with pytest.raises(valloss_compat.UnknownMMEngineError):
         valloss_compat.apply(mode="parity", strict=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
 from valloss_compat import options
 from valloss_compat._patches import patch_set
 from valloss_compat._patches.patch import lock
-from valloss_compat._patches.plans import Plan
+from valloss_compat._patches.plans import PatchSet
 from valloss_compat.errors import UnknownMMEngineError, VallossCompatWarning
 from valloss_compat.options import Options
 
@@ -19,11 +19,11 @@ class PatchStatus(NamedTuple):
 
     Attributes:
         target (str): Full name of what is patched.
-        state (str): ``'applied'``, ``'not applied'``, ``'quiet'`` (ours is
+        state (str): ``'active'``, ``'inactive'``, ``'disabled'`` (ours is
             below somebody else's wrapper, or was put back by somebody, and
-            only calls the original) or ``'not seen'`` (somebody replaced,
+            only calls the original) or ``'replaced'`` (somebody replaced,
             deleted or hides ours, or mmengine was loaded anew).
-        reason (str): Why; empty for a plain ``'applied'``, never for others.
+        reason (str): Why; empty for a plain ``'active'``, never for others.
         owner (str): Who stands there now: ``'valloss_compat'`` and the
             version of the copy that made the wrapper, or the full name of
             what is there.
@@ -54,10 +54,10 @@ class Status(NamedTuple):
         torch (str, optional): Version of the imported torch.
         patches (list[PatchStatus]): One entry a target, also where nothing is
             applied; empty only where no mmengine was looked at.
-        overriding (list[str]): Full names of the methods of loaded subclasses
+        overrides (list[str]): Full names of the methods of loaded subclasses
             that override a patched one. In mode ``'default'`` those of loops
             and evaluators are patched themselves, but for the next.
-        escaping (list[str]): Those of ``overriding`` that are not patched:
+        unpatched_overrides (list[str]): Those of ``overrides`` that are not patched:
             those of log processors, of a class whose metaclass refuses, and
             of a class that was made past our ``__init_subclass__``, until it
             is built or the next ``apply()``. Empty while nothing is applied.
@@ -74,14 +74,14 @@ class Status(NamedTuple):
     distribution: Optional[str]
     torch: Optional[str]
     patches: List[PatchStatus]
-    overriding: List[str]
-    escaping: List[str]
+    overrides: List[str]
+    unpatched_overrides: List[str]
     notes: List[str]
 
     @property
     def active(self) -> bool:
         """Whether at least one patch is applied."""
-        return any(patch.state == "applied" for patch in self.patches)
+        return any(patch.state == "active" for patch in self.patches)
 
     def as_dict(self) -> Dict[str, Any]:
         """The same as plain dicts, lists and strings, for JSON."""
@@ -103,12 +103,12 @@ class Status(NamedTuple):
         lines += [f"note: {note}" for note in self.notes]
         if self.patches:
             lines += _table([PatchStatus._fields, *self.patches])
-        if self.overriding:
-            lines += ["overriding:", *map(self._shown, self.overriding)]
+        if self.overrides:
+            lines += ["overriding:", *map(self._shown, self.overrides)]
         return "\n".join(lines)
 
     def _shown(self, name: str) -> str:
-        return f"  {name}{' (not patched)' if name in self.escaping else ''}"
+        return f"  {name}{' (not patched)' if name in self.unpatched_overrides else ''}"
 
 
 def _table(rows: List[Any]) -> List[str]:
@@ -134,9 +134,9 @@ def version_of(module: str) -> Optional[str]:
 if TYPE_CHECKING:
     from valloss_compat._distribution import Distribution
 
-_plans: Dict[str, Plan] = {}
+_plans: Dict[str, PatchSet] = {}
 _mode = "off"
-_latest: Optional[Plan] = None  # stays after a revert, to tell what was reverted
+_latest: Optional[PatchSet] = None  # stays after a revert, to tell what was reverted
 
 
 def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
@@ -204,7 +204,7 @@ def _apply(chosen: Options, stacklevel: int = 4) -> None:
     _mode = mode
 
 
-def _warn_of_unknown(plan: Plan, stacklevel: int) -> None:
+def _warn_of_unknown(plan: PatchSet, stacklevel: int) -> None:
     warnings.warn(
         f"nothing is patched, because mmengine {version_of('mmengine')} is not as "
         f"valloss_compat knows it: {plan.reason}",
@@ -286,7 +286,7 @@ def status() -> Status:
         patches = list(shown.patches) if shown else []
         for other in _plans.values():
             if other is not shown:
-                patches += [p for p in other.patches if p.look().state == "quiet"]
+                patches += [p for p in other.patches if p.look().state == "disabled"]
         whose = distributions_of(sys.modules.get("mmengine"))
         return Status(
             mode=_mode,
@@ -297,13 +297,13 @@ def status() -> Status:
             distribution=whose[0].name if whose else None,
             torch=version_of("torch"),
             patches=[PatchStatus(p.name, *p.look()) for p in patches],
-            overriding=shown.overriding if shown else [],
-            escaping=shown.escaping if shown else [],
+            overrides=shown.overrides if shown else [],
+            unpatched_overrides=shown.unpatched_overrides if shown else [],
             notes=_notes(shown, whose),
         )
 
 
-def _notes(plan: Optional[Plan], whose: List[Distribution]) -> List[str]:
+def _notes(plan: Optional[PatchSet], whose: List[Distribution]) -> List[str]:
     notes = []
     if len(whose) > 1:
         names = " and ".join(f"{known.name} {known.version}" for known in whose)

@@ -15,7 +15,7 @@ def kind(entry: Any) -> str:
     return str(getattr(named, "__name__", named)).rpartition(".")[2]
 
 
-def placed_hooks(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+def hooks_with_paths(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
     """All hooks that a Runner builds from a config, each with its place in it.
 
     Args:
@@ -36,7 +36,7 @@ def placed_hooks(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
 
 def hooks(config: Any) -> List[Mapping[str, Any]]:
     """All hooks of a config, those by default first."""
-    return [entry for _, entry in placed_hooks(config)]
+    return [entry for _, entry in hooks_with_paths(config)]
 
 
 def ours(config: Any) -> List[Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from support.tiny import Spy, element, loader, make_runner, sample
 
 from hooks.hook_class import lacks_the_hook
-from valloss_compat._recording.monitor_warnings import missing, warn_of_missing
+from valloss_compat._recording.monitor_warnings import missing, warn_of_missing_metrics
 
 
 def train(tmp_path, values, **options):
@@ -122,7 +122,7 @@ def test_a_hook_of_another_kind_is_not_asked():
     """Whatever its class is called."""
     said = set()
     runner = types.SimpleNamespace(hooks=[Another()])
-    warn_of_missing(runner, ["acc"], said)
+    warn_of_missing_metrics(runner, ["acc"], said)
     assert said == set()
 
 

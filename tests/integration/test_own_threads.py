@@ -13,7 +13,7 @@ from support.own_loops import with_loop
 from support.tiny import Seen, counting, element, make_runner, sample
 
 from valloss_compat._recording import recorder as recorder_module
-from valloss_compat._recording.context import IdentityMap
+from valloss_compat._recording.context import WeakIdentityMap
 from valloss_compat._recording.recorder import Recorder
 
 
@@ -217,5 +217,5 @@ def test_an_evaluator_that_is_new_to_two_threads_has_one_epoch():
             inner[0] = elsewhere(values.__getitem__, evaluator)
         return object()
 
-    values = IdentityMap(make)
+    values = WeakIdentityMap(make)
     assert values[evaluator] is values[evaluator] is inner[0]

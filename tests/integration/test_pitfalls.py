@@ -12,7 +12,7 @@ from mmengine.runner import LogProcessor, ValLoop
 from support.fresh import Nursery
 
 import valloss_compat
-from valloss_compat._patches.patch import MARK, mark_of, wrap
+from valloss_compat._patches.patch import MARKER, marker_of, wrap
 
 
 def test_a_function_that_was_taken_out_before_is_the_unpatched_one() -> None:
@@ -20,8 +20,8 @@ def test_a_function_that_was_taken_out_before_is_the_unpatched_one() -> None:
     valloss_compat.revert()
     taken_out = ValLoop.run_iter
     valloss_compat.apply()
-    assert mark_of(taken_out) is None
-    assert mark_of(ValLoop.run_iter).original is taken_out
+    assert marker_of(taken_out) is None
+    assert marker_of(ValLoop.run_iter).original is taken_out
 
 
 def test_a_pickled_method_is_that_of_the_process_which_reads_it(
@@ -97,14 +97,14 @@ def test_a_wrapper_that_was_sent_only_calls_the_original() -> None:
         return -int(original(*args))
 
     wrapper = wrap(vars(Doubles)["double"], seam, Doubles, "double")
-    mark = copy.copy(mark_of(wrapper))
+    mark = copy.copy(marker_of(wrapper))
     cells = {"mark": (lambda: mark).__closure__}
     cells["call"] = (wrapper.__closure__[wrapper.__code__.co_freevars.index("call")],)
     closure = tuple(cells[name][0] for name in wrapper.__code__.co_freevars)
     sent = types.FunctionType(wrapper.__code__, wrapper.__globals__, closure=closure)
     mark.wrapper = sent
-    setattr(sent, MARK, mark)
-    assert mark_of(sent) is mark
+    setattr(sent, MARKER, mark)
+    assert marker_of(sent) is mark
     assert (wrapper(None, 2), sent(None, 2)) == (-4, 4)
 
 
@@ -117,8 +117,8 @@ def test_a_log_processor_with_its_own_log_is_named_and_left_alone() -> None:
 
     valloss_compat.apply()
     name = f"{__name__}.{Mine.__qualname__}.get_log_after_epoch"
-    assert name in valloss_compat.status().overriding
-    assert mark_of(vars(Mine)["get_log_after_epoch"]) is None
+    assert name in valloss_compat.status().overrides
+    assert marker_of(vars(Mine)["get_log_after_epoch"]) is None
 
 
 SPAWN = """

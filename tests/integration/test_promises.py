@@ -22,7 +22,7 @@ from support.tiny import element, make_runner, sample
 
 import valloss_compat
 from valloss_compat import _api
-from valloss_compat._patches.patch import MISSING, mark_of
+from valloss_compat._patches.patch import MISSING, marker_of
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -41,7 +41,7 @@ def test_idempotent_apply_twice_changes_nothing():
     assert status.mode == "default"
     assert status.plan == ("correct" if NATIVE else "add")
     assert status.active
-    assert {patch.state for patch in status.patches} == {"applied"}
+    assert {patch.state for patch in status.patches} == {"active"}
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ def test_reversible_to_the_very_same_objects(mode):
     made = [Before]
     valloss_compat.revert()
     before = targets()
-    assert not any(mark_of(thing) for thing in before.values())
+    assert not any(marker_of(thing) for thing in before.values())
     own = vars(Before)["evaluate"]
     for cycle in range(1000):
         valloss_compat.apply(mode=mode)
@@ -71,7 +71,7 @@ def test_reversible_to_the_very_same_objects(mode):
     assert same(before, {key: after[key] for key in before})
     assert vars(Before)["evaluate"] is own
     assert vars(made[1])["process"] is vars(Evaluator)["process"]
-    assert not any(mark_of(thing) for thing in after.values())
+    assert not any(marker_of(thing) for thing in after.values())
     status = valloss_compat.status()
     assert (status.mode, status.plan, status.active) == ("off", "none", False)
     valloss_compat.revert()
@@ -89,7 +89,7 @@ def test_conflict_is_shown_theirs_stays_and_ours_goes_quiet(monkeypatch, tmp_pat
     monkeypatch.setattr(Evaluator, "evaluate", theirs)
     status = valloss_compat.revert()
     assert Evaluator.evaluate is theirs
-    (quiet,) = [patch for patch in status.patches if patch.state == "quiet"]
+    (quiet,) = [patch for patch in status.patches if patch.state == "disabled"]
     theirs_name = f"{__name__}.{theirs.__qualname__}"
     assert quiet.owner == theirs_name
     assert quiet.reason == (
@@ -111,7 +111,7 @@ def test_names_overriding_subclasses():
             """Nothing."""
 
     name = f"{__name__}.test_names_overriding_subclasses.<locals>.Mine"
-    assert f"{name}.run_iter" in valloss_compat.status().overriding
+    assert f"{name}.run_iter" in valloss_compat.status().overrides
 
 
 @pytest.mark.usefixtures("_no_dead_class")
@@ -125,9 +125,9 @@ def test_names_overriding_subclasses_in_every_mode(mode):
 
     name = f"{__name__}.{Mine.__qualname__}.run"
     valloss_compat.revert()
-    overriding = valloss_compat.apply(mode=mode).overriding
-    assert (name in overriding) == (mode == "default" or not NATIVE)
-    assert valloss_compat.revert().overriding == overriding
+    overrides = valloss_compat.apply(mode=mode).overrides
+    assert (name in overrides) == (mode == "default" or not NATIVE)
+    assert valloss_compat.revert().overrides == overrides
 
 
 @pytest.mark.usefixtures("_no_dead_class")
@@ -137,7 +137,7 @@ def test_a_reason_for_each_patch_not_applied_after_a_revert():
     patches = valloss_compat.revert().patches
     assert [patch.target for patch in patches] == applied
     assert {(patch.state, patch.reason) for patch in patches} == {
-        ("not applied", "reverted")
+        ("inactive", "reverted")
     }
     assert patches[1].owner == patches[1].original == patches[1].target
     # Which a loop inherits from nobody of mmengine's.
@@ -149,11 +149,11 @@ def test_a_reason_for_each_patch_not_applied_where_mmengine_is_native():
     valloss_compat.revert()
     for patch in valloss_compat.apply(mode="parity").patches:
         if NATIVE and not patch.target.endswith("Registry.get"):
-            assert patch.state == "not applied"
+            assert patch.state == "inactive"
             assert patch.reason == "this mmengine has the convention itself"
             assert patch.owner == patch.original == patch.target
         else:
-            assert (patch.state, patch.reason) == ("applied", "")
+            assert (patch.state, patch.reason) == ("active", "")
 
 
 def patches():
@@ -165,7 +165,7 @@ def patches():
 def test_the_mark_on_each_wrapper_says_owner_and_version():
     """And what it is over."""
     for patch in patches():
-        mark = mark_of(vars(patch.target)[patch.attribute])
+        mark = marker_of(vars(patch.target)[patch.attribute])
         assert (mark.owner, mark.version) == (
             "valloss_compat",
             valloss_compat.__version__,

@@ -15,7 +15,7 @@ from mmengine.structures import BaseDataElement
 from support.tiny import Seen, element, make_runner, sample
 
 import valloss_compat
-from valloss_compat._recording.accumulator import LossMeters, with_total
+from valloss_compat._recording.accumulator import EpochAccumulators, means_with_total
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -135,10 +135,10 @@ def test_meters_agree_with_the_reference(dicts):
     """The same means and total, or a TypeError where the reference has one."""
 
     def metered():
-        meters = LossMeters()
+        meters = EpochAccumulators()
         for index, losses in enumerate(dicts):
             meters.record(losses, index)
-        return with_total(meters.sums(), "val")
+        return means_with_total(meters.sums(), "val")
 
     assert close(outcome(metered), outcome(lambda: reference(dicts)))
 

@@ -12,8 +12,8 @@ from mmengine.runner import BaseLoop, LogProcessor, ValLoop, loops
 from support.tiny import Spy, element, make_runner, sample
 
 import valloss_compat
-from valloss_compat._patches.patch import Patch, mark_of
-from valloss_compat._patches.subclasses import Family
+from valloss_compat._patches.patch import Patch, marker_of
+from valloss_compat._patches.subclasses import SubclassPatcher
 
 
 class Silent(ValLoop):
@@ -60,9 +60,11 @@ def shown(cls):
     status = valloss_compat.status()
     name = next(iter(names_of(cls, "")))
     rows = {p.target: p for p in status.patches if p.target.startswith(name)}
-    overriding = {text for text in status.overriding if text.startswith(name)}
-    escaping = {text for text in status.escaping if text.startswith(name)}
-    return rows, overriding, escaping
+    overrides = {text for text in status.overrides if text.startswith(name)}
+    unpatched_overrides = {
+        text for text in status.unpatched_overrides if text.startswith(name)
+    }
+    return rows, overrides, unpatched_overrides
 
 
 @pytest.mark.parametrize("base", [Silent, ValLoop])
@@ -73,10 +75,10 @@ def test_a_loop_that_was_made_past_our_watch_is_patched_when_it_is_built(
     valloss_compat.apply(mode="default")
     own = own_loop(base)
     both = names_of(own, "run", "run_iter")
-    escaping = both if base is Silent else set()
-    assert shown(own)[1:] == (both, escaping)
-    assert (mark_of(own.run) is None) == (base is Silent)
-    for name in escaping:
+    unpatched_overrides = both if base is Silent else set()
+    assert shown(own)[1:] == (both, unpatched_overrides)
+    assert (marker_of(own.run) is None) == (base is Silent)
+    for name in unpatched_overrides:
         assert f"  {name} (not patched)" in repr(valloss_compat.status()).splitlines()
     spy = Spy()
     runner = make_runner(
@@ -90,7 +92,7 @@ def test_a_loop_that_was_made_past_our_watch_is_patched_when_it_is_built(
     assert [len(outputs) for outputs in spy.outputs] == [1, 1]
     valloss_compat.revert()
     assert shown(own)[1:] == (both, set())
-    assert mark_of(own.run) is None
+    assert marker_of(own.run) is None
 
 
 def test_a_loop_that_validates_is_patched_when_it_is_built():
@@ -105,9 +107,9 @@ def test_a_loop_that_validates_is_patched_when_it_is_built():
         def run(self):
             self.runner.model.val_step(None)
 
-    assert mark_of(Validates.run) is None
+    assert marker_of(Validates.run) is None
     Validates(None, [])
-    assert mark_of(Validates.run) is not None
+    assert marker_of(Validates.run) is not None
 
 
 def test_a_log_processor_of_its_own_is_said_to_escape():
@@ -148,10 +150,10 @@ def test_a_metaclass_without_hash_and_equality_is_served(root):
     odd = made(Unhashable, root, run=run)
     method = "evaluate" if root is Evaluator else "run"
     for _ in range(2):
-        assert mark_of(vars(odd)[method]) is not None
+        assert marker_of(vars(odd)[method]) is not None
         assert shown(odd)[2] == set()
         valloss_compat.revert()
-        assert mark_of(vars(odd)[method]) is None
+        assert marker_of(vars(odd)[method]) is None
         valloss_compat.apply()
 
 
@@ -172,30 +174,30 @@ def test_a_class_that_refuses_is_left_alone_and_told(monkeypatch):
     odd = made(Refusing)
     after = made(type)
     for status in (valloss_compat.status(), valloss_compat.apply()):
-        rows, overriding, escaping = shown(odd)
-        assert overriding == escaping == names_of(odd, "evaluate")
-        assert mark_of(after.evaluate) is not None
+        rows, overrides, unpatched_overrides = shown(odd)
+        assert overrides == unpatched_overrides == names_of(odd, "evaluate")
+        assert marker_of(after.evaluate) is not None
         (states,) = {
             (p.state, p.reason) for p in status.patches if p.target in rows
-        } - {("applied", "")}
-        assert states == ("not applied", "AttributeError: hands off")
+        } - {("active", "")}
+        assert states == ("inactive", "AttributeError: hands off")
     # One that changes its mind: what cannot be taken off is switched off.
     monkeypatch.setattr(Refusing, "refuses", False)
     valloss_compat.apply()
-    assert mark_of(odd.evaluate) is not None
+    assert marker_of(odd.evaluate) is not None
     monkeypatch.setattr(Refusing, "refuses", True)
     patch = Patch(odd, "evaluate", lambda call, *args: call(*args))
     patch.apply()
     patch.revert()
-    assert patch.state == "quiet"
+    assert patch.state == "disabled"
     assert patch.reason == "AttributeError: hands off; ours only calls the original now"
     assert odd.evaluate(None, 1) == "own"
     valloss_compat.revert()
-    assert mark_of(after.evaluate) is None
+    assert marker_of(after.evaluate) is None
     monkeypatch.setattr(Refusing, "refuses", False)
     valloss_compat.apply()
     valloss_compat.revert()
-    assert mark_of(odd.evaluate) is None
+    assert marker_of(odd.evaluate) is None
 
 
 def test_a_class_that_cannot_be_looked_at_is_left_alone_and_told():
@@ -213,7 +215,7 @@ def test_a_class_that_cannot_be_looked_at_is_left_alone_and_told():
     def shout(call, *args):
         return call(*args).upper()
 
-    family = Family(Root, {"greet": shout}, only=only)
+    family = SubclassPatcher(Root, {"greet": shout}, only=only)
     family.apply()
     odd = made(type, Root, greet=lambda self: "odd")
     family.apply()

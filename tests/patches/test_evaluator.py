@@ -11,7 +11,7 @@ from support.tiny import Seen, counting, element, make_runner, sample
 
 from valloss_compat._recording import recorder as recorder_module
 from valloss_compat._recording.accumulator import LossSum
-from valloss_compat._recording.context import IdentityMap
+from valloss_compat._recording.context import WeakIdentityMap
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_the_identity_map_forgets_what_is_gone():
     class Unhashable:
         __hash__ = None  # type: ignore[assignment]
 
-    values = IdentityMap(list)
+    values = WeakIdentityMap(list)
     owner = Unhashable()
     values[owner].append(1)
     assert values[owner] == [1]

@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import ValLoop
 
 import valloss_compat
-from valloss_compat._patches.patch import Patch, mark_of
+from valloss_compat._patches.patch import Patch, marker_of
 
 
 def many():
@@ -40,7 +40,7 @@ def test_classes_die_as_they_do_without_us(mode):
     more = many()
     own = [dict(vars(cls)) for cls in more]
     valloss_compat.apply(mode=mode)
-    assert (mark_of(more[0].run) is None) == (mode == "parity")
+    assert (marker_of(more[0].run) is None) == (mode == "parity")
     valloss_compat.revert()
     for cls, namespace in zip(more, own):
         assert dict(vars(cls)) == namespace
@@ -63,20 +63,20 @@ def test_what_somebody_deleted_is_told_and_the_rest_is_patched(monkeypatch):
     def row(status):
         return next(patch for patch in status.patches if patch.target == name)
 
-    original = mark_of(vars(ValLoop)["run_iter"]).original
+    original = marker_of(vars(ValLoop)["run_iter"]).original
     try:
         for again in (valloss_compat.apply, valloss_compat.revert):
             del ValLoop.run_iter
             told = row(valloss_compat.status())
-            assert (told.state, told.owner) == ("not seen", "nothing")
+            assert (told.state, told.owner) == ("replaced", "nothing")
             assert told.reason == "somebody deleted it; nothing is used now"
             status = again()
-            assert row(status)[1:3] == ("not applied", "somebody deleted it")
+            assert row(status)[1:3] == ("inactive", "somebody deleted it")
             applied = again is valloss_compat.apply
             assert status.active == applied
-            assert (mark_of(Evaluator.evaluate) is not None) == applied
+            assert (marker_of(Evaluator.evaluate) is not None) == applied
             ValLoop.run_iter = original
-            assert row(valloss_compat.apply()).state == "applied"
+            assert row(valloss_compat.apply()).state == "active"
     finally:
         ValLoop.run_iter = original
         valloss_compat.apply()
@@ -99,7 +99,7 @@ def test_of_what_stays_the_wrapper_is_kept():
     Stays.greet = lambda self: "theirs"
     gc.collect()
     patch.revert()
-    assert patch.state == "quiet"
+    assert patch.state == "disabled"
     assert "was put over ours and stays" in patch.reason
 
 
@@ -120,19 +120,19 @@ def test_a_wrapper_that_nobody_holds_any_more_is_gone():
     patch.apply()
     Child.greet = theirs
     gc.collect()
-    assert patch.look().state == "not seen"
+    assert patch.look().state == "replaced"
     patch.revert()
     assert (patch.state, patch.reason) == (
-        "not applied",
+        "inactive",
         "reverted; ours is held by nobody any more",
     )
     patch.apply()
     Child.greet = in_brackets(Child.greet)
     patch.revert()
-    assert patch.look().state == "quiet"
+    assert patch.look().state == "disabled"
     del Child.greet
     gc.collect()
-    gone = ("not applied", "reverted; ours is held by nobody any more")
+    gone = ("inactive", "reverted; ours is held by nobody any more")
     assert patch.look()[:2] == gone
     patch.revert()
     assert (patch.state, patch.reason) == gone

@@ -14,12 +14,12 @@ def test_a_hook_may_look_for_the_loss_element_itself(tmp_path):
     """val_step returns what the model returns, also to hooks."""
     found = []
 
-    class Look(Hook):
+    class PatchState(Hook):
         def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             assert "val_step" not in vars(runner.model)
             found.append(float(runner.model.val_step(data_batch)[-1].loss["loss"]))
 
-    runner = make_runner(tmp_path, counting, custom_hooks=[Look()])
+    runner = make_runner(tmp_path, counting, custom_hooks=[PatchState()])
     assert runner.val()["val_loss"] == (1 + 3) / 2
     assert found == [2.0, 4.0]
 

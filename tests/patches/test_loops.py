@@ -29,11 +29,11 @@ def test_losses_of_an_epoch_stay_readable_until_the_next(tmp_path):
     """loop.val_loss maps names to something with mean(); a new epoch is empty."""
     at_start = []
 
-    class Look(Hook):
+    class PatchState(Hook):
         def before_val_iter(self, runner, batch_idx, data_batch=None):
             at_start.append(dict(runner.val_loop.val_loss))
 
-    runner = make_runner(tmp_path, counting, length=1, custom_hooks=[Look()])
+    runner = make_runner(tmp_path, counting, length=1, custom_hooks=[PatchState()])
     assert runner.val()["val_loss"] == 1.0
     assert runner.val_loop.val_loss["loss"].mean() == 1.0
     assert runner.val()["val_loss"] == 2.0

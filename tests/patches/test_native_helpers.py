@@ -11,7 +11,7 @@ from mmengine.runner import loops
 from support.tiny import counting, element, make_runner
 
 from valloss_compat._patches import native_helpers
-from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.accumulator import EpochAccumulators
 from valloss_compat._recording.native_recorder import NativeRecorder
 
 RESULT = [1, element(loss=torch.tensor(3.0))]
@@ -46,7 +46,7 @@ def test_a_loop_that_keeps_its_own_account_gets_the_original():
 
 def test_meters_of_ours_are_filled_outside_of_an_iteration():
     """And reported unless they are reported already."""
-    recorder, meters = NativeRecorder(), LossMeters()
+    recorder, meters = NativeRecorder(), EpochAccumulators()
     outputs, losses = native_helpers.update_losses(recorder, never, RESULT, meters)
     assert outputs == [1]
     assert losses is meters
@@ -64,7 +64,9 @@ def test_within_an_iteration_the_losses_are_taken_once():
     recorder, evaluator = NativeRecorder(), Evaluator([])
     recorder.begin_iteration(object(), "val", None)
     for _ in range(2):
-        outputs, _ = native_helpers.update_losses(recorder, never, RESULT, LossMeters())
+        outputs, _ = native_helpers.update_losses(
+            recorder, never, RESULT, EpochAccumulators()
+        )
         assert outputs == [1]
     assert recorder.process(evaluator, outputs, None) is outputs
     assert recorder.evaluate(evaluator, {}) == {"loss": 3.0, "val_loss": 3.0}

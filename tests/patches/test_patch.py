@@ -10,7 +10,7 @@ import pytest
 from support.greeting import make_base, shout
 
 from valloss_compat import __version__
-from valloss_compat._patches.patch import MARK, Patch, full_name, mark_of, reaches
+from valloss_compat._patches.patch import MARKER, Patch, full_name, marker_of, reaches
 
 
 def closed_over(inner):
@@ -53,7 +53,7 @@ def test_a_patch_keeps_name_signature_docstring_and_mark():
     assert base.greet.__doc__ == original.__doc__
     assert base.greet.__qualname__ == original.__qualname__
     assert inspect.signature(base.greet) == inspect.signature(original)
-    mark = mark_of(base.greet)
+    mark = marker_of(base.greet)
     assert (mark.owner, mark.original) == ("valloss_compat", original)
     assert mark.version
 
@@ -64,11 +64,11 @@ def test_of_an_inherited_method_the_look_says_whose_it_is():
     child = type("Child", (base,), {})
     name = f"{full_name(base)}.greet"
     patch = Patch(child, "greet", shout)
-    assert patch.look() == ("not applied", "not applied yet", name, name)
+    assert patch.look() == ("inactive", "not applied yet", name, name)
     patch.apply()
-    assert patch.look() == ("applied", "", f"valloss_compat {__version__}", name)
+    assert patch.look() == ("active", "", f"valloss_compat {__version__}", name)
     patch.revert()
-    assert patch.look() == ("not applied", "reverted", name, name)
+    assert patch.look() == ("inactive", "reverted", name, name)
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
@@ -90,12 +90,12 @@ def test_what_came_after_us_is_kept(foreign):
     patch = Patch(base, "greet", shout)
     patch.apply()
     theirs = base.greet = foreign(vars(base)["greet"])
-    assert mark_of(theirs) is None
+    assert marker_of(theirs) is None
     for _ in range(3):
         patch.apply()
-        assert (patch.state, base().greet("me")) == ("applied", "<HELLO ME>")
+        assert (patch.state, base().greet("me")) == ("active", "<HELLO ME>")
         patch.revert()
-        assert (patch.state, base().greet("me")) == ("quiet", "<hello me>")
+        assert (patch.state, base().greet("me")) == ("disabled", "<hello me>")
         assert "was put over ours and stays" in patch.reason
         assert vars(base)["greet"] is theirs
     # They leave, in their way; then ours is outermost and leaves as well.
@@ -103,7 +103,7 @@ def test_what_came_after_us_is_kept(foreign):
     patch.apply()
     patch.revert()
     assert base().greet("me") == "hello me"
-    assert MARK not in vars(base.greet)
+    assert MARKER not in vars(base.greet)
 
 
 def _inner(wrapper):
@@ -116,15 +116,15 @@ def test_a_wrapper_that_hides_ours_is_wrapped_anew():
     patch = Patch(base, "greet", shout)
     patch.apply()
     hidden = [vars(base)["greet"]]
-    assert patch.look()[:2] == ("applied", "")
+    assert patch.look()[:2] == ("active", "")
     base.greet = eval("lambda *args: hidden[0](*args)", {"hidden": hidden})
     theirs = base.greet
     state, reason = patch.look()[:2]
-    assert state == "not seen"
+    assert state == "replaced"
     assert "does not show ours" in reason
     for _ in range(2):
         patch.apply()
-        assert (patch.look()[0], base().greet("me")) == ("applied", "HELLO ME")
+        assert (patch.look()[0], base().greet("me")) == ("active", "HELLO ME")
         patch.revert()
         assert vars(base)["greet"] is theirs
         assert base().greet("me") == "hello me"

@@ -13,7 +13,7 @@ from mmengine.runner import LogProcessor, loops
 
 import valloss_compat
 from valloss_compat._patches import patch_set
-from valloss_compat._patches.mmengine_api import Shape, shape_of
+from valloss_compat._patches.mmengine_api import Inspection, inspect_mmengine
 
 NATIVE = hasattr(loops, "_update_losses")
 
@@ -30,7 +30,7 @@ def shape():
                 vars(copy).pop(name, None)
             else:
                 setattr(copy, name, value)
-        return shape_of(copy, evaluator, log_processor)
+        return inspect_mmengine(copy, evaluator, log_processor)
 
     return look
 
@@ -202,7 +202,9 @@ def test_what_mmengine_cannot_import_is_named(load, error, name, remedy):
 )
 def test_plans(monkeypatch, mode, native, name):
     """One plan for each mode and shape; parity leaves what is native alone."""
-    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(native, ""))
+    monkeypatch.setattr(
+        patch_set, "inspect_mmengine", lambda *_: Inspection(native, "")
+    )
     plan = patch_set.plan(mode)
     assert (plan.name, plan.applies) == (name, name != "native")
     assert plan.reason
@@ -214,12 +216,14 @@ def test_plans(monkeypatch, mode, native, name):
 def test_an_unknown_shape_is_left_alone(monkeypatch):
     """The targets are listed with the reason, and nothing is put on."""
     valloss_compat.revert()
-    monkeypatch.setattr(patch_set, "shape_of", lambda *_: Shape(True, "odd"))
+    monkeypatch.setattr(
+        patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
+    )
     plan = patch_set.plan("default")
     assert (plan.name, plan.reason, plan.applies) == ("unknown", "odd", False)
     plan.apply()
     looks = [patch.look() for patch in plan.patches]
-    assert {(look.state, look.reason) for look in looks} == {("not applied", "odd")}
+    assert {(look.state, look.reason) for look in looks} == {("inactive", "odd")}
     assert plan.patches[0].name == "mmengine.runner.loops.ValLoop.run"
     assert looks[0].owner == looks[0].original == plan.patches[0].name
     plan.revert()

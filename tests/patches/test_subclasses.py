@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from support.greeting import make_base, shout
 
-from valloss_compat._patches.subclasses import Family
+from valloss_compat._patches.subclasses import SubclassPatcher
 
 
 def exclaim(original, *args):
@@ -17,7 +17,7 @@ def exclaim(original, *args):
 def test_a_thousand_cycles_end_with_the_very_objects_of_before():
     """Own and inherited attributes alike."""
     base = make_base()
-    family = Family(base, {"greet": shout})
+    family = SubclassPatcher(base, {"greet": shout})
     child = type("Child", (base,), {"greet": lambda self: "hi"})
     before = {cls: dict(vars(cls)) for cls in (base, child)}
     for _ in range(1000):
@@ -44,7 +44,7 @@ def test_subclasses_made_later_are_patched_while_the_patch_is_on():
         def greet(self):
             return "hello"
 
-    family = Family(Base, {"greet": shout})
+    family = SubclassPatcher(Base, {"greet": shout})
     family.apply()
 
     class Child(Base, tag=1):
@@ -56,9 +56,7 @@ def test_subclasses_made_later_are_patched_while_the_patch_is_on():
 
     assert (Child().greet(), Silent().greet()) == ("HI", "HI")
     assert Base.made == [("Child", {"tag": 1}), ("Silent", {})]
-    assert [name.split(".")[-2:] for name in family.overriding()] == [
-        ["Child", "greet"]
-    ]
+    assert [name.split(".")[-2:] for name in family.overrides()] == [["Child", "greet"]]
     family.revert()
     assert Child().greet() == "hi"
 
@@ -66,7 +64,7 @@ def test_subclasses_made_later_are_patched_while_the_patch_is_on():
 def test_a_sleeping_init_subclass_only_calls_what_it_hides():
     """As when another's __init_subclass__ was put over ours."""
     base = make_base()
-    family = Family(base, {"greet": shout})
+    family = SubclassPatcher(base, {"greet": shout})
     family.apply()
     ours = vars(base)["__init_subclass__"].__func__
     base.__init_subclass__ = classmethod(lambda cls, **kwargs: ours(cls, **kwargs))
@@ -83,17 +81,17 @@ def test_a_diamond_of_subclasses_is_patched_once():
     base = make_base()
     sides = [type(name, (base,), {}) for name in ("Left", "Right")]
     bottom = type("Bottom", tuple(sides), {"greet": lambda self: "hi"})
-    family = Family(base, {"greet": shout})
+    family = SubclassPatcher(base, {"greet": shout})
     family.apply()
     assert bottom().greet() == "HI"
-    assert len(family.overriding()) == 1
+    assert len(family.overrides()) == 1
 
 
 def test_a_family_without_subclasses_patches_the_root_alone():
     """As parity mode wants it."""
     base = make_base()
     child = type("Child", (base,), {"greet": lambda self: "hi"})
-    Family(base, {"greet": shout}, subclasses=False).apply()
+    SubclassPatcher(base, {"greet": shout}, subclasses=False).apply()
     assert (base().greet(), child().greet()) == ("HELLO YOU", "hi")
     assert "__init_subclass__" not in vars(base)
 
@@ -101,7 +99,7 @@ def test_a_family_without_subclasses_patches_the_root_alone():
 def test_what_is_covered_before_or_after_stays_as_it_is():
     """As when another thread reverts while a loop asks for its evaluator's class."""
     base = make_base()
-    family = Family(base, {"greet": shout})
+    family = SubclassPatcher(base, {"greet": shout})
     child = type("Child", (base,), {"greet": lambda self: "hi"})
     family.cover(child)
     assert child().greet() == "hi"
@@ -116,7 +114,7 @@ def test_a_class_may_override_one_method_and_inherit_another():
     """That of a base which is patched already; each is heard once."""
     base = make_base()
     base.wave = lambda self: "bye"
-    family = Family(base, {"greet": exclaim, "wave": exclaim})
+    family = SubclassPatcher(base, {"greet": exclaim, "wave": exclaim})
     family.apply()
     child = type("Child", (base,), {"greet": lambda self: "hi"})
     grandchild = type("Grandchild", (child,), {"wave": lambda self: "see you"})

@@ -9,7 +9,7 @@ import types
 import pytest
 import wrapt
 
-from valloss_compat._patches.patch import Patch, mark_of
+from valloss_compat._patches.patch import Patch, marker_of
 
 
 def plain(inner, tag):
@@ -126,33 +126,33 @@ def test_reversal_is_safe_when_others_patched_before_or_after_us(place, before, 
     theirs = put(after, "a")
     for _ in range(3):
         patch.apply()
-        assert (call(target), patch.look().state) == (heard(True), "applied")
+        assert (call(target), patch.look().state) == (heard(True), "active")
         patch.revert()
         look = patch.look()
         assert call(target) == heard(False)
         assert vars(target).get("greet") is (theirs if after else below)
-        assert look.state == ("quiet" if after else "not applied")
+        assert look.state == ("disabled" if after else "inactive")
         assert look.reason
     if not after:
         return
-    assert mark_of(theirs) is None
+    assert marker_of(theirs) is None
     assert look.reason.startswith(f"{look.owner} was put over ours and stays")
     assert __name__ in look.owner
     # They leave while ours is quiet, and put back what they found.
     target.greet = ours
     after = None
-    assert (call(target), patch.look().state) == (heard(False), "quiet")
+    assert (call(target), patch.look().state) == (heard(False), "disabled")
     assert "revert() takes it off" in patch.look().reason
     patch.revert()
     assert vars(target).get("greet") is below
-    assert patch.look().state == "not applied"
+    assert patch.look().state == "inactive"
     # They come back with what they once found: it stays off, and is adopted.
     target.greet = ours
-    assert (call(target), patch.look().state) == (heard(False), "quiet")
+    assert (call(target), patch.look().state) == (heard(False), "disabled")
     assert "somebody put ours back" in patch.look().reason
     patch.apply()
     assert vars(target)["greet"] is ours
-    assert (call(target), patch.look().state) == (heard(True), "applied")
+    assert (call(target), patch.look().state) == (heard(True), "active")
     patch.revert()
     assert vars(target).get("greet") is below
 
@@ -170,10 +170,10 @@ def test_ours_is_gone_with_what_was_over_it(place):
     if original is None:
         del target.greet
     gone = "reverted; what was put over ours is gone"
-    assert patch.look()[:2] == ("not applied", gone)
+    assert patch.look()[:2] == ("inactive", gone)
     patch.revert()
     assert vars(target).get("greet") is original
-    assert patch.look()[:2] == ("not applied", "reverted")
+    assert patch.look()[:2] == ("inactive", "reverted")
     patch.apply()
     assert call(target) == "hello!"
 
@@ -183,9 +183,9 @@ def test_a_copy_of_the_package_below_a_foreign_wrapper_is_taken_over():
     target, call = own()
     first, second = Patch(target, "greet", exclaim), Patch(target, "greet", exclaim)
     first.apply()
-    assert second.look()[:2] == ("applied", "by another copy or mode of this package")
+    assert second.look()[:2] == ("active", "by another copy or mode of this package")
     target.greet = wraps(vars(target)["greet"], "a")
-    assert second.look()[:2] == ("not applied", "not applied yet")
+    assert second.look()[:2] == ("inactive", "not applied yet")
     second.apply()
     assert call(target) == "a(hello!)"
     second.revert()
@@ -215,7 +215,7 @@ def test_a_method_that_holds_the_wrapper_of_another_gets_one_of_its_own():
     first.apply()
     held = target.wave = wraps(target.greet, "a")
     second = Patch(target, "wave", exclaim)
-    assert second.look().state == "not applied"
+    assert second.look().state == "inactive"
     second.apply()
     assert target().wave() == "a(hello!)!"
     second.revert()

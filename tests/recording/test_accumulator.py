@@ -10,16 +10,16 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from valloss_compat._recording.accumulator import (
-    LossMeter,
-    LossMeters,
+    EpochAccumulators,
+    LossAccumulator,
     LossSum,
-    merge,
-    with_total,
+    means_with_total,
+    merge_ranks,
 )
 
 
 def means_of(*batches):
-    meters = LossMeters()
+    meters = EpochAccumulators()
     for index, losses in enumerate(batches):
         meters.record(losses, index)
     return {name: meter.mean() for name, meter in meters.items()}
@@ -114,7 +114,7 @@ def test_the_total_is_the_sum_of_what_is_named_loss():
         "acc": LossSum(9.0, 1, None),
         "aux.loss": LossSum(1.0, 2, None),
     }
-    assert list(with_total(sums, "test").items()) == [
+    assert list(means_with_total(sums, "test").items()) == [
         ("loss_cls", 2.0),
         ("acc", 9.0),
         ("aux.loss", 0.5),
@@ -124,12 +124,12 @@ def test_the_total_is_the_sum_of_what_is_named_loss():
 
 def test_there_is_no_total_of_nothing():
     """Where no name contains 'loss'."""
-    assert with_total({"acc": LossSum(1.0, 1, None)}, "val") == {"acc": 1.0}
+    assert means_with_total({"acc": LossSum(1.0, 1, None)}, "val") == {"acc": 1.0}
 
 
 def test_nan_and_inf_stay_in_the_mean():
     """And the index of the first NaN is known."""
-    meters = LossMeters()
+    meters = EpochAccumulators()
     for index, value in enumerate([1.0, math.nan, math.nan]):
         meters.record({"loss": torch.tensor(value)}, index)
     assert math.isnan(meters["loss"].mean())
@@ -139,7 +139,7 @@ def test_nan_and_inf_stay_in_the_mean():
 
 def test_what_is_not_told_counts_once_as_of_the_first_batch():
     """The weight and the index of a batch, where somebody fills a meter himself."""
-    meters, meter, other = LossMeters(), LossMeter(), LossMeter()
+    meters, meter, other = EpochAccumulators(), LossAccumulator(), LossAccumulator()
     meters.record({"loss": math.nan})
     meter.update(math.nan)
     other.update_tensor(torch.tensor(math.nan))
@@ -154,7 +154,7 @@ def test_an_empty_tensor_is_nan():
 
 def test_a_meter_tells_whether_its_latest_tensor_was_a_scalar():
     """One without dimensions; before any tensor, none was."""
-    meter = LossMeter()
+    meter = LossAccumulator()
     assert not meter.is_scalar
     for shape in ((), (1,), (2,), ()):
         meter.update_tensor(torch.zeros(shape))
@@ -163,15 +163,15 @@ def test_a_meter_tells_whether_its_latest_tensor_was_a_scalar():
 
 def test_an_empty_list_is_no_update():
     """So there is nothing to report under that name; native reports NaN."""
-    meters = LossMeters()
+    meters = EpochAccumulators()
     meters.record({"loss": [], "loss_b": 1.0})
     assert list(meters) == list(meters.sums()) == ["loss_b"]
-    assert math.isnan(LossMeter().mean())
+    assert math.isnan(LossAccumulator().mean())
 
 
 def test_a_loss_that_was_refused_leaves_nothing():
     """Where somebody catches the error and goes on."""
-    meters = LossMeters()
+    meters = EpochAccumulators()
     with pytest.raises(TypeError):
         meters.record({"loss": ["0.5"]})
     with pytest.raises(ValueError, match="abc"):
@@ -188,24 +188,24 @@ class Unreadable(float):
 
 def test_what_a_loop_adds_itself_is_reported():
     """As native mmengine reports any HistoryBuffer in loop.val_loss."""
-    meters = LossMeters()
+    meters = EpochAccumulators()
     history = HistoryBuffer()
     history.update(2.0)
     history.update(4.0)
     meters["aux_loss"] = history
-    assert with_total(meters.sums(), "val") == {"aux_loss": 3.0, "val_loss": 3.0}
+    assert means_with_total(meters.sums(), "val") == {"aux_loss": 3.0, "val_loss": 3.0}
 
 
 def test_what_native_recorded_while_we_were_reverted_counts():
     """Each of its batches, where ours goes on in the same epoch."""
-    meters = LossMeters({"loss": HistoryBuffer([1.0, 2.0], [1, 1])})
+    meters = EpochAccumulators({"loss": HistoryBuffer([1.0, 2.0], [1, 1])})
     meters.record({"loss": torch.tensor(6.0)})
     assert meters["loss"].mean() == 3.0
 
 
 def test_clear_forgets_the_losses_and_that_they_were_reported():
     """At the start of an epoch."""
-    meters = LossMeters()
+    meters = EpochAccumulators()
     meters.record({"loss": 1.0})
     meters.reported = True
     meters.clear()
@@ -215,7 +215,7 @@ def test_clear_forgets_the_losses_and_that_they_were_reported():
 
 def test_ranks_add_up_in_the_order_of_names_first_seen():
     """Also where ranks know other names, or none."""
-    merged = merge(
+    merged = merge_ranks(
         [
             {"a": LossSum(1.0, 1, None)},
             {},
@@ -227,7 +227,7 @@ def test_ranks_add_up_in_the_order_of_names_first_seen():
         ("a", LossSum(6.0, 3, None)),
         ("b", LossSum(4.0, 2, 3)),
     ]
-    meters = LossMeters()
+    meters = EpochAccumulators()
     meters.record({"gone": 1.0})
     meters.load(merged)
     assert {name: meter.mean() for name, meter in meters.items()} == {

@@ -12,7 +12,7 @@ from support.ranks import run_ranks
 from support.tiny import element, make_runner, sample
 
 from valloss_compat import configure
-from valloss_compat._recording.accumulator import LossMeters
+from valloss_compat._recording.accumulator import EpochAccumulators
 from valloss_compat._recording.batch_size import batch_size_of
 
 LENGTH = 11
@@ -77,7 +77,7 @@ def test_the_mean_does_not_hang_on_the_number_of_ranks(nursery, world):
 
 def test_a_list_counts_as_one_batch():
     """Its items share the batch's weight: a list of all samples' losses is right."""
-    meters = LossMeters()
+    meters = EpochAccumulators()
     meters.record({"loss": [torch.tensor(1.0), torch.tensor(3.0)]}, 0, 5)
     meters.record({"loss": torch.tensor(8.0)}, 1, 2)
     assert meters["loss"].mean() == pytest.approx((5 * 2.0 + 2 * 8.0) / 7)
@@ -86,7 +86,7 @@ def test_a_list_counts_as_one_batch():
 
 def test_integers_count_by_the_batch_at_any_batch():
     """The first one, and those after it."""
-    meters = LossMeters()
+    meters = EpochAccumulators()
     for index, (loss, size) in enumerate([(1, 4), (3, 2), (8, 1)]):
         meters.record({"loss": torch.tensor(loss)}, index, size)
     assert meters["loss"].mean() == pytest.approx((4 * 1 + 2 * 3 + 1 * 8) / 7)
@@ -98,7 +98,7 @@ def test_vectors_numbers_and_devices_count_by_the_batch_too(monkeypatch):
     monkeypatch.setattr(
         "valloss_compat._recording.accumulator._HOST", torch.device("xla")
     )
-    meters = LossMeters()
+    meters = EpochAccumulators()
     meters.record({"loss": torch.tensor([1.0, 3.0])}, 0, 4)
     meters.record({"loss": 8.0}, 1, 2)
     assert meters["loss"].mean() == pytest.approx((4 * 2.0 + 2 * 8.0) / 6)

@@ -9,7 +9,7 @@ import torch
 from support.tiny import Seen, element, make_runner, sample
 
 from valloss_compat._recording import accumulator
-from valloss_compat._recording.accumulator import LossMeter
+from valloss_compat._recording.accumulator import LossAccumulator
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def on_a_device(monkeypatch):
 
 def test_on_a_device_the_sum_waits_for_the_end(on_a_device):
     """The same mean as on the host, with nothing read from the device before."""
-    meter = LossMeter()
+    meter = LossAccumulator()
     values = [torch.rand((), generator=torch.manual_seed(7)) for _ in range(100)]
     with torch.autograd.profiler.profile() as profile:
         for index, value in enumerate(values):
@@ -89,7 +89,7 @@ def test_an_epoch_reads_the_device_once_a_loss(on_a_device, waits, tmp_path):
 
 def test_on_a_device_the_first_nan_is_known(on_a_device):
     """Two devices or one, whatever came first."""
-    meter = LossMeter()
+    meter = LossAccumulator()
     meter.update(math.nan, 1, 9)
     for index, value in enumerate([1.0, math.nan, math.nan]):
         meter.update_tensor(torch.tensor([value, 1.0]), 1, index)
@@ -100,7 +100,7 @@ def test_on_a_device_the_first_nan_is_known(on_a_device):
 def test_on_a_device_a_nan_in_the_very_first_batch_is_known(on_a_device):
     """Index 0 is one, and not the sign that there was none."""
     for values, first in (([1.0, 2.0], None), ([math.nan, math.nan], 0)):
-        meter = LossMeter()
+        meter = LossAccumulator()
         for index, value in enumerate(values):
             meter.update_tensor(torch.tensor(value), 1, index)
         assert meter.sum().nan_at == first
@@ -108,7 +108,7 @@ def test_on_a_device_a_nan_in_the_very_first_batch_is_known(on_a_device):
 
 def test_on_a_device_the_sum_has_double_precision(on_a_device):
     """Of what was given in double precision, no digit is lost."""
-    meter = LossMeter()
+    meter = LossAccumulator()
     meter.update_tensor(torch.tensor(0.1, dtype=torch.float64))
     assert meter.mean() == 0.1
 
@@ -119,7 +119,7 @@ def test_a_device_without_float64_keeps_double_precision_nearly(
     """A thousand small losses after a large one are not lost, nor one before it."""
     monkeypatch.setattr(accumulator, "_WITHOUT_FLOAT64", ("cpu",))
     small, large = torch.tensor(1e-3), torch.tensor(1e5)
-    meter, naive = LossMeter(), torch.tensor(1e5)
+    meter, naive = LossAccumulator(), torch.tensor(1e5)
     meter.update_tensor(large)
     for _ in range(1000):
         meter.update_tensor(small)
@@ -127,7 +127,7 @@ def test_a_device_without_float64_keeps_double_precision_nearly(
     exact = (1e5 + 1000 * float(small)) / 1001
     assert meter.mean() == pytest.approx(exact, rel=1e-9)
     assert float(naive) / 1001 != pytest.approx(exact, rel=1e-6)
-    meter = LossMeter()
+    meter = LossAccumulator()
     for value in (5.0, 1e8):  # nor is a small one before: float32 has no 1e8 + 5
         meter.update_tensor(torch.tensor(value))
     assert meter.sum().total == 1e8 + 5
@@ -135,7 +135,7 @@ def test_a_device_without_float64_keeps_double_precision_nearly(
 
 def test_an_infinite_sum_on_a_device_stays_infinite(on_a_device):
     """Not NaN, as the bookkeeping of what rounding lost could make it."""
-    meter = LossMeter()
+    meter = LossAccumulator()
     meter.update_tensor(torch.tensor(math.inf))
     meter.update_tensor(torch.tensor(1.0))
     assert meter.mean() == math.inf

@@ -11,9 +11,9 @@ from mmengine.structures import BaseDataElement, InstanceData
 from support.tiny import element, sample
 
 from valloss_compat._recording.loss_element import (
+    extract_losses,
+    extract_losses_like_native,
     is_loss_element,
-    split,
-    split_like_native,
 )
 
 
@@ -29,12 +29,12 @@ def test_a_last_element_with_loss_alone_is_taken_off(container, kind):
         # Its values have lengths; a dict of one loss has one.
         last = kind(loss=[torch.ones(())])
         with pytest.raises(TypeError, match=r"of type list, but a dict"):
-            split(container([sample(), last]))
+            extract_losses(container([sample(), last]))
         return
     first = sample()
     losses = {"loss": torch.ones(())}
     given = container([first, "labels", kind(loss=losses)])
-    result, found = split(given)
+    result, found = extract_losses(given)
     assert result == container([first, "labels"])
     assert type(result) is container
     assert found == losses
@@ -45,13 +45,13 @@ def test_metainfo_does_not_matter():
     """A loss element may carry metainfo."""
     last = BaseDataElement(metainfo={"img_id": 3}, loss={})
     assert is_loss_element(last)
-    assert split([last]) == ([], {})
+    assert extract_losses([last]) == ([], {})
 
 
 def test_an_element_that_was_never_initialised_is_left_alone():
     """Nobody looks for fields where there are none yet."""
     given = [sample(), BaseDataElement.__new__(BaseDataElement)]
-    assert split(given) == (given, None)
+    assert extract_losses(given) == (given, None)
 
 
 def its(*said):
@@ -75,7 +75,7 @@ def test_what_keys_says_counts():
 def test_a_namedtuple_becomes_a_tuple_without_the_element():
     """As slicing has it, and so native mmengine."""
     pair = namedtuple("pair", "scores element")(1, element(loss=torch.ones(())))
-    assert split(pair)[0] == (1,)
+    assert extract_losses(pair)[0] == (1,)
 
 
 def generator():
@@ -105,7 +105,7 @@ def generator():
 )
 def test_anything_else_is_the_very_same_object(result):
     """No copy, no look inside: what is no loss element is left alone."""
-    same, losses = split(result)
+    same, losses = extract_losses(result)
     assert same is result
     assert losses is None
 
@@ -114,7 +114,7 @@ def test_anything_else_is_the_very_same_object(result):
 def test_any_mapping_will_do(kind):
     """A parse_losses may return an OrderedDict, as mmengine's does."""
     losses = kind({"loss": torch.ones(())})
-    assert split([1, BaseDataElement(loss=losses)]) == ([1], losses)
+    assert extract_losses([1, BaseDataElement(loss=losses)]) == ([1], losses)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_any_mapping_will_do(kind):
 def test_native_raises_on_what_it_cannot_index(result, error):
     """Mmengine issue 1603, kept in parity mode."""
     with pytest.raises(error):
-        split_like_native(result)
+        extract_losses_like_native(result)
 
 
 def test_native_takes_any_loss_off():
     """Whatever its type; what is no loss element it leaves alone as well."""
-    assert split_like_native([1, 3, BaseDataElement(loss=2)]) == ([1, 3], 2)
+    assert extract_losses_like_native([1, 3, BaseDataElement(loss=2)]) == ([1, 3], 2)
     batch = torch.ones(3)
-    assert split_like_native(batch)[0] is batch
+    assert extract_losses_like_native(batch)[0] is batch

@@ -57,7 +57,7 @@ class Trusting(Adapter):
         return []
 
 
-class Look(NamedTuple):
+class Assessment(NamedTuple):
     """What ``ValLossHook`` would say of a model and its data.
 
     Attributes:
@@ -76,7 +76,7 @@ def judge(
     model: Part,
     pipelines: Optional[List[Pipeline]],
     trust: Collection[str] = (),
-) -> Look:
+) -> Assessment:
     """Judge a model and the pipelines of its validation.
 
     Args:
@@ -92,16 +92,16 @@ def judge(
             f"valloss_compat does not know {model.where}",
             TRUST.format(where=model.to_trust),
         )
-        return Look(model.where, [refusal], False)
+        return Assessment(model.where, [refusal], False)
     of_model = adapter.refuse_model(model, trust)
     of_data = None if pipelines is None else adapter.refuse_data(model, pipelines)
     refusals = [refusal for refusal in (of_model, of_data) if refusal is not None]
-    return Look(model.where, refusals, of_model is None and of_data is not None)
+    return Assessment(model.where, refusals, of_model is None and of_data is not None)
 
 
 def _with_loader(
     model: Part, dataloader: Any, scope: str, trust: Collection[str]
-) -> Look:
+) -> Assessment:
     """Judge a model and the dataloader that its losses have of their own."""
     seen = judge(model, None, trust)
     adapter = adapter_for(model, trust)
@@ -116,7 +116,7 @@ def _with_loader(
     return seen._replace(refusals=seen.refusals + refused)
 
 
-def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Look:
+def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Assessment:
     """Judge a config, by names alone: nothing is imported or built.
 
     Args:

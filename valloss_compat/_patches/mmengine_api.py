@@ -19,7 +19,7 @@ _HELPERS = {
 }
 
 
-class Shape(NamedTuple):
+class Inspection(NamedTuple):
     """What the installed mmengine looks like.
 
     Attributes:
@@ -31,7 +31,9 @@ class Shape(NamedTuple):
     unknown: str
 
 
-def shape_of(loops: ModuleType, evaluator: Any, log_processor: Any) -> Shape:
+def inspect_mmengine(
+    loops: ModuleType, evaluator: Any, log_processor: Any
+) -> Inspection:
     """Look at what is to be patched.
 
     Args:
@@ -45,7 +47,7 @@ def shape_of(loops: ModuleType, evaluator: Any, log_processor: Any) -> Shape:
     helpers = [name for name in _HELPERS if hasattr(loops, name)]
     loop_classes = [getattr(loops, name, None) for name in ("ValLoop", "TestLoop")]
     if not hasattr(loops, "BaseLoop"):
-        return Shape(bool(helpers), "there is no BaseLoop where it was")
+        return Inspection(bool(helpers), "there is no BaseLoop where it was")
     differences: List[Iterator[str]] = [
         _of_helpers(loops, helpers),
         _of_loop(loop_classes[0], "ValLoop", "val", helpers),
@@ -57,8 +59,8 @@ def shape_of(loops: ModuleType, evaluator: Any, log_processor: Any) -> Shape:
         differences += [_of_losses(cls) for cls in (*loop_classes, evaluator)]
     for difference in differences:
         for unknown in difference:
-            return Shape(bool(helpers), unknown)
-    return Shape(bool(helpers), "")
+            return Inspection(bool(helpers), unknown)
+    return Inspection(bool(helpers), "")
 
 
 def _of_helpers(loops: ModuleType, helpers: List[str]) -> Iterator[str]:

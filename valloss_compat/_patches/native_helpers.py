@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from valloss_compat._recording.accumulator import LossMeters
-from valloss_compat._recording.loss_element import split
+from valloss_compat._recording.accumulator import EpochAccumulators
+from valloss_compat._recording.loss_element import extract_losses
 from valloss_compat._recording.native_recorder import NativeRecorder
 
 
@@ -18,9 +18,9 @@ def update_losses(
     is a loss element: it indexes ``outputs`` whatever that is
     (https://github.com/open-mmlab/mmengine/issues/1603).
     """
-    if isinstance(losses, LossMeters):
+    if isinstance(losses, EpochAccumulators):
         return recorder.update_losses(outputs, losses), losses
-    if split(outputs)[1] is None:
+    if extract_losses(outputs)[1] is None:
         return outputs, losses
     return original(outputs, losses)
 
@@ -29,6 +29,6 @@ def parse_losses(
     recorder: NativeRecorder, original: Callable[..., Any], losses: Any, stage: str
 ) -> Any:
     """Native ``run`` adds the losses to the metrics: ours are in them already."""
-    if isinstance(losses, LossMeters):
+    if isinstance(losses, EpochAccumulators):
         return recorder.parse_losses(losses, stage)
     return original(losses, stage)

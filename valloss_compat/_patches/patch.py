@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 from valloss_compat._version import __version__
 
 
-def reached(thing: Any, wanted: Callable[[Any], bool]) -> Optional[Any]:
+def find_wrapped(thing: Any, wanted: Callable[[Any], bool]) -> Optional[Any]:
     """Find what a callable holds, as a wrapper holds its original.
 
     Args:
@@ -46,7 +46,7 @@ def reached(thing: Any, wanted: Callable[[Any], bool]) -> Optional[Any]:
 
 def reaches(thing: Any, goal: Any) -> bool:
     """Tell whether a callable holds another one, as :func:`reached` finds it."""
-    return reached(thing, lambda item: item is goal) is not None
+    return find_wrapped(thing, lambda item: item is goal) is not None
 
 
 def name_of(thing: Any) -> str:
@@ -100,7 +100,7 @@ def _named_globals(thing: Any) -> Iterator[Any]:
 
 
 OWNER = "valloss_compat"
-MARK = "__valloss_compat__"
+MARKER = "__valloss_compat__"
 #: Stands for an original where the target has none of its own and inherits it.
 MISSING = object()
 
@@ -108,7 +108,7 @@ MISSING = object()
 Seam = Callable[..., Any]
 
 
-class Mark:
+class Marker:
     """What a wrapper of ours says of itself.
 
     Attributes:
@@ -166,11 +166,11 @@ class Mark:
         return missing if self.inherited else thing is self.original
 
 
-def mark_of(thing: Any) -> Optional[Any]:
+def marker_of(thing: Any) -> Optional[Any]:
     """The mark on a wrapper of ours (of any copy of this package), or None."""
     if type(thing) is classmethod:  # not isinstance: a wrapt proxy of one says yes
         thing = thing.__func__
-    mark = getattr(thing, "__dict__", {}).get(MARK)
+    mark = getattr(thing, "__dict__", {}).get(MARKER)
     return mark if getattr(mark, "wrapper", None) is thing else None
 
 
@@ -199,8 +199,8 @@ def wrap(original: Any, seam: Seam, target: Any, attribute: str) -> Any:
     functools.update_wrapper(wrapper, getattr(face, "__func__", face))
     if inspect.isbuiltin(face):  # is bound already, which __wrapped__ must not be
         del wrapper.__wrapped__  # type: ignore[attr-defined]
-    mark = Mark(wrapper, original, seam, target, attribute)
-    setattr(wrapper, MARK, mark)
+    mark = Marker(wrapper, original, seam, target, attribute)
+    setattr(wrapper, MARKER, mark)
     if isinstance(inspect.getattr_static(target, attribute), classmethod) or (
         attribute == "__init_subclass__"
     ):
@@ -237,7 +237,7 @@ _DELETED = "somebody deleted it"
 _GONE = "reverted; ours is held by nobody any more"
 
 
-class Look(NamedTuple):
+class PatchState(NamedTuple):
     """What :meth:`Patch.look` sees; the fields are those of ``PatchStatus``."""
 
     state: str
@@ -259,7 +259,7 @@ class Patch:
 
     Attributes:
         name (str): Full name of what is patched.
-        state (str): ``'not applied'``, ``'applied'`` or ``'quiet'``.
+        state (str): ``'inactive'``, ``'active'`` or ``'disabled'``.
         reason (str): Why the state is what it is; empty where it is applied.
     """
 
@@ -268,7 +268,7 @@ class Patch:
     ) -> None:
         self.name = f"{full_name(target)}.{attribute}"
         self.attribute = attribute
-        self.state = "not applied"
+        self.state = "inactive"
         self.reason = "not applied yet"
         self._seam = seam
         self._hold: Callable[[Any], Callable[[], Any]] = weakref.ref if weak else _Held
@@ -293,7 +293,7 @@ class Patch:
     def apply(self) -> None:
         """Put the wrapper on, or wake the one that sleeps below another's.
 
-        Never raises: what cannot be patched stays ``'not applied'``, with the
+        Never raises: what cannot be patched stays ``'inactive'``, with the
         reason, and is no reason to leave out the patches after it.
         """
         target = self.target  # held, for as long as this takes
@@ -308,26 +308,26 @@ class Patch:
         if found is None:
             try:
                 if not hasattr(target, self.attribute):
-                    self.state, self.reason = "not applied", _DELETED
+                    self.state, self.reason = "inactive", _DELETED
                     return
                 wrapper = wrap(current, self._seam, target, self.attribute)
                 setattr(target, self.attribute, wrapper)
             except Exception as error:  # a metaclass refuses
-                self.state, self.reason = "not applied", _told(error)
+                self.state, self.reason = "inactive", _told(error)
                 return
-            found = self._mark = mark_of(wrapper)
+            found = self._mark = marker_of(wrapper)
         found.seam = self._seam
-        self.state, self.reason = "applied", ""
+        self.state, self.reason = "active", ""
 
     def revert(self) -> None:
         """Put the original back, or switch off where ours is not outermost."""
         target = self.target  # held, for as long as this takes
         current = self._current()
-        there = mark_of(current)
+        there = marker_of(current)
         mark = self._mark = there or self._mark  # also if somebody put it back there
         if mark is None:
-            if self.state != "not applied":
-                self.state, self.reason = "not applied", _GONE
+            if self.state != "inactive":
+                self.state, self.reason = "inactive", _GONE
             return
         mark.seam = None
         if there is not None:
@@ -337,55 +337,55 @@ class Patch:
                 else:
                     setattr(target, self.attribute, mark.original)
             except Exception as error:  # a metaclass refuses
-                self.state = "quiet"
+                self.state = "disabled"
                 self.reason = f"{_told(error)}; ours only calls the original now"
                 return
         elif current is MISSING and not mark.inherited:
             self._mark = None
-            self.state, self.reason = "not applied", _DELETED
+            self.state, self.reason = "inactive", _DELETED
             return
         elif not mark.is_original(current, current is MISSING):
-            self.state = "quiet"
+            self.state = "disabled"
             self.reason = (
                 f"{name_of(current)} was put over ours and stays; ours only calls "
                 "the original now"
             )
             return
         self._mark = None
-        self.state, self.reason = "not applied", "reverted"
+        self.state, self.reason = "inactive", "reverted"
 
-    def look(self) -> Look:
+    def look(self) -> PatchState:
         """State, reason, owner and original, as what stands there now has it."""
         current = self._current()
-        there = mark_of(current)
+        there = marker_of(current)
         mark = there or self._mark
         owner = f"{there.owner} {there.version}" if there else self._name_of(current)
         original = current
         if mark is not None:
             original = MISSING if mark.inherited else mark.original
         state, reason = self._state(current, there)
-        return Look(state, reason, owner, self._name_of(original))
+        return PatchState(state, reason, owner, self._name_of(original))
 
     def _state(self, current: Any, there: Any) -> Tuple[str, str]:
         """State and reason; ``there`` is the mark on what is there, if it is ours."""
         found = self._find(current)
         mark = self._mark
-        if self.state == "applied" and (found is None or found is not mark):
+        if self.state == "active" and (found is None or found is not mark):
             if current is MISSING:
-                return "not seen", f"{_DELETED}; {self._name_of(current)} is used now"
+                return "replaced", f"{_DELETED}; {self._name_of(current)} is used now"
             who = self._name_of(current)
-            return "not seen", f"{who} is there and does not show ours"
-        if self.state == "not applied" and there is not None:
+            return "replaced", f"{who} is there and does not show ours"
+        if self.state == "inactive" and there is not None:
             if there.seam is not None:
-                return "applied", "by another copy or mode of this package"
-            return "quiet", "somebody put ours back; it only calls the original"
-        if self.state == "quiet" and mark is None:
-            return "not applied", _GONE
-        if self.state == "quiet" and there is mark:
-            return "quiet", "it only calls the original; revert() takes it off"
-        gone = self.state == "quiet" and found is not mark
+                return "active", "by another copy or mode of this package"
+            return "disabled", "somebody put ours back; it only calls the original"
+        if self.state == "disabled" and mark is None:
+            return "inactive", _GONE
+        if self.state == "disabled" and there is mark:
+            return "disabled", "it only calls the original; revert() takes it off"
+        gone = self.state == "disabled" and found is not mark
         if gone and mark.is_original(current, current is MISSING):
-            return "not applied", "reverted; what was put over ours is gone"
+            return "inactive", "reverted; what was put over ours is gone"
         return self.state, self.reason
 
     def _current(self) -> Any:
@@ -393,12 +393,12 @@ class Patch:
 
     def _find(self, current: Any) -> Optional[Any]:
         """The mark of our wrapper of this place, of any copy of this package."""
-        there = mark_of(current)
+        there = marker_of(current)
         if there is not None or current is MISSING:
             return there
 
         def is_of_this_place(item: Any) -> bool:
-            mark = mark_of(item)
+            mark = marker_of(item)
             if mark is None or mark is self._mark:
                 return mark is not None
             # A subclass's own method may hold the wrapper of its base's.
@@ -406,7 +406,7 @@ class Patch:
             same = getattr(mark, "target", None) is self.target
             return same and getattr(mark, "attribute", None) == self.attribute
 
-        return mark_of(reached(current, is_of_this_place))
+        return marker_of(find_wrapped(current, is_of_this_place))
 
     def _name_of(self, thing: Any) -> str:
         """Who stands in this place; of an inherited one, whom it is from."""

@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
-from valloss_compat._patches.mmengine_api import shape_of
+from valloss_compat._patches.mmengine_api import inspect_mmengine
 from valloss_compat._patches.patch import Patch
-from valloss_compat._patches.plans import Plan
-from valloss_compat._patches.subclasses import Family
+from valloss_compat._patches.plans import PatchSet
+from valloss_compat._patches.subclasses import SubclassPatcher
 from valloss_compat.errors import UnusableMMEngineError
 
 #: Modules that mmengine needs, does not declare (or not tightly), and the remedy.
@@ -112,7 +112,7 @@ def _import(module: str) -> Optional[ModuleType]:
         ) from error
 
 
-def plan(mode: str) -> Plan:
+def plan(mode: str) -> PatchSet:
     """Decide what to patch.
 
     Args:
@@ -125,9 +125,9 @@ def plan(mode: str) -> Plan:
         UnusableMMEngineError: If there is no mmengine to patch.
     """
     targets = load()
-    shape = shape_of(*targets)
+    shape = inspect_mmengine(*targets)
     unknown = shape.unknown
-    parts: List[Union[Patch, Family]] = []
+    parts: List[Union[Patch, SubclassPatcher]] = []
     untouched = shape.native and mode == "parity"
     if not unknown:
         try:
@@ -146,7 +146,7 @@ def plan(mode: str) -> Plan:
     alone = []
     if unknown or untouched:
         alone = [_left_alone(*place, reason) for place in targets.methods()]
-    return Plan(name, reason, parts, targets.classes(), alone)
+    return PatchSet(name, reason, parts, targets.classes(), alone)
 
 
 def _names() -> Patch:
@@ -164,7 +164,9 @@ def _left_alone(target: Any, attribute: str, reason: str) -> Patch:
     return patch
 
 
-def _parts(mode: str, native: bool, targets: Targets) -> List[Union[Patch, Family]]:
+def _parts(
+    mode: str, native: bool, targets: Targets
+) -> List[Union[Patch, SubclassPatcher]]:
     # Not at the top: these import mmengine, which may be missing.
     from valloss_compat._patches import log_processor as log_seam
     from valloss_compat._patches import native_helpers as helpers
@@ -183,7 +185,7 @@ def _parts(mode: str, native: bool, targets: Targets) -> List[Union[Patch, Famil
         # A subclass that calls super() is served; others log what they like.
         get_log = partial(log_seam.get_log_after_epoch, recorder)
         logs = {"get_log_after_epoch": get_log}
-        parts.append(Family(targets.log_processor, logs, subclasses=False))
+        parts.append(SubclassPatcher(targets.log_processor, logs, subclasses=False))
     parts.append(_names())
     if isinstance(recorder, NativeRecorder):
         loops = targets.loops
@@ -196,7 +198,7 @@ def _parts(mode: str, native: bool, targets: Targets) -> List[Union[Patch, Famil
 
 def _families(
     recorder: Any, targets: Targets, whole: bool
-) -> List[Union[Patch, Family]]:
+) -> List[Union[Patch, SubclassPatcher]]:
     """The loops and evaluators, and in default mode their subclasses."""
     from valloss_compat._patches import evaluator as evaluators
     from valloss_compat._patches import loops as loop_seams
@@ -205,7 +207,7 @@ def _families(
         "process": partial(evaluators.process, recorder),
         "evaluate": partial(evaluators.evaluate, recorder),
     }
-    evaluator_family = Family(targets.evaluator, evaluator_seams)
+    evaluator_family = SubclassPatcher(targets.evaluator, evaluator_seams)
 
     def cover(instance: Any) -> None:
         evaluator_family.cover(type(instance))
@@ -216,11 +218,12 @@ def _families(
         "run_iter": partial(loop_seams.run_iter, recorder),
     }
     families = [
-        Family(cls, seams, subclasses=whole) for cls in (loops.ValLoop, loops.TestLoop)
+        SubclassPatcher(cls, seams, subclasses=whole)
+        for cls in (loops.ValLoop, loops.TestLoop)
     ]
     if not whole:
         return [*families, evaluator_family]
-    others = Family(loops.BaseLoop, seams, only=loop_seams.validates)
+    others = SubclassPatcher(loops.BaseLoop, seams, only=loop_seams.validates)
 
     def cover_loop(loop: Any) -> None:
         for family in (*families, others):

@@ -6,10 +6,10 @@ import sys
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 from valloss_compat._patches.patch import Patch
-from valloss_compat._patches.subclasses import Family
+from valloss_compat._patches.subclasses import SubclassPatcher
 
 
-class Plan:
+class PatchSet:
     """The patches that one mode applies to one mmengine.
 
     Attributes:
@@ -26,7 +26,7 @@ class Plan:
         self,
         name: str,
         reason: str,
-        parts: Sequence[Union[Patch, Family]] = (),
+        parts: Sequence[Union[Patch, SubclassPatcher]] = (),
         places: Optional[Dict[str, Any]] = None,
         alone: Sequence[Patch] = (),
     ) -> None:
@@ -56,18 +56,22 @@ class Plan:
         """The single patches."""
         patches: List[Patch] = []
         for part in self.parts:
-            patches.extend(part.patches if isinstance(part, Family) else [part])
+            patches.extend(
+                part.patches if isinstance(part, SubclassPatcher) else [part]
+            )
         return patches + self.alone
 
     @property
-    def overriding(self) -> List[str]:
+    def overrides(self) -> List[str]:
         """Full names of the methods of loaded subclasses that override ours."""
-        return [name for family in self._families() for name in family.overriding()]
+        return [name for family in self._families() for name in family.overrides()]
 
     @property
-    def escaping(self) -> List[str]:
+    def unpatched_overrides(self) -> List[str]:
         """Full names of those of them that are not patched."""
-        return [name for family in self._families() for name in family.escaping()]
+        return [
+            name for family in self._families() for name in family.unpatched_overrides()
+        ]
 
     def odd(self) -> List[str]:
         """Which classes cannot be looked at, and why."""
@@ -77,8 +81,8 @@ class Plan:
         """Full names of what was loaded anew since the plan was made."""
         return [name for name, cls in self.places.items() if _found(name) is not cls]
 
-    def _families(self) -> List[Family]:
-        return [part for part in self.parts if isinstance(part, Family)]
+    def _families(self) -> List[SubclassPatcher]:
+        return [part for part in self.parts if isinstance(part, SubclassPatcher)]
 
 
 def _found(name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 from valloss_compat._patches.patch import Patch, Seam, full_name, lock
 
 
-class Family:
+class SubclassPatcher:
     """The patches of a class and its subclasses.
 
     Args:
@@ -77,11 +77,11 @@ class Family:
                 if derives(base, self.root):
                     self._patch(base)
 
-    def overriding(self) -> List[str]:
+    def overrides(self) -> List[str]:
         """Full names of the methods of loaded subclasses that override the root's."""
         return [f"{full_name(c)}.{attribute}" for c, attribute in self._overriding()]
 
-    def escaping(self) -> List[str]:
+    def unpatched_overrides(self) -> List[str]:
         """Those of them that are not patched, while the root is."""
         return [
             f"{full_name(cls)}.{attribute}"
@@ -100,7 +100,7 @@ class Family:
 
     def _is_patched(self, cls: Any, attribute: str) -> bool:
         patch = self._known(cls, attribute)
-        return patch is not None and patch.look().state == "applied"
+        return patch is not None and patch.look().state == "active"
 
     def _known(self, cls: Any, attribute: str) -> Optional[Patch]:
         patch = self._patches.get((id(cls), attribute))

@@ -27,11 +27,11 @@ class LossSum(NamedTuple):
     nan_at: Optional[int]
 
 
-def merge(sums_by_rank: List[Dict[str, LossSum]]) -> Dict[str, LossSum]:
+def merge_ranks(sums_by_rank: List[Dict[str, LossSum]]) -> Dict[str, LossSum]:
     """Add up what several ranks know.
 
     Args:
-        sums_by_rank (list[dict]): One dict of :meth:`LossMeters.sums` a rank.
+        sums_by_rank (list[dict]): One dict of :meth:`EpochAccumulators.sums` a rank.
             Ranks may know different names, or none.
 
     Returns:
@@ -45,12 +45,12 @@ def merge(sums_by_rank: List[Dict[str, LossSum]]) -> Dict[str, LossSum]:
             merged[name] = LossSum(
                 before.total + total,
                 before.weight + weight,
-                first_of(before.nan_at, nan_at),
+                first_index(before.nan_at, nan_at),
             )
     return merged
 
 
-def with_total(sums: Mapping[str, LossSum], stage: str) -> Dict[str, float]:
+def means_with_total(sums: Mapping[str, LossSum], stage: str) -> Dict[str, float]:
     """Mean of each loss, and their total as mmengine names it.
 
     Args:
@@ -68,7 +68,7 @@ def with_total(sums: Mapping[str, LossSum], stage: str) -> Dict[str, float]:
     return means
 
 
-def first_of(one: Optional[int], other: Optional[int]) -> Optional[int]:
+def first_index(one: Optional[int], other: Optional[int]) -> Optional[int]:
     """The smaller index, where there is one."""
     known = [index for index in (one, other) if index is not None]
     return min(known) if known else None
@@ -138,7 +138,7 @@ _INFINITY = float("inf")
 _HAS_IS_CPU = hasattr(torch.Tensor, "is_cpu")  # not before torch 1.9; half the price
 
 
-class LossMeter:
+class LossAccumulator:
     """Running mean of one named loss.
 
     The counterpart of the ``HistoryBuffer`` that native mmengine keeps per
@@ -205,7 +205,7 @@ class LossMeter:
         for device_sum in self._devices.values():
             device_total, device_nan_at = device_sum.read()
             total += device_total
-            nan_at = first_of(nan_at, device_nan_at)
+            nan_at = first_index(nan_at, device_nan_at)
         return LossSum(total, self._count, nan_at)
 
     def load(self, known: LossSum) -> None:
@@ -214,11 +214,11 @@ class LossMeter:
         self._devices = {}
 
 
-class LossMapping(Dict[str, Any]):
+class LoopLosses(Dict[str, Any]):
     """What this package sets as ``loop.val_loss``: name -> object with ``mean()``."""
 
 
-class LossMeters(LossMapping):
+class EpochAccumulators(LoopLosses):
     """The meters of one epoch by loss name; ``loop.val_loss`` is one of these.
 
     Attributes:
@@ -297,11 +297,11 @@ class LossMeters(LossMapping):
         else:
             raise _wrong_type(name, value)
 
-    def _of(self, name: str) -> LossMeter:
+    def _of(self, name: str) -> LossAccumulator:
         known = self.get(name)
-        if isinstance(known, LossMeter):
+        if isinstance(known, LossAccumulator):
             return known
-        meter = self[name] = LossMeter()
+        meter = self[name] = LossAccumulator()
         if known is not None:
             # Native mmengine's HistoryBuffer, of batches while we were reverted.
             values, counts = known.data
@@ -313,7 +313,7 @@ class LossMeters(LossMapping):
         known = {
             # A loop may add its own, as HistoryBuffer of native mmengine.
             name: meter.sum()
-            if isinstance(meter, LossMeter)
+            if isinstance(meter, LossAccumulator)
             else LossSum(float(meter.mean()), 1, None)
             for name, meter in self.items()
         }
@@ -323,7 +323,7 @@ class LossMeters(LossMapping):
         """Replace the meters by the given sums, those of all ranks."""
         super().clear()
         for name, known in sums.items():
-            self[name] = LossMeter()
+            self[name] = LossAccumulator()
             self[name].load(known)
 
 

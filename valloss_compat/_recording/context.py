@@ -26,7 +26,7 @@ from valloss_compat._recording.loss_element import Losses
 Value = TypeVar("Value")
 
 
-class IdentityMap(Generic[Value]):
+class WeakIdentityMap(Generic[Value]):
     """Values by the identity of an object, for as long as that object lives.
 
     ``weakref.WeakKeyDictionary`` hashes and compares its keys, which an
@@ -58,7 +58,7 @@ class IdentityMap(Generic[Value]):
         return len(self._entries)
 
 
-class Token:
+class RunToken:
     """Stands for a run without keeping its loop alive.
 
     Args:
@@ -78,7 +78,7 @@ class Token:
             self.loop = weakref.ref(loop)
 
 
-class Run:
+class RunContext:
     """One call of a loop's ``run``.
 
     Attributes:
@@ -95,11 +95,11 @@ class Run:
         self.loop = loop
         self.stage = stage
         self.evaluators = evaluators_of(loop)
-        self.token = Token(loop)
+        self.token = RunToken(loop)
         self.reported = False
 
 
-class Taken(NamedTuple):
+class ExtractedResult(NamedTuple):
     """A step's result whose loss element was taken off.
 
     Attributes:
@@ -118,7 +118,7 @@ class Taken(NamedTuple):
     items: Tuple[Any, ...]
 
 
-class Iteration:
+class IterationContext:
     """One call of a loop's ``run_iter``.
 
     Attributes:
@@ -139,11 +139,11 @@ class Iteration:
         self.data_batch = data_batch
         self.in_run = False
         # No lists: most often there is nothing, in each iteration.
-        self.taken: Tuple[Taken, ...] = ()
-        self.handed: Tuple[Taken, ...] = ()
+        self.taken: Tuple[ExtractedResult, ...] = ()
+        self.handed: Tuple[ExtractedResult, ...] = ()
         self.used = False
 
-    def find(self, result: Any) -> Optional[Taken]:
+    def find(self, result: Any) -> Optional[ExtractedResult]:
         """What was taken off this very result, raw or clean, the latest first."""
         for taken in reversed(self.taken):
             # A list, or the loss element in it, may have been filled again since.
@@ -153,30 +153,30 @@ class Iteration:
                 and all(map(operator.is_, result, taken.items))
                 and getattr(taken.element, "loss", None) is taken.losses
             ):
-                found: Taken = taken
+                found: ExtractedResult = taken
                 return found
         return None
 
 
-class ThreadState(threading.local):
+class ThreadContext(threading.local):
     """What is under way in this thread, innermost last."""
 
     def __init__(self) -> None:
-        self.runs: List[Run] = []
-        self.iterations: List[Iteration] = []
+        self.runs: List[RunContext] = []
+        self.iterations: List[IterationContext] = []
         self.evaluators: List[Any] = []
 
     @property
-    def run(self) -> Optional[Run]:
+    def run(self) -> Optional[RunContext]:
         """The innermost run."""
         return self.runs[-1] if self.runs else None
 
     @property
-    def iteration(self) -> Optional[Iteration]:
+    def iteration(self) -> Optional[IterationContext]:
         """The innermost iteration."""
         return self.iterations[-1] if self.iterations else None
 
-    def home_of(self, evaluator: Any) -> Any:
+    def reporting_evaluator(self, evaluator: Any) -> Any:
         """The evaluator whose epoch takes the losses.
 
         Where a loop that runs merges the metrics of several evaluators, one

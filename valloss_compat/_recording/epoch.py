@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any, Mapping, MutableMapping, Optional, Set
 
 from valloss_compat import options
-from valloss_compat._recording.accumulator import LossMeters, LossSum, with_total
+from valloss_compat._recording.accumulator import (
+    EpochAccumulators,
+    LossSum,
+    means_with_total,
+)
 from valloss_compat._recording.batch_size import batch_size_of
-from valloss_compat._recording.context import Taken, Token
+from valloss_compat._recording.context import ExtractedResult, RunToken
 from valloss_compat._recording.monitor_warnings import warn_in_log
 
 
-class Epoch:
+class EpochLosses:
     """The losses that one evaluator's current epoch has seen.
 
     Attributes:
-        meters (LossMeters): The running means.
+        meters (EpochAccumulators): The running means.
         stage (str): ``'val'`` or ``'test'``, for the name of the total.
         batch_idx (int): Index of the next batch.
         run (Token, optional): That of the run to which the epoch belongs.
@@ -25,26 +29,26 @@ class Epoch:
     """
 
     def __init__(self) -> None:
-        self.meters = LossMeters()
+        self.meters = EpochAccumulators()
         self.stage = "val"
         self.batch_idx = 0
-        self.run: Optional[Token] = None
+        self.run: Optional[RunToken] = None
         self.ended = True
         self.names: Set[str] = set()
         self.options = options.current()
         self._warned: Set[str] = set()
         self._last: Mapping[str, float] = {}
 
-    def open(self, run: Optional[Token], stage: str) -> None:
+    def open(self, run: Optional[RunToken], stage: str) -> None:
         """Start over, within the given run of a loop (or outside of any)."""
-        self.meters = LossMeters()  # a loop may still hold those of before
+        self.meters = EpochAccumulators()  # a loop may still hold those of before
         self.stage = stage
         self.batch_idx = 0
         self.run = run
         self.options = options.current()
         self.ended = False  # last: another thread may look
 
-    def record(self, taken: Taken, data_batch: Any) -> None:
+    def record(self, taken: ExtractedResult, data_batch: Any) -> None:
         """Add the losses of one batch.
 
         Args:
@@ -73,7 +77,7 @@ class Epoch:
                 f"{self.stage}_loss to",
             )
             return
-        losses = with_total(sums, self.stage)
+        losses = means_with_total(sums, self.stage)
         self._warn_of_losses(sums, losses, metrics)
         metrics.update(losses)
         self._last = losses

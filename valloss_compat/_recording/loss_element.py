@@ -1,4 +1,4 @@
-"""What a loss element is, and how it is split off what ``val_step`` returns.
+"""What a loss element is, and how it is extract_losses off what ``val_step`` returns.
 
 Pure functions: nothing is patched here and no state is kept. The convention is
 that of mmengine pull request 1503 (https://github.com/open-mmlab/mmengine/pull/1503),
@@ -17,7 +17,9 @@ from mmengine.structures import BaseDataElement
 Losses = typing.Mapping[Any, Any]
 
 _ONLY_LOSS = {"loss"}
-_ALL_BUT_LAST = slice(None, -1)  # made once: a twentieth of the time of split()
+_ALL_BUT_LAST = slice(
+    None, -1
+)  # made once: a twentieth of the time of extract_losses()
 _NOT_TOLD = ("loss", "and more")
 _RIGHT_FORM = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 
@@ -47,7 +49,7 @@ def is_loss_element(item: Any) -> bool:
     return bool(item.keys() == ["loss"])
 
 
-def split(result: Any) -> Tuple[Any, Optional[Losses]]:
+def extract_losses(result: Any) -> Tuple[Any, Optional[Losses]]:
     """Split the loss element off what a model's ``val_step`` returned.
 
     Args:
@@ -90,14 +92,14 @@ def split(result: Any) -> Tuple[Any, Optional[Losses]]:
     return result[:-1], losses
 
 
-def split_like_native(result: Any) -> Tuple[Any, Any]:
+def extract_losses_like_native(result: Any) -> Tuple[Any, Any]:
     """Split as mmengine 0.10.5 to 0.10.7 do, errors included.
 
     Args:
         result: What ``val_step`` or ``test_step`` returned.
 
     Returns:
-        tuple: ``(result, losses)`` as of :func:`split`, but ``losses`` is
+        tuple: ``(result, losses)`` as of :func:`extract_losses`, but ``losses`` is
         handed on whatever its type.
 
     Raises:

@@ -21,7 +21,9 @@ def warn_in_log(message: str) -> None:
     print_log(f"valloss_compat: {message}", logger="current", level=logging.WARNING)
 
 
-def missing(runner: Any, monitor: str, who: str, metrics: Iterable[str]) -> str:
+def explain_missing_metric(
+    runner: Any, monitor: str, who: str, metrics: Iterable[str]
+) -> str:
     """Say that a monitored metric is missing.
 
     Args:
@@ -62,7 +64,9 @@ def missing(runner: Any, monitor: str, who: str, metrics: Iterable[str]) -> str:
     )
 
 
-def warn_of_missing(runner: Any, metrics: Iterable[str], said: Set[str]) -> None:
+def warn_of_missing_metrics(
+    runner: Any, metrics: Iterable[str], said: Set[str]
+) -> None:
     """Log a warning for each hook that monitors a loss which is not there.
 
     mmengine itself raises a bare ``KeyError`` or warns without a reason.
@@ -75,7 +79,7 @@ def warn_of_missing(runner: Any, metrics: Iterable[str], said: Set[str]) -> None
     names = set(metrics)
     for who, monitor in _monitored(runner):
         if "loss" in monitor and monitor not in names:
-            message = missing(runner, monitor, who, names)
+            message = explain_missing_metric(runner, monitor, who, names)
             if message not in said:
                 said.add(message)
                 warn_in_log(message)

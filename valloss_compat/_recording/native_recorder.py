@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from valloss_compat._recording.accumulator import LossMeters, with_total
-from valloss_compat._recording.context import Iteration, evaluator_of
+from valloss_compat._recording.accumulator import EpochAccumulators, means_with_total
+from valloss_compat._recording.context import IterationContext, evaluator_of
 from valloss_compat._recording.recorder import Recorder
 
 
 class NativeRecorder(Recorder):
     """Keeps the losses as the contract says, where native loops run."""
 
-    def end_iteration(self, iteration: Iteration, completed: bool) -> None:
+    def end_iteration(self, iteration: IterationContext, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
         super().end_iteration(iteration, completed)
         evaluator = evaluator_of(iteration.loop)
@@ -50,9 +50,9 @@ class NativeRecorder(Recorder):
             iteration.handed += (taken,)
         return taken.clean
 
-    def parse_losses(self, losses: LossMeters, stage: str) -> Any:
+    def parse_losses(self, losses: EpochAccumulators, stage: str) -> Any:
         """Native ``run`` asks for the means: nothing if they are reported already."""
-        return {} if losses.reported else with_total(losses.sums(), stage)
+        return {} if losses.reported else means_with_total(losses.sums(), stage)
 
     def _may_set(self, loop: Any, name: str) -> bool:
         """Whether a loop's ``val_loss`` is free, ours or native mmengine's own."""

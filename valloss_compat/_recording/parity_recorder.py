@@ -14,9 +14,9 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import is_list_of
 
-from valloss_compat._recording.accumulator import LossMapping, LossMeters
-from valloss_compat._recording.context import Iteration, Run
-from valloss_compat._recording.loss_element import split_like_native
+from valloss_compat._recording.accumulator import EpochAccumulators, LoopLosses
+from valloss_compat._recording.context import IterationContext, RunContext
+from valloss_compat._recording.loss_element import extract_losses_like_native
 from valloss_compat._recording.recorder import Recorder
 
 
@@ -24,7 +24,7 @@ class ParityRecorder(Recorder):
     """Keeps the losses as native mmengine does."""
 
     def _split(self, result: Any) -> Tuple[Any, Any]:
-        clean, losses = split_like_native(result)
+        clean, losses = extract_losses_like_native(result)
         if clean is not result:
             losses.items()  # of what is no mapping an AttributeError, None included
         return clean, losses
@@ -33,13 +33,13 @@ class ParityRecorder(Recorder):
     def run(self, loop: Any, stage: str) -> Iterator[None]:
         """The length of ``ValLoop.run`` or ``TestLoop.run`` itself."""
         _history(loop, stage).clear()
-        self._state.runs.append(Run(loop, stage))
+        self._state.runs.append(RunContext(loop, stage))
         try:
             yield
         finally:
             self._state.runs.pop()
 
-    def _bind(self, iteration: Iteration) -> None:
+    def _bind(self, iteration: IterationContext) -> None:
         """Nothing: the losses go to the loop."""
 
     def clean(self, outputs: Any) -> Any:
@@ -79,14 +79,14 @@ class ParityRecorder(Recorder):
 
 def _history(loop: Any, stage: str) -> Dict[str, HistoryBuffer]:
     name = f"{stage}_loss"
-    held = vars(loop).setdefault(name, LossMapping())
-    if isinstance(held, LossMeters):  # of default mode, that was on before
-        held = vars(loop)[name] = LossMapping()
+    held = vars(loop).setdefault(name, LoopLosses())
+    if isinstance(held, EpochAccumulators):  # of default mode, that was on before
+        held = vars(loop)[name] = LoopLosses()
     history: Dict[str, HistoryBuffer] = held
     return history
 
 
-def _update(iteration: Iteration, losses: Any) -> None:
+def _update(iteration: IterationContext, losses: Any) -> None:
     history = _history(iteration.loop, iteration.stage)
     for name, value in losses.items():
         if name not in history:

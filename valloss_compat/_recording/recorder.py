@@ -17,31 +17,31 @@ from typing import Any, Iterator, Optional, Set, Tuple
 
 from mmengine.dist import all_gather_object, get_world_size
 
-from valloss_compat._recording.accumulator import LossMapping, merge
+from valloss_compat._recording.accumulator import LoopLosses, merge_ranks
 from valloss_compat._recording.context import (
-    IdentityMap,
-    Iteration,
-    Run,
-    Taken,
-    ThreadState,
-    Token,
+    ExtractedResult,
+    IterationContext,
+    RunContext,
+    RunToken,
+    ThreadContext,
+    WeakIdentityMap,
     evaluator_of,
     evaluators_of,
 )
-from valloss_compat._recording.epoch import Epoch
-from valloss_compat._recording.loss_element import Losses, split
-from valloss_compat._recording.monitor_warnings import warn_of_missing
+from valloss_compat._recording.epoch import EpochLosses
+from valloss_compat._recording.loss_element import Losses, extract_losses
+from valloss_compat._recording.monitor_warnings import warn_of_missing_metrics
 
 
 class Recorder:
     """Keeps the losses as the contract of this package says."""
 
     def __init__(self) -> None:
-        self._state = ThreadState()
-        self._epochs: IdentityMap[Epoch] = IdentityMap(Epoch)
+        self._state = ThreadContext()
+        self._epochs: WeakIdentityMap[EpochLosses] = WeakIdentityMap(EpochLosses)
         # An evaluator may work in several threads at a time.
         self._lock = threading.RLock()
-        self._said: IdentityMap[Set[str]] = IdentityMap(set)
+        self._said: WeakIdentityMap[Set[str]] = WeakIdentityMap(set)
 
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
@@ -55,7 +55,7 @@ class Recorder:
             self._start_run(loop, stage)
             yield
             return
-        run = Run(loop, stage)
+        run = RunContext(loop, stage)
         runs.append(run)
         try:
             self._start_run(loop, stage)
@@ -65,23 +65,23 @@ class Recorder:
             runs.pop()
 
     def _start_run(self, loop: Any, stage: str) -> None:
-        evaluator = self._state.home_of(evaluator_of(loop))
+        evaluator = self._state.reporting_evaluator(evaluator_of(loop))
         if evaluator is not None:
             self._open(self._epochs[evaluator], evaluator, loop, stage)
 
     def begin_iteration(
         self, loop: Any, stage: str, data_batch: Any
-    ) -> Optional[Iteration]:
+    ) -> Optional[IterationContext]:
         """A loop's ``run_iter`` starts; None for a nested ``super().run_iter()``."""
         iterations = self._state.iterations
         if iterations and iterations[-1].loop is loop:
             return None
-        iteration = Iteration(loop, stage, data_batch)
+        iteration = IterationContext(loop, stage, data_batch)
         iterations.append(iteration)
         self._bind(iteration)
         return iteration
 
-    def _bind(self, iteration: Iteration) -> None:
+    def _bind(self, iteration: IterationContext) -> None:
         """See that the losses of this iteration have an epoch to go to."""
         run = self._state.run
         if run is not None and run.loop is iteration.loop:
@@ -91,7 +91,9 @@ class Recorder:
         if evaluator is not None:
             self._recording_epoch(evaluator, iteration)
 
-    def take(self, iteration: Optional[Iteration], result: Any) -> Optional[Taken]:
+    def take(
+        self, iteration: Optional[IterationContext], result: Any
+    ) -> Optional[ExtractedResult]:
         """Take the loss element off a step's result, once for all who ask.
 
         Args:
@@ -107,7 +109,9 @@ class Recorder:
         if taken is None:
             clean, losses = self._split(result)
             if losses is not None:
-                taken = Taken(result, result[-1], clean, losses, tuple(result))
+                taken = ExtractedResult(
+                    result, result[-1], clean, losses, tuple(result)
+                )
                 if iteration is not None:
                     iteration.taken += (taken,)
         return taken
@@ -120,9 +124,9 @@ class Recorder:
     def look(self, runner: Any, metrics: Any) -> None:
         """Hooks get these metrics: say what they monitor and do not find."""
         if isinstance(metrics, Mapping):
-            warn_of_missing(runner, metrics, self._said[runner])
+            warn_of_missing_metrics(runner, metrics, self._said[runner])
 
-    def end_iteration(self, iteration: Iteration, completed: bool) -> None:
+    def end_iteration(self, iteration: IterationContext, completed: bool) -> None:
         """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
         self._state.iterations.pop()
 
@@ -182,7 +186,7 @@ class Recorder:
         Returns:
             ``metrics``.
         """
-        if self._state.home_of(evaluator) is not evaluator:
+        if self._state.reporting_evaluator(evaluator) is not evaluator:
             return metrics  # the loop's last evaluator reports for all
         epoch = self._epochs[evaluator]
         with self._lock:
@@ -191,7 +195,7 @@ class Recorder:
         in_a_run = self._token(epoch) is not None
         exchange = epoch.options.sync_dist and (in_a_run or sums)
         if exchange and get_world_size() > 1:
-            sums = merge(all_gather_object(sums))
+            sums = merge_ranks(all_gather_object(sums))
             if sums:
                 self._recording_epoch(evaluator, None).meters.load(sums)
         epoch.ended = True
@@ -207,11 +211,11 @@ class Recorder:
         return names
 
     def _split(self, result: Any) -> Tuple[Any, Optional[Losses]]:
-        return split(result)
+        return extract_losses(result)
 
     # Which epoch the losses belong to.
 
-    def _token(self, epoch: Epoch) -> Optional[Token]:
+    def _token(self, epoch: EpochLosses) -> Optional[RunToken]:
         """That of the run to which what happens now, in this thread, belongs.
 
         A thread without a run of its own works for the one that has the epoch.
@@ -221,16 +225,18 @@ class Recorder:
             return run.token
         return None if epoch.run is None or epoch.run.over else epoch.run
 
-    def _goes_on(self, epoch: Epoch) -> bool:
+    def _goes_on(self, epoch: EpochLosses) -> bool:
         """Whether what happens now, in this thread, is of this epoch."""
         return not epoch.ended and epoch.run is self._token(epoch)
 
-    def _recording_epoch(self, evaluator: Any, iteration: Optional[Iteration]) -> Epoch:
+    def _recording_epoch(
+        self, evaluator: Any, iteration: Optional[IterationContext]
+    ) -> EpochLosses:
         """The epoch that takes the losses of an evaluator; opened if it has to be."""
         runs = self._state.runs
         run = runs[-1] if runs else None
         if run is not None and len(run.evaluators) > 1:
-            evaluator = self._state.home_of(evaluator)
+            evaluator = self._state.reporting_evaluator(evaluator)
         epoch = self._epochs[evaluator]
         if run is not None and epoch.run is run.token and not epoch.ended:
             return epoch  # each batch but the first: no more calls than it takes
@@ -240,7 +246,7 @@ class Recorder:
                     self._begin(epoch, evaluator, iteration or run)
         return epoch
 
-    def _begin(self, epoch: Epoch, evaluator: Any, place: Any) -> None:
+    def _begin(self, epoch: EpochLosses, evaluator: Any, place: Any) -> None:
         token = self._token(epoch)
         if place is not None:
             self._open(epoch, evaluator, place.loop, place.stage)
@@ -249,7 +255,7 @@ class Recorder:
         else:
             self._open(epoch, evaluator, None, "val")
 
-    def _open(self, epoch: Epoch, evaluator: Any, loop: Any, stage: str) -> None:
+    def _open(self, epoch: EpochLosses, evaluator: Any, loop: Any, stage: str) -> None:
         epoch.open(self._token(epoch), stage)
         name = f"{stage}_loss"
         its_own = any(evaluator is known for known in evaluators_of(loop))
@@ -265,4 +271,4 @@ class Recorder:
         """
         if hasattr(type(loop), name):
             return False
-        return not hasattr(loop, name) or isinstance(getattr(loop, name), LossMapping)
+        return not hasattr(loop, name) or isinstance(getattr(loop, name), LoopLosses)

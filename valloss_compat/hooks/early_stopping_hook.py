@@ -8,7 +8,10 @@ from typing import Any, Dict, Optional, Set, Tuple
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 
-from valloss_compat._recording.monitor_warnings import missing, warn_in_log
+from valloss_compat._recording.monitor_warnings import (
+    explain_missing_metric,
+    warn_in_log,
+)
 
 
 class EarlyStoppingHook(Hook):
@@ -86,7 +89,9 @@ class EarlyStoppingHook(Hook):
         """Decide by the metrics of a validation."""
         metrics = metrics or {}
         if self.monitor not in metrics:
-            message = missing(runner, self.monitor, type(self).__name__, metrics)
+            message = explain_missing_metric(
+                runner, self.monitor, type(self).__name__, metrics
+            )
             if self.strict:
                 raise RuntimeError(message)
             if message not in self._said:

@@ -89,7 +89,7 @@ def test_a_self_check_sees_a_patch_that_was_replaced(nursery, tmp_path, place):
     problems = texts(told, "problem")
     assert any(text.startswith("patches: ") and target in text for text in problems)
     states = [patch["state"] for patch in told["status"]["patches"]]
-    assert states.count("applied") == len(states) - 1
+    assert states.count("active") == len(states) - 1
     count = f"patches: {len(states) - 1} patches are applied: "
     assert any(text.startswith(count) for text in texts(told, "ok"))
     seen = [text for text in problems if text.startswith("validation: ")]
@@ -108,7 +108,7 @@ def test_a_self_check_sees_it_in_mode_parity(nursery, tmp_path):
     before = BEFORE + REPLACED["Evaluator.process"]
     told = examine(nursery, tmp_path, env=env, before=before)
     problems = [t for t in texts(told, "problem") if t.startswith("patches: ")]
-    assert "Evaluator.process is not seen" in problems[0]
+    assert "Evaluator.process is replaced" in problems[0]
 
 
 @pytest.mark.slow
@@ -185,12 +185,14 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
         assert any("there is no val_loss" in text for text in hidden)
     # As mmdet's MultiDatasetsEvaluator: what no config names is not asked for.
     assert not {"validation.Refusing", "validation.Choosy"} & set(of)
-    (escaping,) = [text for text in texts(told, "note") if "not patched," in text]
-    assert "Logs.get_log_after_epoch" in escaping
-    overriding = [text for text in texts(told, "note") if "override" in text]
-    assert len(overriding) == 1
-    assert "Sound.evaluate" in overriding[0]
-    assert "Logs." not in overriding[0]
+    (unpatched_overrides,) = [
+        text for text in texts(told, "note") if "not patched," in text
+    ]
+    assert "Logs.get_log_after_epoch" in unpatched_overrides
+    overrides = [text for text in texts(told, "note") if "override" in text]
+    assert len(overrides) == 1
+    assert "Sound.evaluate" in overrides[0]
+    assert "Logs." not in overrides[0]
 
 
 @pytest.mark.slow
@@ -198,9 +200,10 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
     ("code", "said"),
     [
         (
-            "valloss_compat._recording.recorder.with_total = lambda sums, stage: {}\n"
+            "valloss_compat._recording.recorder.means_with_total = "
+            "lambda sums, stage: {}\n"
             "import valloss_compat._recording.epoch\n"
-            "valloss_compat._recording.epoch.with_total = lambda sums, stage: "
+            "valloss_compat._recording.epoch.means_with_total = lambda sums, stage: "
             "{'val_loss': 4.0}",
             "val_loss is 4 after epoch 1, but 2.5 was expected; "
             "val_loss is 4 after epoch 2, but 3.5 was expected",

@@ -151,4 +151,4 @@ def test_status_names_the_evaluator(cls):
     """By the method that it has of its own."""
     method = "process" if cls.__name__ == "MultiDatasetEvaluator" else "evaluate"
     name = f"{cls.__module__}.{cls.__qualname__}.{method}"
-    assert name in valloss_compat.status().overriding
+    assert name in valloss_compat.status().overrides

@@ -158,9 +158,9 @@ def test_the_log_shows_the_loss_of_this_validation(scene, row):
 def test_status_names_the_loop(cls, row):
     """A loop that has methods of its own is seen, and said so."""
     name = f"{cls.__module__}.{cls.__qualname__}"
-    overriding = valloss_compat.status().overriding
-    assert f"{name}.run" in overriding
-    assert (f"{name}.run_iter" in overriding) == (cls.__name__ == "QATValLoop")
+    overrides = valloss_compat.status().overrides
+    assert f"{name}.run" in overrides
+    assert (f"{name}.run_iter" in overrides) == (cls.__name__ == "QATValLoop")
 
 
 @each(stand_ins.TeacherStudentValLoop, stand_ins.SingleTeacherDistillValLoop)

@@ -194,9 +194,9 @@ def test_weighting_by_sample_is_over_all_datasets(make, stage):
 @each(*BOTH)
 def test_status_names_loop_and_evaluator(cls, evaluator):
     """Each method that they have of their own."""
-    overriding = valloss_compat.status().overriding
+    overrides = valloss_compat.status().overrides
     for known, methods in ((cls, ("run_iter",)), (evaluator, ("process", "evaluate"))):
         for method in methods:
             name = f"{known.__module__}.{known.__qualname__}.{method}"
-            assert name in overriding
+            assert name in overrides
             assert known.__module__ in sys.modules

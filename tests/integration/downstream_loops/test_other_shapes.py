@@ -9,7 +9,7 @@ from support.tiny import counting, element, make_runner
 
 import valloss_compat
 from valloss_compat._patches.loops import validates
-from valloss_compat._patches.patch import mark_of
+from valloss_compat._patches.patch import marker_of
 
 
 class Own(BaseLoop):
@@ -87,7 +87,7 @@ def test_a_loop_of_ones_own_reports_the_loss(tmp_path, loop_class, values):
     for value in values:
         assert runner.val_loop.run()["val_loss"] == value
     valloss_compat.revert()
-    assert mark_of(loop_class.run) is None
+    assert marker_of(loop_class.run) is None
 
 
 def test_an_evaluator_that_is_none_of_the_loops_reports_its_own(tmp_path):
@@ -129,4 +129,4 @@ def test_a_loop_that_trains_is_left_alone():
     """Whatever else it calls."""
     assert validates(Own)
     assert not validates(Trains)
-    assert not [name for name in valloss_compat.status().overriding if "Trains" in name]
+    assert not [name for name in valloss_compat.status().overrides if "Trains" in name]

@@ -32,7 +32,7 @@ def look(
         or module that does not import here may register is none.
     """
     default = str(config.get("default_scope") or "mmengine")
-    for place, entry in _config.placed_hooks(config):
+    for place, entry in _config.hooks_with_paths(config):
         kind = entry.get("type")
         # The full name of a class is imported, and not looked up.
         if not isinstance(kind, str) or kind.count(".") > 1:

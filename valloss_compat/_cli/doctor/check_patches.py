@@ -49,7 +49,7 @@ def look(status: Status) -> List[Finding]:
     """
     found = [_of_plan(status)]
     for patch in status.patches:
-        if status.plan not in ("add", "correct") or patch.state == "applied":
+        if status.plan not in ("add", "correct") or patch.state == "active":
             continue
         found.append(
             problem(
@@ -59,7 +59,7 @@ def look(status: Status) -> List[Finding]:
                 "replaces the method, or have that call the method it found there",
             )
         )
-    covered = sorted(set(status.overriding) - set(status.escaping))
+    covered = sorted(set(status.overrides) - set(status.unpatched_overrides))
     if covered:
         found.append(
             note(
@@ -68,19 +68,19 @@ def look(status: Status) -> List[Finding]:
                 f"patched themselves: {', '.join(covered)}",
             )
         )
-    if status.escaping:
+    if status.unpatched_overrides:
         found.append(
             note(
                 "patches",
                 "not patched, in the place of a patched method (a loop of that kind is "
-                f"as it is built): {', '.join(sorted(status.escaping))}",
+                f"as it is built): {', '.join(sorted(status.unpatched_overrides))}",
             )
         )
     return found + [note("patches", text) for text in status.notes]
 
 
 def _of_plan(status: Status) -> Finding:
-    applied = sum(patch.state == "applied" for patch in status.patches)
+    applied = sum(patch.state == "active" for patch in status.patches)
     if status.mode == "off":
         return problem(
             "patches",
