@@ -10,7 +10,10 @@ from mmengine.hooks import Hook
 from support.tiny import Spy, element, loader, make_runner, sample
 
 from hooks.hook_class import lacks_the_hook
-from valloss_compat._recording.monitor_warnings import missing, warn_of_missing_metrics
+from valloss_compat._recording.monitor_warnings import (
+    explain_missing_metric,
+    warn_of_missing_metrics,
+)
 
 
 def train(tmp_path, values, **options):
@@ -136,4 +139,4 @@ def test_a_hook_of_another_kind_is_not_asked():
 )
 def test_the_message_lists_what_there_is(names, said):
     """And says why a loss can be missing where there is none at all."""
-    assert said in missing(None, "val_loss", "EarlyStoppingHook", names)
+    assert said in explain_missing_metric(None, "val_loss", "EarlyStoppingHook", names)
