@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import os
+import sys
 import types
 
 import mmengine
@@ -15,66 +13,77 @@ import valloss_compat
 from valloss_compat._distribution import Distribution, distributions_of
 
 CELL = os.environ.get("VALLOSS_COMPAT_CELL", "")
+has_metadata = pytest.mark.skipif(
+    sys.version_info < (3, 8), reason="importlib.metadata came with Python 3.8"
+)
 
 
-@pytest.fixture
-def site(tmp_path):
-    """A site-packages with a package ``mmengine`` and nothing else."""
-    package = tmp_path / "mmengine"
-    package.mkdir()
-    for name in ("__init__.py", "version.py"):
-        (package / name).write_text(f"# {name}\n")
-    return tmp_path
-
-
-def module_in(site):
+def module_in(site, version="0.10.7"):
+    """The package ``mmengine`` of a site-packages folder, as if imported."""
+    init = site / "mmengine" / "__init__.py"
+    init.parent.mkdir(exist_ok=True)
+    init.write_text("")
     module = types.ModuleType("mmengine")
-    module.__file__ = str(site / "mmengine" / "__init__.py")
+    module.__file__ = str(init)
+    module.__version__ = version
     return module
 
 
-def hash_of(text):
-    digest = hashlib.sha256(text.encode()).digest()
-    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def install(site, name, version, files):
-    """Metadata as pip writes it: name, version, and the hash of each file."""
+def install(site, name, version, files=("mmengine/__init__.py",)):
+    """Write the metadata that pip writes: name, version and recorded files."""
     folder = site / f"{name.replace('-', '_')}-{version}.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: no field\n"
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     )
-    record = [f"mmengine/{file},{hash_of(text)},9" for file, text in files.items()]
-    (folder / "RECORD").write_text("\n".join(record))
-    return folder
+    (folder / "RECORD").write_text("".join(f"{file},,\n" for file in files))
 
 
-RIGHT = {"__init__.py": "# __init__.py\n", "version.py": "# version.py\n"}
-
-
-def test_status_names_the_distribution_of_this_environment():
-    """Mmengine itself or one of its forks, as installed."""
+@has_metadata
+def test_status_names_the_installed_distribution():
+    """Of this environment: mmengine itself or one of its forks."""
     known = valloss_compat.status().distribution
     wanted = {"lite": "mmengine-lite", "onedl": "onedl-mmengine"}
     for part, name in wanted.items():
         if f"-{part}" in CELL:
             assert known == name
-    (whose,) = distributions_of(mmengine)
-    assert (known, mmengine.__version__) == (whose.name, whose.version)
+    (distribution,) = distributions_of(mmengine)
+    assert (known, mmengine.__version__) == (distribution.name, distribution.version)
     assert valloss_compat.status().notes == []
     assert f"(distribution {known})" in repr(valloss_compat.status())
 
 
-def test_of_two_over_each_other_the_one_whose_files_lie_there(site, monkeypatch):
-    """The conflict is a note of the status, with the remedy."""
-    install(site, "mmengine", "0.10.4", {**RIGHT, "version.py": "of another"})
-    os.utime(install(site, "mmengine-lite", "0.10.7", RIGHT), (1, 1))  # no matter when
-    assert distributions_of(module_in(site)) == [
+def test_python_without_importlib_metadata_reports_no_distribution(monkeypatch):
+    """Python 3.7; the status goes without the name."""
+    monkeypatch.setitem(sys.modules, "importlib.metadata", None)
+    assert distributions_of(mmengine) == []
+    status = valloss_compat.status()
+    assert status.distribution is None
+    assert f"mmengine {mmengine.__version__}, torch" in repr(status)
+
+
+@has_metadata
+@pytest.mark.parametrize(
+    "name", ["mmengine", "mmengine-lite", "mmengine-open", "onedl-mmengine"]
+)
+def test_each_distribution_of_mmengine_is_found(tmp_path, name):
+    install(tmp_path, name, "0.10.7")
+    assert distributions_of(module_in(tmp_path)) == [Distribution(name, "0.10.7")]
+
+
+@has_metadata
+def test_overwritten_distributions_are_noted_and_the_imported_one_comes_first(
+    tmp_path, monkeypatch
+):
+    """The note of the status says how to get out of the conflict."""
+    install(tmp_path, "mmengine", "0.10.4")
+    install(tmp_path, "mmengine-lite", "0.10.7")
+    package = module_in(tmp_path, "0.10.7")
+    assert distributions_of(package) == [
         Distribution("mmengine-lite", "0.10.7"),
         Distribution("mmengine", "0.10.4"),
     ]
-    monkeypatch.setitem(valloss_compat._api.sys.modules, "mmengine", module_in(site))
+    monkeypatch.setitem(valloss_compat._api.sys.modules, "mmengine", package)
     status = valloss_compat.status()
     assert status.distribution == "mmengine-lite"
     assert status.notes == [
@@ -85,61 +94,33 @@ def test_of_two_over_each_other_the_one_whose_files_lie_there(site, monkeypatch)
     assert f"note: {status.notes[0]}" in repr(status).splitlines()
 
 
-def test_of_two_with_the_same_files_the_last_one_installed(site):
-    """It is who overwrote."""
-    for name, age in (("mmengine", 1), ("mmengine-lite", 3), ("mmengine-open", 2)):
-        os.utime(install(site, name, "0.10.7", RIGHT), (age, age))
-    names = [known.name for known in distributions_of(module_in(site))]
-    assert names == ["mmengine-lite", "mmengine-open", "mmengine"]
+@has_metadata
+def test_metadata_that_does_not_record_the_package_is_ignored(tmp_path):
+    """Of an editable install, of an incomplete uninstall, of other packages."""
+    install(tmp_path, "mmengine", "0.10.4", ["__editable__.mmengine-0.10.4.pth"])
+    (tmp_path / "onedl_mmengine-0.10.12.dist-info").mkdir()
+    install(tmp_path, "mmengine-tools", "1.0", ["mmengine_tools/__init__.py"])
+    assert distributions_of(module_in(tmp_path)) == []
 
 
-def test_metadata_of_others_does_not_count(site):
-    """A distribution with the name in its own, whose files are elsewhere."""
-    install(site, "mmengine-tools", "1.0", {})
-    folder = install(site, "my-mmengine", "1.0", {})
-    (folder / "RECORD").write_text("mmengine_tools/__init__.py,,9\n")
-    (site / "mmengine-2.0.dist-info").mkdir()  # the rest of an uninstall
-    assert distributions_of(module_in(site)) == []
-
-
-def test_an_egg_info_beside_the_package_is_its_own(site):
-    """As `setup.py develop` leaves it in the source tree."""
+@has_metadata
+def test_editable_install_is_found_by_the_egg_info_in_its_source_tree(tmp_path):
+    """Setuptools leaves it there; on other packages in the tree nothing depends."""
     for name in ("mmengine", "other"):
-        folder = site / f"{name}.egg-info"
+        folder = tmp_path / f"{name}.egg-info"
         folder.mkdir()
         (folder / "PKG-INFO").write_text(f"Name: {name}\nVersion: 0.9.1\n")
-    assert distributions_of(module_in(site)) == [Distribution("mmengine", "0.9.1")]
+        (folder / "SOURCES.txt").write_text(f"setup.py\n{name}/__init__.py\n")
+    package = module_in(tmp_path, "0.9.1")
+    assert distributions_of(package) == [Distribution("mmengine", "0.9.1")]
 
 
-def test_an_editable_install_is_found_where_it_is_installed(site, monkeypatch):
-    """Its metadata stands in another folder, and says where the source is."""
-    elsewhere = site / "site-packages"
-    elsewhere.mkdir()
-    (elsewhere / "a_file.txt").write_text("")
-    for name, url in (
-        ("mmengine", site.as_uri()),
-        ("other", (site / "other").as_uri()),
-        ("archive", None),
-        ("plain", None),
-    ):
-        folder = install(elsewhere, name, "0.10.4", {})
-        text = {"url": url, "dir_info": {"editable": True}} if url else {"url": ""}
-        if name != "plain":
-            (folder / "direct_url.json").write_text(json.dumps(text))
-    missing = str(site / "not there")
-    monkeypatch.setattr("sys.path", [missing, str(elsewhere)])
-    assert distributions_of(module_in(site)) == [Distribution("mmengine", "0.10.4")]
+@pytest.mark.parametrize("package", [None, types.ModuleType("mmengine")])
+def test_package_without_a_file_has_no_distribution(package):
+    assert distributions_of(package) == []
 
 
-def test_without_a_package_or_metadata_nothing_is_known(site, monkeypatch):
-    """And nothing breaks: the status says None."""
-    assert distributions_of(None) == []
-    assert distributions_of(types.ModuleType("mmengine")) == []
-    assert distributions_of(module_in(site)) == []
-    folder = install(site, "mmengine", "0.10.4", {"__init__.py": "gone"})
-    (folder / "METADATA").unlink()
-    (site / "mmengine" / "__init__.py").unlink()
-    assert distributions_of(module_in(site)) == []
+def test_status_without_mmengine_names_none(monkeypatch):
     monkeypatch.delitem(valloss_compat._api.sys.modules, "mmengine")
     status = valloss_compat.status()
     assert (status.mmengine, status.distribution) == (None, None)
