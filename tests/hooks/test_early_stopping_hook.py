@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import types
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop
-from support.tiny import element, loader, make_runner, sample
+from support.tiny import Spy, element, loader, make_runner, sample
 
-from hooks.hook_class import Ours
+from hooks.hook_class import Ours, lacks_the_hook
+from valloss_compat._recording.monitor_warnings import (
+    explain_missing_metric,
+    warn_of_missing_metrics,
+)
 from valloss_compat.hooks import EarlyStoppingHook
 
 
@@ -129,3 +135,129 @@ class TestOurs:
         runner.train_loop = Loop()
         hook.before_train(runner)
         assert runner.train_loop.max_epochs == 9
+
+
+def train(tmp_path, values, **options):
+    """Train one epoch a value, with early stopping on val_loss."""
+
+    def respond(index, inputs):
+        return [sample(), element(**values[index])]
+
+    spy = Spy()
+    hook = {"type": "EarlyStoppingHook", "monitor": "val_loss", "patience": 1}
+    hook.update(options.pop("hook", {}))
+    runner = make_runner(
+        tmp_path,
+        respond,
+        length=1,
+        train_dataloader=loader(1),
+        train_cfg={"by_epoch": True, "max_epochs": len(values)},
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
+        custom_hooks=[spy, hook],
+        **options,
+    )
+    runner.train()
+    return runner, spy
+
+
+def logged(tmp_path):
+    """What the log file of the run says."""
+    return "".join(path.read_text() for path in tmp_path.rglob("*.log"))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_the_log_says_why_it_stopped(tmp_path, value):
+    """NaN is called NaN; where theirs runs, our own warning does that."""
+    values = [{"loss": 0.5}, {"loss": value}, {"loss": 0.1}]
+    runner, _ = train(tmp_path, values, log_level="INFO")
+    assert runner.epoch == 2
+    kind = "NaN" if math.isnan(value) else "infinite"
+    assert f"is {kind}" in logged(tmp_path)
+
+
+@lacks_the_hook
+@pytest.mark.parametrize(
+    ("values", "hook", "reason"),
+    [
+        (
+            [0.5, 0.9],
+            {},
+            "early stopping: val_loss did not improve in 1 validations; its best "
+            "value was 0.500",
+        ),
+        (
+            [0.5, 0.125],
+            {"stopping_threshold": 0.25},
+            "early stopping: val_loss = 0.125 is less than the limit 0.25",
+        ),
+    ],
+)
+def test_our_reasons(tmp_path, values, hook, reason):
+    """With the numbers that led to it."""
+    values = [{"loss": value} for value in [*values, 0.0]]
+    runner, _ = train(tmp_path, values, log_level="INFO", hook=hook)
+    assert runner.epoch == 2
+    assert reason in logged(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Skip early stopping process:UserWarning")
+def test_a_missing_loss_is_explained(tmp_path):
+    """Which metrics there are, why there is no loss among them, what to do; once."""
+    train(tmp_path, [{"l1": 0.5}] * 3, log_level="WARNING")
+    text = (
+        "EarlyStoppingHook monitors 'val_loss', but the metrics of this validation "
+        "are 'l1', 'n/seen'. There is no loss among them: the model appended no loss "
+        "element, or no name in it contains 'loss'. For a model of mmpretrain, mmdet, "
+        "mmseg or mmpose add custom_hooks=[dict(type='ValLossHook')]; end what the "
+        "forward of any other returns in mode 'predict' with "
+        "BaseDataElement(loss={'loss_cls': tensor, ...})"
+    )
+    assert logged(tmp_path).count(text) == 1
+
+
+def test_a_missing_loss_is_explained_before_save_best_raises(tmp_path):
+    """The KeyError of mmengine says no more than the name."""
+    checkpoint = {"type": "CheckpointHook", "interval": 1, "save_best": "other_loss"}
+    hooks = {"default_hooks": {"checkpoint": checkpoint}, "log_level": "WARNING"}
+    with pytest.raises(KeyError):
+        train(tmp_path, [{"loss": 0.5}], **hooks)
+    text = (
+        "CheckpointHook monitors 'other_loss', but the metrics of this validation are "
+        "'loss', 'n/seen', 'val_loss': monitor one of these"
+    )
+    assert logged(tmp_path).count(text) == 1
+
+
+def test_what_is_monitored_and_there_is_not_mentioned(tmp_path):
+    """Nor is a metric that is no loss, nor that a test has no val_loss."""
+    runner, _ = train(tmp_path, [{"loss": 0.5}], log_level="WARNING")
+    runner.model.respond = lambda *_: [sample(), element(loss=0.5)]
+    assert "val_loss" not in runner.test()
+    assert "monitors" not in logged(tmp_path)
+
+
+class Another(Hook):
+    """Has an attribute of that name, and may mean anything by it."""
+
+    monitor = "other_loss"
+
+
+def test_a_hook_of_another_kind_is_not_asked():
+    """Whatever its class is called."""
+    said = set()
+    runner = types.SimpleNamespace(hooks=[Another()])
+    warn_of_missing_metrics(runner, ["acc"], said)
+    assert said == set()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["acc"], "are 'acc'. There is no loss among them: the model appended no"),
+        ([], "are none. There is no loss among them"),
+        (["loss_b", "acc"], "are 'acc', 'loss_b': monitor one of these"),
+    ],
+)
+def test_the_message_lists_what_there_is(names, said):
+    """And says why a loss can be missing where there is none at all."""
+    assert said in explain_missing_metric(None, "val_loss", "EarlyStoppingHook", names)

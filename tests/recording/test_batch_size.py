@@ -7,9 +7,12 @@ import re
 import numpy as np
 import pytest
 import torch
+from mmengine.evaluator import Evaluator
+from mmengine.runner import ValLoop
 from mmengine.structures import BaseDataElement
+from support.own_loops import with_loop
 from support.ranks import run_ranks
-from support.tiny import element, make_runner, sample
+from support.tiny import Seen, element, make_runner, sample
 
 from valloss_compat import configure
 from valloss_compat._recording.accumulator import EpochAccumulators
@@ -208,3 +211,54 @@ def test_a_validation_whose_batches_have_no_size_says_so(tmp_path, by_sample):
         runner.val()
     runner.model.respond = told
     assert runner.val()["val_loss"] == 1.0
+
+
+#: Of the samples 0, 1 and 2, each with its number for a loss.
+MEAN_OF_THREE = (0 + 1 + 2) / 3
+
+
+def respond_once(index, inputs):
+    """One result for the whole batch, which does not tell how large that was."""
+    return [sample(), element(loss=torch.stack(list(inputs)).mean())]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda run_iter, index, batch: run_iter(index, batch),
+        lambda run_iter, index, batch: run_iter(index, data_batch=batch),
+        lambda run_iter, index, batch: run_iter(idx=index, data_batch=batch),
+    ],
+)
+def test_the_batch_of_the_iteration_where_process_has_none(tmp_path, by_sample, call):
+    """However the loop calls its run_iter."""
+
+    class Untold(ValLoop):
+        def run(self):
+            for index, batch in enumerate(self.dataloader):
+                call(self.run_iter, index, batch)
+            return self.evaluator.evaluate(3)
+
+        def run_iter(self, idx, data_batch):
+            self.evaluator.process(self.runner.model.val_step(data_batch))
+
+    runner = make_runner(tmp_path, respond_once, length=3, batch_size=2)
+    with_loop(runner, Untold)
+    assert runner.val()["loss"] == MEAN_OF_THREE
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda process, result, batch: process(result, batch),
+        lambda process, result, batch: process(result, data_batch=batch),
+        lambda process, result, batch: process(data_samples=result, data_batch=batch),
+    ],
+)
+def test_the_batch_that_process_is_given(by_sample, give):
+    """Without any loop; by position and by name."""
+    evaluator = Evaluator([Seen()])
+    for numbers in ([0.0, 1.0], [2.0]):
+        inputs = [torch.tensor([number]) for number in numbers]
+        give(evaluator.process, respond_once(0, inputs), {"inputs": inputs})
+    assert evaluator.evaluate(3)["loss"] == MEAN_OF_THREE

@@ -6,9 +6,17 @@ import math
 
 import pytest
 
-from cli.plot.runs import join, places, values
-from cli.plot.work_dirs import epochs, iterations, train, write
-from valloss_compat._cli.plot import curves
+from cli.plot.work_dirs import (
+    epochs,
+    iterations,
+    join,
+    places,
+    plot,
+    train,
+    values,
+    write,
+)
+from valloss_compat._cli.plot import curves, scalars
 from valloss_compat._cli.plot.curves import Planned
 
 
@@ -162,3 +170,201 @@ def test_the_best_is_the_first_of_the_lowest_finite_ones(tmp_path):
     assert curves.best(curve, "val_loss").epoch == 3
     assert curves.best(curve, "val_loss", "greater").epoch == 2
     assert curves.best(curve[:1], "val_loss") is None
+
+
+def test_a_restart_with_other_batches_stays_within_its_epochs(tmp_path):
+    """Half the iterations an epoch: the x axis in epochs does not go back."""
+    write(tmp_path / "20260101_000000", epochs([4.0, 3.0], length=10))
+    later = epochs([2.0, 1.0], length=5, begin=3)
+    run = join(write(tmp_path / "20260101_000100", later))
+    found = places(run, tag="loss", train=True)
+    assert found == sorted(found)
+    assert places(run) == [1, 2, 3, 4]
+
+
+def test_a_restart_with_longer_epochs_stays_within_them(tmp_path):
+    """Twice the iterations an epoch, as of smaller batches: nothing goes back."""
+    write(tmp_path / "20260101_000000", epochs([4.0, 3.0], length=5))
+    later = [
+        {"lr": 0.1, "loss": 1.0, "epoch": 3 + i // 2, "iter": step, "step": step}
+        for i, step in enumerate((15, 20, 25, 30))
+    ]
+    run = join(write(tmp_path / "20260101_000100", later))
+    assert places(run, tag="loss", train=True) == [1, 2, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize("lines", [epochs([4.0]), iterations([4.0])])
+def test_a_restart_that_validates_first(tmp_path, lines):
+    """At 0, so that it did all again."""
+    first = {"val_loss": 5.0, "step": 0}
+    write(tmp_path / "20260101_000000", [first, *lines])
+    run = join(write(tmp_path / "20260101_000100", [first, *lines]))
+    assert values(run) == [5.0, 4.0]
+    assert run.notes == [
+        f"the restart 20260101_000100 did {run.unit.replace('iter', 'iteration')} 0 "
+        "and later again: the earlier lines on that are left out"
+    ]
+
+
+def test_a_restart_of_a_single_line(tmp_path):
+    """Is named by that line."""
+    write(tmp_path / "20260101_000000", iterations([4.0, 3.0]))
+    work_dir = write(tmp_path / "20260101_000100", iterations([9.0])[:1])
+    (note,) = join(work_dir).notes
+    assert note.startswith("the restart 20260101_000100 did iteration 10 and later")
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_epochs_that_are_logged_from_a_restart_on(tmp_path, together):
+    """What LogProcessor(by_epoch=False) logged before has its iterations alone."""
+    before = [{"lr": 0.1, "loss": 1.0, "step": step} for step in (5, 10)]
+    after = epochs([2.0, 1.0], begin=2)
+    starts = [before + after] if together else [before, after]
+    for minute, lines in enumerate(starts):
+        work_dir = write(tmp_path / f"20260101_000{minute}00", lines)
+    run = join(work_dir)
+    assert run.unit == "epoch"
+    assert places(run, "iter", "loss", True) == list(range(5, 31, 5))
+    assert places(run, tag="loss", train=True) == [None, None, 1.5, 2, 2.5, 3]
+
+
+def test_a_restart_from_the_beginning_replaces_all(tmp_path):
+    """Of an iteration-based training too."""
+    write(tmp_path / "20260101_000000", iterations([4.0, 3.0, 2.0]))
+    run = join(write(tmp_path / "20260101_000100", iterations([9.0, 8.0])))
+    assert values(run) == [9.0, 8.0]
+    assert run.notes[0].startswith("the restart 20260101_000100 did iteration 10 and")
+
+
+def test_a_restart_that_goes_on_keeps_all(tmp_path):
+    """Nothing was done twice, so there is nothing to tell."""
+    write(tmp_path / "20260101_000000", iterations([4.0, 3.0]))
+    later = [line for line in iterations([0, 0, 2.0, 1.0]) if line["step"] > 20]
+    run = join(write(tmp_path / "20260101_000100", later))
+    assert values(run) == [4.0, 3.0, 2.0, 1.0]
+    assert run.notes == []
+
+
+def test_all_starts_in_one_file(tmp_path):
+    """As a visualizer with a save_dir appends them."""
+    lines = epochs([4.0, 3.0]) + epochs([2.0, 1.0], begin=2)
+    run = join(write(tmp_path / "run", lines) / "run")
+    assert values(run) == [4.0, 2.0, 1.0]
+
+
+def test_a_start_in_one_file_that_begins_where_the_last_one_ended(tmp_path):
+    """At the same iteration: it did that again."""
+    lines = iterations([4.0]) + iterations([2.0, 1.0])
+    run = join(write(tmp_path / "run", lines) / "run")
+    assert values(run) == [2.0, 1.0]
+
+
+def test_a_validation_alone_is_no_restart(tmp_path):
+    """It would begin at 0, and leave nothing of the training."""
+    write(tmp_path / "20260101_000000", epochs([4.0, 3.0]))
+    alone = [{"val_loss": 7.0, "step": 0}]
+    work_dir = write(tmp_path / "20260101_000100", alone)
+    run = join(work_dir)
+    assert values(run) == [4.0, 3.0]
+    assert run.notes == ["left out what only validated, without a training"]
+    assert values(join(work_dir / "20260101_000100")) == [7.0]
+
+
+def test_the_plan_decides_what_is_counted(tmp_path):
+    """A first epoch under way does not tell whether there will be a second."""
+    lines = epochs([3.0], length=10)[:-1]
+    work_dir = write(tmp_path / "a", lines)
+    assert join(work_dir).unit == "epoch"
+    assert join(work_dir, Planned(max_iters=100)).unit == "iter"
+
+
+def test_epochs_that_are_not_logged(tmp_path):
+    """LogProcessor(by_epoch=False): iterations all the same, whatever was planned."""
+    run = join(write(tmp_path / "a", iterations([3.0, 2.0])), Planned(max_epochs=2))
+    assert (run.unit, run.planned) == ("iter", None)
+    assert places(run, "iter") == [10, 20]
+
+
+def test_one_epoch_whose_validation_says_iterations(tmp_path):
+    """Only the plan tells it from an iteration-based training."""
+    lines = [*epochs([3.0], length=10)[:-1], {"val_loss": 3.0, "step": 10}]
+    run = join(write(tmp_path / "a", lines), Planned(max_epochs=2))
+    assert (run.unit, places(run)) == ("epoch", [1])
+
+
+#: The interval of the log is another one from here on.
+THIRDS = [{"lr": 0.1, "loss": 1.0, "step": step} for step in (15, 30)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "plan", "went"),
+    [
+        (epochs([3.0, 2.0]), Planned(), None),
+        (epochs([3.0, 2.0]), Planned(max_epochs=2), True),
+        (epochs([3.0, 2.0]), Planned(max_epochs=3), False),
+        (iterations([3.0, 2.0]), Planned(max_iters=20), True),
+        (iterations([3.0, 2.0]), Planned(max_iters=29), True),  # not logged
+        (iterations([3.0, 2.0]), Planned(max_iters=30), False),
+        (iterations([3.0]), Planned(max_iters=20), False),
+        (iterations([3.0]) + THIRDS, Planned(max_iters=40), True),  # not logged
+    ],
+)
+def test_whether_a_run_got_to_its_end(tmp_path, lines, plan, went):
+    """By what its config planned."""
+    assert join(write(tmp_path / "a", lines), plan).went_through is went
+
+
+@pytest.mark.parametrize(
+    ("config", "plan"),
+    [
+        ("train_cfg = dict(by_epoch=True, max_epochs=40, val_interval=1)", (40, None)),
+        (
+            "train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 80000}",
+            (None, 80000),
+        ),
+        (
+            "a = 1\ntrain_cfg = dict(max_epochs=2)\ntrain_cfg = dict(max_epochs=3)",
+            (3, None),
+        ),
+        (
+            "train_cfg = dict(max_epochs=4)\nval_cfg = dict()\nmodel = dict(type='A')",
+            (4, None),
+        ),
+        ("train_cfg = dict(max_epochs=1, max_iters=0)", (1, None)),
+        ("train_cfg = dict(max_epochs=n, max_iters=-1)", (None, None)),
+        ("train_cfg = {**base, 'max_iters': [1]}", (None, None)),
+        ("train_cfg = None", (None, None)),
+        ("model = dict(type='A')", (None, None)),
+        ("train_cfg = dict(", (None, None)),
+    ],
+)
+def test_the_plan_is_parsed_and_never_run(tmp_path, config, plan):
+    """What is no literal, or no Python, is as good as not there."""
+    write(tmp_path / "20260101_000000", [], config=config)
+    (file,) = scalars.find(str(tmp_path))
+    assert curves.find_planned(file) == plan
+
+
+def test_the_plan_of_a_config_in_the_work_dir(tmp_path):
+    """By the time of the start; or by any name if it is the only one."""
+    write(tmp_path / "20260101_000000", [])
+    (file,) = scalars.find(str(tmp_path))
+    (tmp_path / "any.py").write_text("train_cfg = dict(max_epochs=7)")
+    assert curves.find_planned(file).max_epochs == 7
+    (tmp_path / "20260101_000000.py").write_text("train_cfg = dict(max_epochs=8)")
+    assert curves.find_planned(file).max_epochs == 8
+    for no_plan in (b"", b"\xff"):  # or no text at all
+        (tmp_path / "20260101_000000.py").write_bytes(no_plan)
+        assert curves.find_planned(file) == Planned()
+
+
+def test_the_plan_of_the_last_start(tmp_path, figures, capsys):
+    """A restart may be told to train longer."""
+    for minute, plan in enumerate((3, 5)):
+        work_dir = write(
+            tmp_path / "run" / f"20260101_000{minute}00",
+            epochs([2.0], begin=1 + minute),
+            config=f"train_cfg = dict(max_epochs={plan})",
+        )
+    assert plot(work_dir, "-o", "a.png") == 0
+    assert "; ended at epoch 2 of 5\n" in capsys.readouterr().out

@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from cli.plot.runs import read
-from cli.plot.work_dirs import write
+from cli.plot.work_dirs import read, write
 from valloss_compat._cli.plot import scalars
 from valloss_compat.errors import CommandError
 

@@ -10,6 +10,8 @@ import torch
 from support.tiny import element, loader, make_runner, sample
 
 from valloss_compat._cli import main
+from valloss_compat._cli.plot import curves, scalars
+from valloss_compat._cli.plot.curves import Planned
 
 Lines = List[Dict[str, float]]
 
@@ -97,3 +99,21 @@ def train(work_dir: Path, losses: List[float], **options: Any) -> None:
 def plot(*arguments: Any) -> int:
     """Run the command in this process."""
     return main(["plot", *map(str, arguments)])
+
+
+def join(work_dir, plan=Planned()):  # noqa: B008
+    """The run of a work dir."""
+    starts = [start for file in scalars.find(str(work_dir)) for start in read(file)]
+    return curves.join(starts, plan)
+
+
+def read(file):
+    return scalars.read(str(file))[0]
+
+
+def places(run, unit="epoch", tag="val_loss", train=False):
+    return [point.at(unit) for point in run.curve(tag, train)]
+
+
+def values(run, tag="val_loss"):
+    return [point.scalars[tag] for point in run.curve(tag, train=False)]
