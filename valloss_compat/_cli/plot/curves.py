@@ -31,71 +31,6 @@ class Planned(NamedTuple):
     max_iters: Optional[int] = None
 
 
-def find_planned(scalars: str) -> Planned:
-    """The plan of the training that wrote a file.
-
-    Args:
-        scalars (str): Its ``scalars.json``.
-
-    Returns:
-        Planned: Of the first config that tells: ``config.py`` beside the file, or
-        what ``Runner.dump_config`` wrote into the work dir.
-    """
-    for path in _configs(scalars):
-        try:
-            with open(path, encoding="utf-8") as file:
-                values = _find(ast.parse(file.read()))
-        except (OSError, SyntaxError, ValueError):
-            continue
-        planned = Planned(*(_number(values.get(name)) for name in Planned._fields))
-        if planned != Planned():
-            return planned
-    return Planned()
-
-
-def _configs(scalars: str) -> List[str]:
-    vis_data = os.path.dirname(os.path.abspath(scalars))
-    start = os.path.dirname(vis_data)
-    work_dir, timestamp = os.path.split(start)
-    dumped = glob.glob(os.path.join(glob.escape(work_dir), "*.py"))
-    named = os.path.join(work_dir, f"{timestamp}.py")
-    # Of several, each may be of another training in the same work dir.
-    others = dumped if len(dumped) == 1 else []
-    return [os.path.join(vis_data, "config.py"), named, *others]
-
-
-def _find(module: ast.Module) -> Dict[str, Any]:
-    """The plain values of ``train_cfg = dict(...)`` at the top of a config."""
-    for statement in reversed(module.body):
-        if isinstance(statement, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "train_cfg"
-            for target in statement.targets
-        ):
-            return _plain(statement.value)
-    return {}
-
-
-def _plain(value: ast.AST) -> Dict[str, Any]:
-    """Of ``dict(a=1)`` or ``{'a': 1}``; what is no literal is None."""
-    if isinstance(value, ast.Call):
-        return {str(word.arg): _literal(word.value) for word in value.keywords}
-    if isinstance(value, ast.Dict):
-        pairs = zip(value.keys, value.values)
-        return {str(_literal(key)): _literal(item) for key, item in pairs}
-    return {}
-
-
-def _literal(node: Optional[ast.AST]) -> Any:
-    try:
-        return ast.literal_eval(node)  # type: ignore[arg-type]
-    except ValueError:
-        return None
-
-
-def _number(value: Any) -> Optional[int]:
-    return value if type(value) is int and value > 0 else None
-
-
 class Point(NamedTuple):
     """A line of the log with its place in the training.
 
@@ -187,33 +122,6 @@ def join(starts: Sequence[Start], planned: Planned) -> Run:
         points = kept + fresh
     end = planned.max_epochs if by_epoch else planned.max_iters
     return Run(points, by_epoch, end, notes)
-
-
-def train_tag(metric: str) -> str:
-    """The tag that training has for what a validation calls ``metric``.
-
-    ``val_loss`` (and ``teacher/val_loss``) is the counterpart of ``loss``,
-    ``val/loss_cls`` of ``loss_cls``.
-    """
-    if re.split(r"[./]", metric)[-1] == "val_loss":
-        return "loss"
-    return metric[len("val/") :] if metric.startswith("val/") else metric
-
-
-def best(curve: Sequence[Point], metric: str, rule: str = "less") -> Optional[Point]:
-    """The point with the best value, the first of equal ones.
-
-    Args:
-        curve (Sequence[Point]): The validations.
-        metric (str): The tag.
-        rule (str): ``'less'`` or ``'greater'``, as ``CheckpointHook`` has it.
-
-    Returns:
-        Point, optional: None if no value is finite.
-    """
-    finite = [point for point in curve if math.isfinite(point.scalars[metric])]
-    sign = 1 if rule == "less" else -1
-    return min(finite, key=lambda p: sign * p.scalars[metric], default=None)
 
 
 def _only_validated(start: Start) -> bool:
@@ -320,3 +228,95 @@ def _where(point: Point) -> str:
 
 def _epoch_under_way(point: Point) -> float:
     return point.scalars.get("epoch") or math.ceil(point.epoch or 0)
+
+
+def train_tag(metric: str) -> str:
+    """The tag that training has for what a validation calls ``metric``.
+
+    ``val_loss`` (and ``teacher/val_loss``) is the counterpart of ``loss``,
+    ``val/loss_cls`` of ``loss_cls``.
+    """
+    if re.split(r"[./]", metric)[-1] == "val_loss":
+        return "loss"
+    return metric[len("val/") :] if metric.startswith("val/") else metric
+
+
+def best(curve: Sequence[Point], metric: str, rule: str = "less") -> Optional[Point]:
+    """The point with the best value, the first of equal ones.
+
+    Args:
+        curve (Sequence[Point]): The validations.
+        metric (str): The tag.
+        rule (str): ``'less'`` or ``'greater'``, as ``CheckpointHook`` has it.
+
+    Returns:
+        Point, optional: None if no value is finite.
+    """
+    finite = [point for point in curve if math.isfinite(point.scalars[metric])]
+    sign = 1 if rule == "less" else -1
+    return min(finite, key=lambda p: sign * p.scalars[metric], default=None)
+
+
+def find_planned(scalars: str) -> Planned:
+    """The plan of the training that wrote a file.
+
+    Args:
+        scalars (str): Its ``scalars.json``.
+
+    Returns:
+        Planned: Of the first config that tells: ``config.py`` beside the file, or
+        what ``Runner.dump_config`` wrote into the work dir.
+    """
+    for path in _configs(scalars):
+        try:
+            with open(path, encoding="utf-8") as file:
+                values = _find(ast.parse(file.read()))
+        except (OSError, SyntaxError, ValueError):
+            continue
+        planned = Planned(*(_number(values.get(name)) for name in Planned._fields))
+        if planned != Planned():
+            return planned
+    return Planned()
+
+
+def _configs(scalars: str) -> List[str]:
+    vis_data = os.path.dirname(os.path.abspath(scalars))
+    start = os.path.dirname(vis_data)
+    work_dir, timestamp = os.path.split(start)
+    dumped = glob.glob(os.path.join(glob.escape(work_dir), "*.py"))
+    named = os.path.join(work_dir, f"{timestamp}.py")
+    # Of several, each may be of another training in the same work dir.
+    others = dumped if len(dumped) == 1 else []
+    return [os.path.join(vis_data, "config.py"), named, *others]
+
+
+def _find(module: ast.Module) -> Dict[str, Any]:
+    """The plain values of ``train_cfg = dict(...)`` at the top of a config."""
+    for statement in reversed(module.body):
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "train_cfg"
+            for target in statement.targets
+        ):
+            return _plain(statement.value)
+    return {}
+
+
+def _plain(value: ast.AST) -> Dict[str, Any]:
+    """Of ``dict(a=1)`` or ``{'a': 1}``; what is no literal is None."""
+    if isinstance(value, ast.Call):
+        return {str(word.arg): _literal(word.value) for word in value.keywords}
+    if isinstance(value, ast.Dict):
+        pairs = zip(value.keys, value.values)
+        return {str(_literal(key)): _literal(item) for key, item in pairs}
+    return {}
+
+
+def _literal(node: Optional[ast.AST]) -> Any:
+    try:
+        return ast.literal_eval(node)  # type: ignore[arg-type]
+    except ValueError:
+        return None
+
+
+def _number(value: Any) -> Optional[int]:
+    return value if type(value) is int and value > 0 else None
