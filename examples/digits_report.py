@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.hooks import CheckpointHook, Hook
 from torch.utils.data import DataLoader
 
-from valloss_compat._cli.plot.figure import Drawn, draw
+from valloss_compat._cli.plot.figure import RunCurves, draw
 
 
 class Epoch(NamedTuple):
@@ -159,12 +159,12 @@ def draw_curves(recorder: CurveRecorder, max_epochs: int, path: str) -> None:
     epochs, best = recorder.epochs, recorder.best
     known = [epoch for epoch in epochs if epoch.val_loss is not None]
     last = epochs[-1].number
-    run = Drawn(
+    run = RunCurves(
         name="digits",
         train=([epoch.number for epoch in epochs], [e.train_loss for e in epochs]),
         val=([epoch.number for epoch in known], [e.val_loss or 0.0 for e in known]),
         best=best and (best.number, best.val_loss or 0.0),
-        said=f"epoch {best.number}, {best.val_loss:.3f}" if best else "",
+        best_label=f"epoch {best.number}, {best.val_loss:.3f}" if best else "",
         end=last,
         planned=max_epochs if last < max_epochs else None,
     )

@@ -70,10 +70,10 @@ def snapshot() -> Tuple[Dict[str, Any], Options]:
     return _chosen, _current
 
 
-def restore(known: Tuple[Dict[str, Any], Options]) -> None:
+def restore(saved: Tuple[Dict[str, Any], Options]) -> None:
     """Go back, where what was chosen could not be done."""
     global _chosen, _current
-    _chosen, _current = known
+    _chosen, _current = saved
 
 
 def choose(**given: Any) -> Options:
@@ -89,10 +89,10 @@ def choose(**given: Any) -> Options:
         ValueError: If a value is not known, or two sources contradict.
     """
     global _chosen, _current
-    named = {name: value for name, value in given.items() if value is not None}
-    for name, value in named.items():
+    new = {name: value for name, value in given.items() if value is not None}
+    for name, value in new.items():
         _check(name, value)
-    chosen = {**_chosen, **named}
+    chosen = {**_chosen, **new}
     environment = _environment()
     for name, value in environment.items():
         if chosen.get(name, value) != value:
@@ -115,7 +115,7 @@ def choose(**given: Any) -> Options:
 def _environment() -> Dict[str, Any]:
     """What the environment variable says: option name -> value."""
     text = os.environ.get(VARIABLE, "").strip().lower()
-    told: Dict[str, Any] = {}
+    values: Dict[str, Any] = {}
     for part in text.split(",") if text else []:
         name, equals, word = (piece.strip() for piece in part.partition("="))
         if not equals:
@@ -127,26 +127,26 @@ def _environment() -> Dict[str, Any]:
                 raise ValueError(f"there is no option {name!r}, but {known}")
             if (name, value) != ("mode", "off"):
                 _check(name, value, "off, ")
-            if told.get(name, value) != value:
-                raise ValueError(f"{name} is both {told[name]!r} and {value!r}")
+            if values.get(name, value) != value:
+                raise ValueError(f"{name} is both {values[name]!r} and {value!r}")
         except ValueError as error:
             raise ValueError(
                 f"the environment variable {VARIABLE} is {text!r}: {error}: correct "
                 "or unset it"
             ) from None
-        told[name] = value
-    return told
+        values[name] = value
+    return values
 
 
 def _check(name: str, value: Any, off: str = "") -> None:
     allowed = _ALLOWED[name]
     if type(value) is type(allowed[0]) and value in allowed:
         return
-    names, way_out = ", ".join(map(str, allowed)), ""
+    names, fix = ", ".join(map(str, allowed)), ""
     if off and name != "mode":
         names = names.lower()  # as the variable has them
     elif name == "mode":
         names = off + names
         if not off:
-            way_out = f" (to switch off, call revert() or set {VARIABLE}=off)"
-    raise ValueError(f"{name} is {value!r}, but one of {names} is expected{way_out}")
+            fix = f" (to switch off, call revert() or set {VARIABLE}=off)"
+    raise ValueError(f"{name} is {value!r}, but one of {names} is expected{fix}")

@@ -33,8 +33,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         not do what it was asked.
     """
     parser = make_parser()
-    words, rest = _split(list(sys.argv[1:] if argv is None else argv))
-    args = parser.parse_args(words)
+    own, rest = _split_script_arguments(list(sys.argv[1:] if argv is None else argv))
+    args = parser.parse_args(own)
     args.rest = rest
     try:
         code: int = args.func(args)
@@ -46,10 +46,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except Exception as error:
         if args.command == "run":  # the script's own
             raise
-        _let_go_of_stdout()
+        _discard_stdout()
         if not isinstance(error, BrokenPipeError):  # as of `| head -1`
             print(
-                f"{parser.prog} {args.command}: error: {_told(error)}", file=sys.stderr
+                f"{parser.prog} {args.command}: error: {_one_line(error)}",
+                file=sys.stderr,
             )
         return 2
     return code
@@ -60,17 +61,17 @@ def _flush() -> None:
         sys.stdout.flush()
 
 
-def _let_go_of_stdout() -> None:
+def _discard_stdout() -> None:
     """The interpreter flushes it as it ends, which must not fail once more."""
     try:
         _flush()
     except OSError:
-        sink = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(sink, sys.stdout.fileno())
-        os.close(sink)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
 
 
-def _told(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """An error that nobody expected, in one line."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(f"{type(error).__name__}: {error}".split())
@@ -93,7 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _split(argv: List[str]) -> Tuple[List[str], List[str]]:
+def _split_script_arguments(argv: List[str]) -> Tuple[List[str], List[str]]:
     """Words of ours, and what follows the script of ``run``: none of our business."""
     if argv[:1] == ["run"]:
         for index, word in enumerate(argv[1:], 2):

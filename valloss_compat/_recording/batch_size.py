@@ -40,23 +40,23 @@ def batch_size_of(element: Any, data_batch: Any, clean: Any) -> int:
         TypeError: If the loss element's ``batch_size`` is no positive int.
         ValueError: If the number cannot be told.
     """
-    told = element.metainfo.get(KEY)
-    if told is not None:
-        if not isinstance(told, numbers.Integral) or told < 1:
+    size = element.metainfo.get(KEY)
+    if size is not None:
+        if not isinstance(size, numbers.Integral) or size < 1:
             raise TypeError(
-                f"the loss element's metainfo {KEY!r} is {told!r}, but a positive "
+                f"the loss element's metainfo {KEY!r} is {size!r}, but a positive "
                 "int is expected: the number of samples in this batch"
             )
-        return int(told)
+        return int(size)
     sizes = _sizes_of_fields(data_batch)
-    if len(sizes) != 1 and _is_a_list_of_elements(clean):
+    if len(sizes) != 1 and _is_list_of_elements(clean):
         sizes = {len(clean)}
     if len(sizes) == 1:
         return sizes.pop()
     raise ValueError(
         "weighting='sample' needs the number of samples in each batch, and it "
-        f"cannot be told from the batch ({_outline(data_batch)}) or the result "
-        f"({_outline(clean)}): append BaseDataElement(loss=..., "
+        f"cannot be told from the batch ({_describe(data_batch)}) or the result "
+        f"({_describe(clean)}): append BaseDataElement(loss=..., "
         f"metainfo=dict({KEY}=n)), or go back to weighting='batch'"
     )
 
@@ -100,7 +100,7 @@ def _sizes(field: Any) -> Set[int]:
     return {int(shape[0])} if isinstance(shape, tuple) and shape else set()
 
 
-def _is_a_list_of_elements(clean: Any) -> bool:
+def _is_list_of_elements(clean: Any) -> bool:
     return (
         isinstance(clean, (list, tuple))
         and len(clean) > 0
@@ -108,23 +108,23 @@ def _is_a_list_of_elements(clean: Any) -> bool:
     )
 
 
-def _outline(thing: Any) -> str:
+def _describe(value: Any) -> str:
     """What something looks like from outside, in a few words."""
-    if isinstance(thing, Mapping):
-        fields = [f"{key}: {_kind(value)}" for key, value in thing.items()]
-    elif isinstance(thing, (list, tuple)):
-        fields = [_kind(item) for item in thing]
+    if isinstance(value, Mapping):
+        fields = [f"{key}: {_describe_field(item)}" for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        fields = [_describe_field(item) for item in value]
     else:
-        return _kind(thing)
+        return _describe_field(value)
     shown = ", ".join(fields[:4]) + (", ..." if len(fields) > 4 else "")
-    return f"{type(thing).__name__} of {shown or 'nothing'}"
+    return f"{type(value).__name__} of {shown or 'nothing'}"
 
 
-def _kind(thing: Any) -> str:
-    name = type(thing).__name__
-    shape = getattr(thing, "shape", None)
+def _describe_field(value: Any) -> str:
+    name = type(value).__name__
+    shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return f"{name} of shape {tuple(shape)}"
-    if isinstance(thing, (list, tuple, Mapping)):
-        return f"{name} of {len(thing)}"
+    if isinstance(value, (list, tuple, Mapping)):
+        return f"{name} of {len(value)}"
     return name

@@ -90,7 +90,7 @@ def _monitored(runner: Any) -> Iterator[Tuple[str, str]]:
         who = type(hook).__name__
         stops = any(base.__name__ == "EarlyStoppingHook" for base in type(hook).__mro__)
         # Ours says itself what is missing.
-        if stops and not hasattr(hook, "says_what_is_missing"):
+        if stops and not hasattr(hook, "warns_of_missing_metric"):
             yield who, str(getattr(hook, "monitor", None))
         if isinstance(hook, CheckpointHook):
             for key in getattr(hook, "key_indicators", None) or ():

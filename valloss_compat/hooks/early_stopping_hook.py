@@ -43,7 +43,7 @@ class EarlyStoppingHook(Hook):
 
     priority = "LOWEST"
     #: Nobody else needs to say that the metric is missing.
-    says_what_is_missing = True
+    warns_of_missing_metric = True
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class EarlyStoppingHook(Hook):
         if rule not in ("greater", "less", None):
             raise ValueError(f"rule is {rule!r}, but 'greater' or 'less' is expected")
         self.monitor = monitor
-        self.rule = rule or _rule_for(monitor)
+        self.rule = rule or _infer_rule(monitor)
         self.min_delta = min_delta if self.rule == "greater" else -min_delta
         self.strict = strict
         self.check_finite = check_finite
@@ -67,7 +67,7 @@ class EarlyStoppingHook(Hook):
         self.wait_count = 0
         self.best_score = -math.inf if self.rule == "greater" else math.inf
         self._stopped: Optional[Tuple[Any, str, int]] = None
-        self._said: Set[str] = set()
+        self._already_warned: Set[str] = set()
 
     def before_train(self, runner: Any) -> None:
         """See that the train loop can be stopped; a stopped one stays stopped."""
@@ -94,8 +94,8 @@ class EarlyStoppingHook(Hook):
             )
             if self.strict:
                 raise RuntimeError(message)
-            if message not in self._said:
-                self._said.add(message)
+            if message not in self._already_warned:
+                self._already_warned.add(message)
                 warn_in_log(message)
             return
         reason = self._reason_to_stop(metrics[self.monitor])
@@ -117,11 +117,11 @@ class EarlyStoppingHook(Hook):
             kind = "NaN" if math.isnan(score) else "infinite"
             return f"{self.monitor} is {kind}; its best value was {self.best_score:.3f}"
         limit = self.stopping_threshold
-        if limit is not None and self._better(score, limit):
+        if limit is not None and self._is_better(score, limit):
             self.best_score = score
             return f"{self.monitor} = {score} is {self.rule} than the limit {limit}"
         # Just min_delta better than the best is an improvement.
-        if self._better(self.best_score + self.min_delta, score):
+        if self._is_better(self.best_score + self.min_delta, score):
             self.wait_count += 1
             if self.wait_count >= self.patience:
                 return (
@@ -133,8 +133,8 @@ class EarlyStoppingHook(Hook):
         self.wait_count = 0
         return ""
 
-    def _better(self, score: float, than: float) -> bool:
-        return score > than if self.rule == "greater" else score < than
+    def _is_better(self, score: float, other: float) -> bool:
+        return score > other if self.rule == "greater" else score < other
 
     def _stop(self, loop: Any) -> None:
         """End the loop after this validation, as if it had come to its end."""
@@ -147,7 +147,7 @@ class EarlyStoppingHook(Hook):
         setattr(loop, limit, loop.iter if by_iter else loop.epoch)
 
 
-def _rule_for(monitor: str) -> str:
+def _infer_rule(monitor: str) -> str:
     """The rule that mmengine's ``CheckpointHook`` infers from a name."""
     name = monitor.lower()
     rules = {

@@ -17,7 +17,7 @@ from cli.plot.work_dirs import (
     write,
 )
 from valloss_compat._cli.plot import curves, scalars
-from valloss_compat._cli.plot.curves import Planned
+from valloss_compat._cli.plot.curves import TrainLength
 
 
 # torch 2.4 and 2.5 warn of mmengine's call of torch.load, 2.6 refuses what it loads
@@ -142,7 +142,7 @@ def test_a_validation_that_says_an_iteration_after_the_last_that_is_logged(tmp_p
     train = [line for line in train if "val_loss" not in line]
     lines = [*train[:2], {"val_loss": 3.0, "step": 117}]
     lines += [*train[2:], {"val_loss": 2.0, "step": 234}]
-    run = join(write(tmp_path / "a", lines), Planned(max_epochs=2))
+    run = join(write(tmp_path / "a", lines), TrainLength(max_epochs=2))
     assert places(run, "iter") == [117, 234]
     assert places(run) == [1, 2]
 
@@ -275,12 +275,12 @@ def test_the_plan_decides_what_is_counted(tmp_path):
     lines = epochs([3.0], length=10)[:-1]
     work_dir = write(tmp_path / "a", lines)
     assert join(work_dir).unit == "epoch"
-    assert join(work_dir, Planned(max_iters=100)).unit == "iter"
+    assert join(work_dir, TrainLength(max_iters=100)).unit == "iter"
 
 
 def test_epochs_that_are_not_logged(tmp_path):
     """LogProcessor(by_epoch=False): iterations all the same, whatever was planned."""
-    run = join(write(tmp_path / "a", iterations([3.0, 2.0])), Planned(max_epochs=2))
+    run = join(write(tmp_path / "a", iterations([3.0, 2.0])), TrainLength(max_epochs=2))
     assert (run.unit, run.planned) == ("iter", None)
     assert places(run, "iter") == [10, 20]
 
@@ -288,7 +288,7 @@ def test_epochs_that_are_not_logged(tmp_path):
 def test_one_epoch_whose_validation_says_iterations(tmp_path):
     """Only the plan tells it from an iteration-based training."""
     lines = [*epochs([3.0], length=10)[:-1], {"val_loss": 3.0, "step": 10}]
-    run = join(write(tmp_path / "a", lines), Planned(max_epochs=2))
+    run = join(write(tmp_path / "a", lines), TrainLength(max_epochs=2))
     assert (run.unit, places(run)) == ("epoch", [1])
 
 
@@ -299,19 +299,19 @@ THIRDS = [{"lr": 0.1, "loss": 1.0, "step": step} for step in (15, 30)]
 @pytest.mark.parametrize(
     ("lines", "plan", "went"),
     [
-        (epochs([3.0, 2.0]), Planned(), None),
-        (epochs([3.0, 2.0]), Planned(max_epochs=2), True),
-        (epochs([3.0, 2.0]), Planned(max_epochs=3), False),
-        (iterations([3.0, 2.0]), Planned(max_iters=20), True),
-        (iterations([3.0, 2.0]), Planned(max_iters=29), True),  # not logged
-        (iterations([3.0, 2.0]), Planned(max_iters=30), False),
-        (iterations([3.0]), Planned(max_iters=20), False),
-        (iterations([3.0]) + THIRDS, Planned(max_iters=40), True),  # not logged
+        (epochs([3.0, 2.0]), TrainLength(), None),
+        (epochs([3.0, 2.0]), TrainLength(max_epochs=2), True),
+        (epochs([3.0, 2.0]), TrainLength(max_epochs=3), False),
+        (iterations([3.0, 2.0]), TrainLength(max_iters=20), True),
+        (iterations([3.0, 2.0]), TrainLength(max_iters=29), True),  # not logged
+        (iterations([3.0, 2.0]), TrainLength(max_iters=30), False),
+        (iterations([3.0]), TrainLength(max_iters=20), False),
+        (iterations([3.0]) + THIRDS, TrainLength(max_iters=40), True),  # not logged
     ],
 )
 def test_whether_a_run_got_to_its_end(tmp_path, lines, plan, went):
     """By what its config planned."""
-    assert join(write(tmp_path / "a", lines), plan).went_through is went
+    assert join(write(tmp_path / "a", lines), plan).reached_end is went
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_the_plan_is_parsed_and_never_run(tmp_path, config, plan):
     """What is no literal, or no Python, is as good as not there."""
     write(tmp_path / "20260101_000000", [], config=config)
     (file,) = scalars.find(str(tmp_path))
-    assert curves.find_planned(file) == plan
+    assert curves.find_train_length(file) == plan
 
 
 def test_the_plan_of_a_config_in_the_work_dir(tmp_path):
@@ -350,12 +350,12 @@ def test_the_plan_of_a_config_in_the_work_dir(tmp_path):
     write(tmp_path / "20260101_000000", [])
     (file,) = scalars.find(str(tmp_path))
     (tmp_path / "any.py").write_text("train_cfg = dict(max_epochs=7)")
-    assert curves.find_planned(file).max_epochs == 7
+    assert curves.find_train_length(file).max_epochs == 7
     (tmp_path / "20260101_000000.py").write_text("train_cfg = dict(max_epochs=8)")
-    assert curves.find_planned(file).max_epochs == 8
+    assert curves.find_train_length(file).max_epochs == 8
     for no_plan in (b"", b"\xff"):  # or no text at all
         (tmp_path / "20260101_000000.py").write_bytes(no_plan)
-        assert curves.find_planned(file) == Planned()
+        assert curves.find_train_length(file) == TrainLength()
 
 
 def test_the_plan_of_the_last_start(tmp_path, figures, capsys):

@@ -11,7 +11,7 @@ from support.tiny import element, loader, make_runner, sample
 
 from valloss_compat._cli import main
 from valloss_compat._cli.plot import curves, scalars
-from valloss_compat._cli.plot.curves import Planned
+from valloss_compat._cli.plot.curves import TrainLength
 
 Lines = List[Dict[str, float]]
 
@@ -101,7 +101,7 @@ def plot(*arguments: Any) -> int:
     return main(["plot", *map(str, arguments)])
 
 
-def join(work_dir, plan=Planned()):  # noqa: B008
+def join(work_dir, plan=TrainLength()):  # noqa: B008
     """The run of a work dir."""
     starts = [start for file in scalars.find(str(work_dir)) for start in read(file)]
     return curves.join(starts, plan)
@@ -112,7 +112,7 @@ def read(file):
 
 
 def places(run, unit="epoch", tag="val_loss", train=False):
-    return [point.at(unit) for point in run.curve(tag, train)]
+    return [point.position(unit) for point in run.curve(tag, train)]
 
 
 def values(run, tag="val_loss"):

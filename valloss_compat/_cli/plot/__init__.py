@@ -99,18 +99,18 @@ def main(args: argparse.Namespace) -> int:
         CommandError: If nothing was drawn.
     """
     _check_output(args.output)
-    found, failed = runs.read(args.work_dirs, args.metric)
-    for said in failed:
-        print(f"not drawn: {said}", file=sys.stderr)
-    rule = _rule(args)
-    unit = runs.unit_of(found, args.x)
-    picture = _load_picture()
-    drawn = [_prepare(picture, r, args.metric, rule, unit) for r in found]
+    named_runs, errors = runs.read(args.work_dirs, args.metric)
+    for message in errors:
+        print(f"not drawn: {message}", file=sys.stderr)
+    rule = _resolve_rule(args)
+    unit = runs.common_unit(named_runs, args.x)
+    figure = _import_figure()
+    drawn = [_run_curves(figure, n, args.metric, rule, unit) for n in named_runs]
     if args.log:
-        _check_log(drawn)
+        _check_log_axis(drawn)
     try:
         os.makedirs(os.path.dirname(args.output) or ".", exist_ok=True)
-        picture.draw(
+        figure.draw(
             drawn,
             args.output,
             metric=args.metric,
@@ -125,10 +125,10 @@ def main(args: argparse.Namespace) -> int:
             f"{args.output} cannot be written: {error.strerror or error}. Name another "
             "file with -o"
         ) from None
-    for request, one in zip(found, drawn):
-        print(_summary(request, one.said, args.metric, unit))
+    for named, shown in zip(named_runs, drawn):
+        print(_summary(named, shown.best_label, args.metric, unit))
     print(f"Picture: {args.output}")
-    return 1 if failed else 0
+    return 1 if errors else 0
 
 
 def _check_output(path: str) -> None:
@@ -144,7 +144,7 @@ def _check_output(path: str) -> None:
         )
 
 
-def _rule(args: argparse.Namespace) -> str:
+def _resolve_rule(args: argparse.Namespace) -> str:
     if args.rule is None and "loss" not in args.metric:
         raise CommandError(
             f"it is not known whether a small or a large {args.metric!r} is good: add "
@@ -153,55 +153,59 @@ def _rule(args: argparse.Namespace) -> str:
     return args.rule or "less"
 
 
-def _prepare(
-    picture: ModuleType, request: runs.Request, metric: str, rule: str, unit: str
+def _run_curves(
+    figure: ModuleType, named: runs.NamedRun, metric: str, rule: str, unit: str
 ) -> Any:
     """What the picture is told of one run."""
-    run = request.run
+    run = named.run
     val = run.curve(metric, train=False)
     tag = curves.train_tag(metric)
     best = curves.best(val, metric, rule)
-    end = max(point.at(unit) or 0.0 for point in run.points)
+    end = max(point.position(unit) or 0.0 for point in run.points)
     known_end = run.planned is not None and unit == run.unit
-    return picture.Drawn(
-        name=request.name,
+    return figure.RunCurves(
+        name=named.name,
         train=_curve(run.curve(tag, train=True), tag, unit),
         val=_curve(val, metric, unit),
-        best=best and (best.at(unit) or 0.0, best.scalars[metric]),
-        said=f"{_place(best, unit)}, {best.scalars[metric]:.4g}" if best else "",
+        best=best and (best.position(unit) or 0.0, best.scalars[metric]),
+        best_label=_label(best, metric, unit) if best else "",
         end=end,
-        planned=run.planned if known_end and run.went_through is False else None,
+        planned=run.planned if known_end and run.reached_end is False else None,
     )
 
 
 def _curve(points: Sequence[curves.Point], tag: str, unit: str) -> Any:
     values = [point.scalars[tag] for point in points]
     return (
-        [point.at(unit) or 0.0 for point in points],
+        [point.position(unit) or 0.0 for point in points],
         [value if math.isfinite(value) else math.nan for value in values],
     )
 
 
-def _place(point: curves.Point, unit: str) -> str:
-    return f"{_UNITS[unit]} {round(point.at(unit) or 0.0, 1):,.10g}"
+def _label(point: curves.Point, metric: str, unit: str) -> str:
+    return f"{_format_position(point, unit)}, {point.scalars[metric]:.4g}"
 
 
-def _check_log(drawn: Sequence[Any]) -> None:
-    for one in drawn:
-        values = [*one.train[1], *one.val[1]]
+def _format_position(point: curves.Point, unit: str) -> str:
+    return f"{_UNITS[unit]} {round(point.position(unit) or 0.0, 1):,.10g}"
+
+
+def _check_log_axis(drawn: Sequence[Any]) -> None:
+    for run in drawn:
+        values = [*run.train[1], *run.val[1]]
         if not any(value > 0 for value in values):
             raise CommandError(
-                f"{one.name} has no value above 0, which --log needs: leave it out"
+                f"{run.name} has no value above 0, which --log needs: leave it out"
             )
-        if one.best is not None and one.best[1] <= 0:
+        if run.best is not None and run.best[1] <= 0:
             print(
-                f"note: {one.name}: the best value, {one.best[1]:.4g}, has no place on "
+                f"note: {run.name}: the best value, {run.best[1]:.4g}, has no place on "
                 "a logarithmic axis: it is not drawn",
                 file=sys.stderr,
             )
 
 
-def _load_picture() -> ModuleType:
+def _import_figure() -> ModuleType:
     """The room that draws, as soon as there is something to draw."""
     try:
         return importlib.import_module("valloss_compat._cli.plot.figure")
@@ -212,18 +216,19 @@ def _load_picture() -> ModuleType:
         ) from None
 
 
-def _summary(request: runs.Request, said: str, metric: str, unit: str) -> str:
+def _summary(named: runs.NamedRun, best_label: str, metric: str, unit: str) -> str:
     """One line on a run."""
-    run = request.run
+    run = named.run
     val = run.curve(metric, train=False)
     end = f"ended at {_UNITS[run.unit]} {run.last:,.0f}"
     if run.planned is not None:
         end += f" of {run.planned:,}"
     if not val:
-        return f"{request.name}: no validation; {end}"
-    best = f"best {metric} at {said}" if said else f"no finite {metric}"
+        return f"{named.name}: no validation; {end}"
+    best = f"best {metric} at {best_label}" if best_label else f"no finite {metric}"
     broken = [p for p in val if not math.isfinite(p.scalars[metric])]
     if broken:
-        best += f" ({len(broken)} not finite, the first at {_place(broken[0], unit)})"
+        first = _format_position(broken[0], unit)
+        best += f" ({len(broken)} not finite, the first at {first})"
     count = f"{len(val)} validation" + ("" if len(val) == 1 else "s")
-    return f"{request.name}: {best}; {count}; {end}"
+    return f"{named.name}: {best}; {count}; {end}"

@@ -19,7 +19,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set
 from valloss_compat._cli.plot.scalars import Scalars, Start, is_train
 
 
-class Planned(NamedTuple):
+class TrainLength(NamedTuple):
     """What a ``train_cfg`` says; None where it does not.
 
     Attributes:
@@ -47,7 +47,7 @@ class Point(NamedTuple):
     epoch: Optional[float]
     scalars: Scalars
 
-    def at(self, unit: str) -> Optional[float]:
+    def position(self, unit: str) -> Optional[float]:
         """Its place in ``'epoch'`` or ``'iter'``."""
         return self.epoch if unit == "epoch" else self.iteration
 
@@ -75,11 +75,11 @@ class Run(NamedTuple):
     @property
     def last(self) -> float:
         """Epochs (the one under way included) or iterations that are logged."""
-        places = [point.at(self.unit) or 0 for point in self.points]
-        return float(math.ceil(max(places)))
+        positions = [point.position(self.unit) or 0 for point in self.points]
+        return float(math.ceil(max(positions)))
 
     @property
-    def went_through(self) -> Optional[bool]:
+    def reached_end(self) -> Optional[bool]:
         """Whether it got to its planned end; None if no config tells of one."""
         if self.planned is None:
             return None
@@ -93,7 +93,7 @@ class Run(NamedTuple):
         return [p for p in self.points if p.train is train and tag in p.scalars]
 
 
-def join(starts: Sequence[Start], planned: Planned) -> Run:
+def join(starts: Sequence[Start], planned: TrainLength) -> Run:
     """Join the starts of one run.
 
     Args:
@@ -105,30 +105,31 @@ def join(starts: Sequence[Start], planned: Planned) -> Run:
         Run: Without starts that only validated, unless there are no others.
     """
     notes: List[str] = []
-    training = [start for start in starts if not _only_validated(start)]
+    training = [start for start in starts if not _is_validation_only(start)]
     if training and len(training) < len(starts):
         notes.append("left out what only validated, without a training")
     starts = training or starts
     by_epoch = _counts_epochs(starts, planned)
     points: List[Point] = []
     for start in starts:
-        fresh = _place(start.lines, by_epoch, notes)
-        kept = [point for point in points if _is_before(point, fresh[0])]
+        new_points = _locate(start.lines, by_epoch, notes)
+        kept = [point for point in points if _is_before(point, new_points[0])]
         if len(kept) < len(points):
+            first = _describe_position(new_points[0])
             notes.append(
-                f"the restart {start.name} did {_where(fresh[0])} and later again: "
+                f"the restart {start.name} did {first} and later again: "
                 "the earlier lines on that are left out"
             )
-        points = kept + fresh
+        points = kept + new_points
     end = planned.max_epochs if by_epoch else planned.max_iters
     return Run(points, by_epoch, end, notes)
 
 
-def _only_validated(start: Start) -> bool:
+def _is_validation_only(start: Start) -> bool:
     return not any(is_train(line) or line.get("step") for line in start.lines)
 
 
-def _counts_epochs(starts: Sequence[Start], planned: Planned) -> bool:
+def _counts_epochs(starts: Sequence[Start], planned: TrainLength) -> bool:
     """Whether the training is epoch-based, and its epochs are logged.
 
     ``LogProcessor(by_epoch=True)``, the default, logs an epoch in iteration-based
@@ -136,24 +137,26 @@ def _counts_epochs(starts: Sequence[Start], planned: Planned) -> bool:
     With ``by_epoch=False`` an epoch-based training logs none.
     """
     epochs: Set[float] = set()
-    agreed, trained = True, False
+    steps_are_epochs, has_training = True, False
     for start in starts:
         latest: Scalars = {}
         for line in start.lines:
             if is_train(line):
-                latest, trained = line, True
+                latest, has_training = line, True
                 epochs.add(line.get("epoch", 0))
             elif latest:
-                agreed = agreed and line.get("step") == latest.get("epoch")
-    if not trained:
+                steps_are_epochs = steps_are_epochs and line.get("step") == latest.get(
+                    "epoch"
+                )
+    if not has_training:
         return True  # steps of validations alone: LoggerHook's default
     if planned.max_iters:
         return False
-    agreed = agreed or planned.max_epochs is not None
-    return max(epochs) > 1 or (max(epochs) == 1 and agreed)
+    steps_are_epochs = steps_are_epochs or planned.max_epochs is not None
+    return max(epochs) > 1 or (max(epochs) == 1 and steps_are_epochs)
 
 
-def _place(lines: Sequence[Scalars], by_epoch: bool, notes: List[str]) -> List[Point]:
+def _locate(lines: Sequence[Scalars], by_epoch: bool, notes: List[str]) -> List[Point]:
     """Give each line its place."""
     length = _epoch_length(lines) if by_epoch else None
     points: List[Point] = []
@@ -163,16 +166,16 @@ def _place(lines: Sequence[Scalars], by_epoch: bool, notes: List[str]) -> List[P
         step = line.get("step", 0.0)
         if is_train(line):
             latest = line
-            epoch = _epoch_of(step, line.get("epoch"), length)
+            epoch = _epochs_done(step, line.get("epoch"), length)
             points.append(Point(True, step, epoch, line))
             continue
-        done, trained = latest.get("epoch"), latest.get("step")
+        trained_epoch, trained_step = latest.get("epoch"), latest.get("step")
         if not by_epoch:
-            behind = trained is not None and step < trained
+            behind = trained_step is not None and step < trained_step
             guessed = guessed or behind
-            points.append(Point(False, trained if behind else step, None, line))
-        elif trained is not None and step != done and step >= trained:
-            epoch = _epoch_of(step, done, length)
+            points.append(Point(False, trained_step if behind else step, None, line))
+        elif trained_step is not None and trained_step <= step != trained_epoch:
+            epoch = _epochs_done(step, trained_epoch, length)
             points.append(Point(False, step, epoch, line))
         else:
             iteration = step * length if length else None
@@ -203,7 +206,7 @@ def _epoch_length(lines: Sequence[Scalars]) -> Optional[float]:
     return statistics.median(lengths) if lengths else math.ceil(least) or None
 
 
-def _epoch_of(
+def _epochs_done(
     iteration: float, epoch: Optional[float], length: Optional[float]
 ) -> Optional[float]:
     """Epochs done after an iteration of the given epoch, the first is 1."""
@@ -216,17 +219,17 @@ def _is_before(point: Point, restart: Point) -> bool:
     """Whether a restart, by its first point, did not do this one again."""
     if restart.epoch is not None and point.epoch is not None:
         # An epoch-based training resumes where an epoch begins.
-        return point.epoch <= _epoch_under_way(restart) - 1
+        return point.epoch <= _current_epoch(restart) - 1
     return (point.iteration or 0) < (restart.iteration or 0)
 
 
-def _where(point: Point) -> str:
+def _describe_position(point: Point) -> str:
     if point.epoch is not None:
-        return f"epoch {_epoch_under_way(point):.0f}"
+        return f"epoch {_current_epoch(point):.0f}"
     return f"iteration {point.iteration or 0:.0f}"
 
 
-def _epoch_under_way(point: Point) -> float:
+def _current_epoch(point: Point) -> float:
     return point.scalars.get("epoch") or math.ceil(point.epoch or 0)
 
 
@@ -257,7 +260,7 @@ def best(curve: Sequence[Point], metric: str, rule: str = "less") -> Optional[Po
     return min(finite, key=lambda p: sign * p.scalars[metric], default=None)
 
 
-def find_planned(scalars: str) -> Planned:
+def find_train_length(scalars: str) -> TrainLength:
     """The plan of the training that wrote a file.
 
     Args:
@@ -267,19 +270,21 @@ def find_planned(scalars: str) -> Planned:
         Planned: Of the first config that tells: ``config.py`` beside the file, or
         what ``Runner.dump_config`` wrote into the work dir.
     """
-    for path in _configs(scalars):
+    for path in _config_paths(scalars):
         try:
             with open(path, encoding="utf-8") as file:
-                values = _find(ast.parse(file.read()))
+                values = _read_train_cfg(ast.parse(file.read()))
         except (OSError, SyntaxError, ValueError):
             continue
-        planned = Planned(*(_number(values.get(name)) for name in Planned._fields))
-        if planned != Planned():
+        planned = TrainLength(
+            *(_positive_int(values.get(name)) for name in TrainLength._fields)
+        )
+        if planned != TrainLength():
             return planned
-    return Planned()
+    return TrainLength()
 
 
-def _configs(scalars: str) -> List[str]:
+def _config_paths(scalars: str) -> List[str]:
     vis_data = os.path.dirname(os.path.abspath(scalars))
     start = os.path.dirname(vis_data)
     work_dir, timestamp = os.path.split(start)
@@ -290,18 +295,18 @@ def _configs(scalars: str) -> List[str]:
     return [os.path.join(vis_data, "config.py"), named, *others]
 
 
-def _find(module: ast.Module) -> Dict[str, Any]:
+def _read_train_cfg(module: ast.Module) -> Dict[str, Any]:
     """The plain values of ``train_cfg = dict(...)`` at the top of a config."""
     for statement in reversed(module.body):
         if isinstance(statement, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == "train_cfg"
             for target in statement.targets
         ):
-            return _plain(statement.value)
+            return _literal_items(statement.value)
     return {}
 
 
-def _plain(value: ast.AST) -> Dict[str, Any]:
+def _literal_items(value: ast.AST) -> Dict[str, Any]:
     """Of ``dict(a=1)`` or ``{'a': 1}``; what is no literal is None."""
     if isinstance(value, ast.Call):
         return {str(word.arg): _literal(word.value) for word in value.keywords}
@@ -318,5 +323,5 @@ def _literal(node: Optional[ast.AST]) -> Any:
         return None
 
 
-def _number(value: Any) -> Optional[int]:
+def _positive_int(value: Any) -> Optional[int]:
     return value if type(value) is int and value > 0 else None

@@ -43,14 +43,14 @@ _END: Dict[str, Any] = {
 Curve = Tuple[Sequence[float], Sequence[float]]
 
 
-class _Plain(LogFormatterSciNotation):
+class _PlainFormatter(LogFormatterSciNotation):
     """Labels the same ticks of a logarithmic axis, as 0.2 and not as powers."""
 
     def __call__(self, x: float, pos: Optional[int] = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
-class Drawn(NamedTuple):
+class RunCurves(NamedTuple):
     """One run as it is drawn.
 
     Attributes:
@@ -58,7 +58,7 @@ class Drawn(NamedTuple):
         train (tuple): Places and values of training; may be empty.
         val (tuple): Places and values of the validations; may be empty.
         best (tuple, optional): Place and value of the best validation.
-        said (str): What the legend says of the best one, such as
+        best_label (str): What the legend says of the best one, such as
             ``'epoch 7: 0.216'``; empty if there is none.
         end (float): Place where the run ended.
         planned (float, optional): Place where it was to end, if it did not.
@@ -68,13 +68,13 @@ class Drawn(NamedTuple):
     train: Curve
     val: Curve
     best: Optional[Tuple[float, float]]
-    said: str
+    best_label: str
     end: float
     planned: Optional[float]
 
 
 def draw(
-    runs: Sequence[Drawn],
+    runs: Sequence[RunCurves],
     path: str,
     *,
     metric: str = "val_loss",
@@ -98,46 +98,46 @@ def draw(
     """
     # A bare Figure takes its canvas by the suffix: no display, and nothing of
     # pyplot, whose state is the user's.
-    crowded = len(runs) > 3
-    height = 5 + 0.14 * (len(runs) + 4) if crowded else 5
+    legend_below = len(runs) > 3
+    height = 5 + 0.14 * (len(runs) + 4) if legend_below else 5
     figure = Figure(figsize=(9, height), dpi=120)
     axes = figure.add_subplot()
     for index, run in enumerate(runs):
         _draw_run(axes, run, index, len(runs) == 1)
     axes.set_xlabel(unit)
-    axes.set_ylabel(_literally(ylabel) + (" (logarithmic)" if log else ""))
+    axes.set_ylabel(_escape_dollars(ylabel) + (" (logarithmic)" if log else ""))
     if title:
-        axes.set_title(_literally(title), loc="left", fontweight="bold")
-    _scale(axes, runs, log)
+        axes.set_title(_escape_dollars(title), loc="left", fontweight="bold")
+    _set_limits(axes, runs, log)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    place: Dict[str, Any] = {"loc": "best"}
-    if crowded:  # no room for it within
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncol": 2}
-    keys = _keys(runs, metric, train_name, unit)
-    axes.legend(handles=keys, framealpha=0.9, edgecolor="none", **place)
+    placement: Dict[str, Any] = {"loc": "best"}
+    if legend_below:  # no room for it within
+        placement = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncol": 2}
+    handles = _legend_handles(runs, metric, train_name, unit)
+    axes.legend(handles=handles, framealpha=0.9, edgecolor="none", **placement)
     figure.tight_layout()
     figure.savefig(path)
 
 
-def _draw_run(axes: Any, run: Drawn, index: int, alone: bool) -> None:
+def _draw_run(axes: Any, run: RunCurves, index: int, single: bool) -> None:
     color = COLORS[index % len(COLORS)]
     axes.plot(*run.train, color=color, **_TRAIN)
-    if alone:
+    if single:
         color = COLORS[1]
-    many = len(run.val[0]) > 60
+    dense = len(run.val[0]) > 60
     axes.plot(
         *run.val,
         color=color,
         linewidth=1.8,
-        marker="" if many else MARKERS[index % len(MARKERS)],
+        marker="" if dense else MARKERS[index % len(MARKERS)],
         markersize=4,
     )
     if run.best is not None:
         axes.plot(*run.best, color=color, zorder=4, **_BEST)
-    if alone:
+    if single:
         axes.axvline(run.end, color=_GREY, **_STOP)
         if run.planned is not None:
             axes.axvspan(run.end, run.planned, color=_GREY, alpha=0.08, linewidth=0)
@@ -145,59 +145,59 @@ def _draw_run(axes: Any, run: Drawn, index: int, alone: bool) -> None:
         axes.plot(run.val[0][-1], run.val[1][-1], color=color, zorder=3, **_END)
 
 
-def _scale(axes: Any, runs: Sequence[Drawn], log: bool) -> None:
+def _set_limits(axes: Any, runs: Sequence[RunCurves], log: bool) -> None:
     ends = [run.end for run in runs]
     if len(runs) == 1:
         ends.append(runs[0].planned or 0)
     curves = [curve for run in runs for curve in (run.train, run.val)]
-    left = min(place for places, _ in curves for place in places)
+    left = min(position for positions, _ in curves for position in positions)
     span = max(ends) - min(left, 0)
     # All is at 0 where a training was stopped after its first validation.
     axes.set_xlim(min(left, 0), max(ends) + 0.015 * span if span else 1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     if log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(_Plain())
-        axes.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1.5, 0.5)))
+        axes.yaxis.set_major_formatter(_PlainFormatter())
+        axes.yaxis.set_minor_formatter(_PlainFormatter(minor_thresholds=(1.5, 0.5)))
         return
-    values = [value for _, held in curves for value in held if math.isfinite(value)]
+    values = [v for _, values in curves for v in values if math.isfinite(v)]
     # Zero is the floor of a loss; far above it, it would only flatten the curves.
     if values and 0 <= min(values) < 0.4 * max(values):
         axes.set_ylim(bottom=0)
 
 
-def _literally(text: str) -> str:
+def _escape_dollars(text: str) -> str:
     """A text of the user's, in which no two dollars make a formula."""
     return text.replace("$", r"\$")
 
 
-def _keys(
-    runs: Sequence[Drawn], metric: str, train_name: str, unit: str
+def _legend_handles(
+    runs: Sequence[RunCurves], metric: str, train_name: str, unit: str
 ) -> List[Line2D]:
     """The legend: several runs by colour, then what lines and marks mean."""
-    keys: List[Line2D] = []
+    handles: List[Line2D] = []
 
-    def add(label: str, **look: Any) -> None:
-        keys.append(Line2D([], [], label=_literally(label), **look))
+    def add(label: str, **style: Any) -> None:
+        handles.append(Line2D([], [], label=_escape_dollars(label), **style))
 
-    alone = len(runs) == 1
-    for index, run in enumerate([] if alone else runs):
+    single = len(runs) == 1
+    for index, run in enumerate([] if single else runs):
         add(
-            f"{run.name}, best at {run.said}" if run.said else run.name,
+            f"{run.name}, best at {run.best_label}" if run.best_label else run.name,
             color=COLORS[index % len(COLORS)],
             marker=MARKERS[index % len(MARKERS)],
             markersize=5,
             linewidth=2.2,
         )
-    color = COLORS[0] if alone else _GREY
+    color = COLORS[0] if single else _GREY
     if any(run.train[0] for run in runs):
         add(f"training: {train_name}", color=color, **_TRAIN)
-    color = COLORS[1] if alone else _GREY
+    color = COLORS[1] if single else _GREY
     if any(run.val[0] for run in runs):
         add(f"validation: {metric}", color=color, linewidth=1.8)
     if any(run.best for run in runs):
-        add(f"best: {runs[0].said}" if alone else "best", color=color, **_BEST)
-    if alone:
+        add(f"best: {runs[0].best_label}" if single else "best", color=color, **_BEST)
+    if single:
         end, planned = runs[0].end, runs[0].planned
         label = f"end: {unit} {round(end, 1):,.10g}"
         if planned is not None:
@@ -205,4 +205,4 @@ def _keys(
         add(label, color=_GREY, **_STOP)
     elif any(run.val[0] for run in runs):
         add("last validation", color=color, **_END)
-    return keys
+    return handles

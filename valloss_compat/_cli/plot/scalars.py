@@ -69,7 +69,7 @@ def find(path: str) -> List[str]:
                 found.append(file)
     if not found:
         raise CommandError(
-            f"{path} is no work dir: {_not_a_work_dir(path)}. Give the work_dir of a "
+            f"{path} is no work dir: {_describe_folder(path)}. Give the work_dir of a "
             "training that logs to mmengine's LocalVisBackend, as all do by default"
         )
     return found
@@ -96,18 +96,20 @@ def read(path: str) -> Tuple[List[Start], List[str]]:
     for number, text in enumerate(texts, 1):
         if not text.strip():
             continue
-        told = _parse(text)
-        if told is None:
+        parsed = _parse(text)
+        if parsed is None:
             broken.append(number)
         else:
-            lines.append(told)
+            lines.append(parsed)
     if broken and not lines:
         raise CommandError(
             f"{path} is not as mmengine writes it: line {broken[0]} is no JSON object. "
             f"Give a work dir, or the {FILE} of one"
         )
-    name = _name(path)
-    return [Start(name, path, part) for part in _split(lines)], _notes(broken, texts)
+    name = _run_name(path)
+    return [Start(name, path, part) for part in _split(lines)], _describe_broken(
+        broken, texts
+    )
 
 
 def is_train(line: Scalars) -> bool:
@@ -131,19 +133,19 @@ def _folders(path: str) -> List[str]:
     return sorted(names, key=lambda n: (bool(_TIMESTAMP.match(n)), n))
 
 
-def _name(path: str) -> str:
+def _run_name(path: str) -> str:
     named = [part for part in path.split(os.sep) if _TIMESTAMP.match(part)]
     return named[-1] if named else path
 
 
 def _parse(text: str) -> Any:
     try:
-        told = json.loads(text)  # with NaN and Infinity, as mmengine writes them
+        parsed = json.loads(text)  # with NaN and Infinity, as mmengine writes them
     except (ValueError, RecursionError):
         return None
-    if not isinstance(told, dict):
+    if not isinstance(parsed, dict):
         return None
-    line = {k: _number(v) for k, v in told.items() if type(v) in (int, float)}
+    line = {k: _number(v) for k, v in parsed.items() if type(v) in (int, float)}
     # Each line of training has its place; that of a validation may be 0.
     if not math.isfinite(line.get("step", math.nan if is_train(line) else 0.0)):
         return None
@@ -169,7 +171,7 @@ def _split(lines: List[Scalars]) -> List[List[Scalars]]:
     return [part for part in parts if part]
 
 
-def _notes(broken: List[int], texts: List[str]) -> List[str]:
+def _describe_broken(broken: List[int], texts: List[str]) -> List[str]:
     """What to say of lines that are no JSON object."""
     notes = []
     if broken and not any(texts[broken[-1] :]):
@@ -182,17 +184,17 @@ def _notes(broken: List[int], texts: List[str]) -> List[str]:
     return notes
 
 
-def _not_a_work_dir(path: str) -> str:
+def _describe_folder(path: str) -> str:
     """What was looked for, and what there is instead."""
-    said = f"neither TIMESTAMP{os.sep}{_LAYOUTS[0]} nor {_LAYOUTS[0]} is in it"
-    inner = []
+    text = f"neither TIMESTAMP{os.sep}{_LAYOUTS[0]} nor {_LAYOUTS[0]} is in it"
+    work_dirs = []
     for name in _folders(path):
         folder = os.path.join(path, name)
         below = ["", *_folders(folder)]
         if any(os.path.isfile(os.path.join(folder, b, _LAYOUTS[0])) for b in below):
-            inner.append(folder)
-    if inner:
-        return f"{said}; these folders in it are work dirs: {', '.join(inner)}"
+            work_dirs.append(folder)
+    if work_dirs:
+        return f"{text}; these folders in it are work dirs: {', '.join(work_dirs)}"
     names = sorted(os.listdir(path))
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return f"{said}, but {shown or 'nothing at all'}"
+    return f"{text}, but {shown or 'nothing at all'}"
