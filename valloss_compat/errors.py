@@ -1,4 +1,4 @@
-"""What this package raises and warns with, apart from the built-in types."""
+"""Exceptions and warnings of this package."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ from typing import NamedTuple
 
 
 class VallossCompatWarning(UserWarning):
-    """Something about the patches themselves needs the user's attention."""
+    """A problem with the patches that the user should know about."""
 
 
 class UnusableMMEngineError(ImportError):
-    """mmengine is missing, is not OpenMMLab's, or cannot be imported.
+    """mmengine is missing, is another package, or cannot be imported.
 
-    A subclass of ``ImportError``, so that code which guards the import of an
+    This is an ``ImportError``, so that code which guards the import of an
     optional package keeps working.
     """
 
 
 class UnknownMMEngineError(RuntimeError):
-    """This mmengine has a shape that no patch knows, and ``strict`` was asked."""
+    """mmengine has an unknown structure, and the option ``strict`` is set."""
 
 
 class Rejection(NamedTuple):
     """Why ``ValLossHook`` has no validation loss.
 
     Attributes:
-        component (str): What is rejected: ``'SeesawLoss (head.loss_module)'``.
-        reason (str): What would be wrong with the number.
-        fix (str): What to do about it.
+        component (str): The rejected component, such as
+            ``'SeesawLoss (head.loss_module)'``.
+        reason (str): Why its loss would be wrong.
+        fix (str): How to solve the problem.
     """
 
     component: str
@@ -39,7 +40,7 @@ class Rejection(NamedTuple):
 
 
 class UnsupportedError(RuntimeError):
-    """There is no right validation loss for this model or these data.
+    """No correct validation loss exists for this model or dataset.
 
     Args:
         rejection (Rejection): The component, the reason and the fix.
@@ -51,7 +52,7 @@ class UnsupportedError(RuntimeError):
 
 
 class CommandError(Exception):
-    """Its text goes to stderr, and the exit code is 2.
+    """A command failed: the message goes to stderr, and the exit code is 2.
 
-    Says what was got, what was expected and the fix.
+    The message names the given value, the expected one and the fix.
     """

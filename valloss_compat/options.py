@@ -1,10 +1,10 @@
-"""What a user may choose, once for a process.
+"""The options of this package, which hold for the whole process.
 
-An option has one value, wherever it is set: the environment variable
-``VALLOSS_COMPAT`` (for a train script that is not to be touched) and
-:func:`valloss_compat.configure` must agree, and contradictions raise. The
-variable holds a mode, options, or both, separated by commas: ``parity``,
-``weighting=sample``, ``default,weighting=sample,strict=true``.
+They are set by :func:`valloss_compat.configure`, or by the environment variable
+``VALLOSS_COMPAT`` for train scripts that cannot be changed. Contradictions
+between the two raise an error. The variable holds a mode, options or both,
+separated by commas: ``parity``, ``weighting=sample``,
+``default,weighting=sample,strict=true``.
 """
 
 from __future__ import annotations
@@ -22,28 +22,26 @@ _ALLOWED: Dict[str, Tuple[Any, ...]] = {
 
 
 class Options(NamedTuple):
-    """The options, frozen; :func:`valloss_compat.configure` makes another one.
+    """Immutable values of all options.
 
     Attributes:
-        mode (str): ``'default'``: the contract of this package, on every
-            mmengine. ``'parity'``: bug for bug what native mmengine 0.10.7
-            does, to reproduce its numbers on an older release. Defaults to
-            ``'default'``, because native has defects that users pay for.
-        weighting (str): ``'batch'``: each batch counts the same. ``'sample'``:
-            each batch counts by its number of samples, so that the mean hangs
-            neither on the batch size nor on the number of ranks (how that
-            number is found: :mod:`valloss_compat._recording.batch_size`). Defaults to
-            ``'batch'``, because that is mmengine's convention and needs to
-            know nothing of the batch.
-        sync_dist (bool): Whether the means are over all ranks. With False
-            each rank reports its own, for a loop whose ``run`` evaluates on
-            one rank only; mode ``'parity'`` is rank-local in any case, as native
-            mmengine is. Defaults to True, because hooks decide on each rank
-            for themselves: by different numbers some ranks would stop and
-            the others wait for them.
-        strict (bool): Whether an mmengine of unknown shape is an error.
-            Defaults to False, because a training must not end for want of a
-            validation loss: there is one warning.
+        mode (str): ``'default'`` follows the contract of this package on every
+            mmengine. ``'parity'`` reproduces mmengine 0.10.7 with its bugs, so
+            that an older release gives the same numbers. Defaults to
+            ``'default'``.
+        weighting (str): With ``'batch'`` each batch has the same weight, as in
+            mmengine. With ``'sample'`` the weight of a batch is its number of
+            samples, so that the mean does not depend on batch size or number
+            of ranks (:mod:`valloss_compat._recording.batch_size` finds that
+            number). Defaults to ``'batch'``.
+        sync_dist (bool): Whether to average over all ranks. With False each
+            rank reports its own mean, for loops that evaluate on one rank only.
+            Mode ``'parity'`` never averages over ranks, as mmengine. Defaults
+            to True, because hooks decide on each rank: with different numbers
+            some ranks would stop while the others wait for them.
+        strict (bool): Whether an unknown structure of mmengine is an error
+            instead of a warning. Defaults to False, because a missing
+            validation loss should not stop training.
     """
 
     mode: str = "default"
@@ -52,7 +50,7 @@ class Options(NamedTuple):
     strict: bool = False
 
     def as_dict(self) -> Dict[str, Any]:
-        """Option name -> value, for JSON."""
+        """Return the options as a dict, for JSON."""
         return dict(self._asdict())
 
 
@@ -61,32 +59,37 @@ _current = Options()
 
 
 def current() -> Options:
-    """The options as the last :func:`choose` found them."""
+    """Return the options of the last call of :func:`choose`."""
     return _current
 
 
 def snapshot() -> Tuple[Dict[str, Any], Options]:
-    """What was chosen, for :func:`restore`."""
+    """Return the state of this module for :func:`restore`."""
     return _chosen, _current
 
 
 def restore(saved: Tuple[Dict[str, Any], Options]) -> None:
-    """Go back, where what was chosen could not be done."""
+    """Restore a state of this module after a choice could not be applied.
+
+    Args:
+        saved (tuple): The state that :func:`snapshot` returned.
+    """
     global _chosen, _current
     _chosen, _current = saved
 
 
 def choose(**given: Any) -> Options:
-    """Choose options; what is not given, or None, stays as it is.
+    """Choose options. Options that are left out or None keep their values.
 
     Args:
-        **given: Option name (of :class:`Options`) -> value.
+        **given: Values by the names of :class:`Options`.
 
     Returns:
-        Options: What the environment, earlier choices and these come to.
+        Options: The options from the environment, earlier choices and this one.
 
     Raises:
-        ValueError: If a value is not known, or two sources contradict.
+        ValueError: If a value is not allowed, or contradicts another option or
+            the environment.
     """
     global _chosen, _current
     new = {name: value for name, value in given.items() if value is not None}
@@ -113,7 +116,7 @@ def choose(**given: Any) -> Options:
 
 
 def _environment() -> Dict[str, Any]:
-    """What the environment variable says: option name -> value."""
+    """Parse the environment variable."""
     text = os.environ.get(VARIABLE, "").strip().lower()
     values: Dict[str, Any] = {}
     for part in text.split(",") if text else []:
@@ -144,7 +147,7 @@ def _check(name: str, value: Any, off: str = "") -> None:
         return
     names, fix = ", ".join(map(str, allowed)), ""
     if off and name != "mode":
-        names = names.lower()  # as the variable has them
+        names = names.lower()  # as they are spelled in the variable
     elif name == "mode":
         names = off + names
         if not off:

@@ -1,8 +1,9 @@
-"""The command line: ``python -m valloss_compat COMMAND``.
+"""The command line ``python -m valloss_compat COMMAND``.
 
-One module a command. Each has ``register(subparsers)``, which adds its parser
-and sets ``func``: a function of the parsed arguments that returns the exit
-code. Modules import what is slow (mmengine, torch) when the command runs.
+Each command has a module with a function ``register(subparsers)``. It adds the
+parser of the command and sets ``func``, which takes the parsed arguments and
+returns the exit code. mmengine and torch are slow to import, so the modules
+import them only when a command runs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import List, Optional, Sequence, Tuple
 from valloss_compat._version import __version__
 from valloss_compat.errors import CommandError
 
-#: Modules of this package, in the order in which the help names them.
+#: Modules of this package, in the order of the help.
 COMMANDS = ("doctor", "run", "plot")
 
 
@@ -25,12 +26,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run a command.
 
     Args:
-        argv (Sequence[str], optional): Arguments, without the program's name.
-            Defaults to None: those of this process.
+        argv (Sequence[str], optional): Arguments without the program's name.
+            Defaults to None, which means the arguments of this process.
 
     Returns:
-        int: The exit code: 0 fine, 1 the command found problems, 2 it could
-        not do what it was asked.
+        int: The exit code. 0 means success, 1 that the command found problems,
+        2 that the command failed.
     """
     parser = make_parser()
     own, rest = _split_script_arguments(list(sys.argv[1:] if argv is None else argv))
@@ -39,15 +40,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         code: int = args.func(args)
         if args.command != "run":
-            _flush()  # what cannot be written shows here
+            _flush()  # raises if stdout cannot be written
     except CommandError as error:
         print(f"{parser.prog} {args.command}: error: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        if args.command == "run":  # the script's own
+        if args.command == "run":  # an error of the script
             raise
         _discard_stdout()
-        if not isinstance(error, BrokenPipeError):  # as of `| head -1`
+        if not isinstance(error, BrokenPipeError):  # as with `| head -1`
             print(
                 f"{parser.prog} {args.command}: error: {_one_line(error)}",
                 file=sys.stderr,
@@ -57,12 +58,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _flush() -> None:
-    if sys.stdout is not None:  # None where it was closed before
+    if sys.stdout is not None:  # None if the shell closed it
         sys.stdout.flush()
 
 
 def _discard_stdout() -> None:
-    """The interpreter flushes it as it ends, which must not fail once more."""
+    """Keep the interpreter from failing again when it flushes stdout at its end."""
     try:
         _flush()
     except OSError:
@@ -72,14 +73,14 @@ def _discard_stdout() -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """An error that nobody expected, in one line."""
+    """Format an unexpected error in one line."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{text} ({last.filename}, line {last.lineno})"
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Create the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m valloss_compat",
         description="A validation loss for every release of mmengine.",
@@ -95,7 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _split_script_arguments(argv: List[str]) -> Tuple[List[str], List[str]]:
-    """Words of ours, and what follows the script of ``run``: none of our business."""
+    """Split off the script of ``run`` and its arguments, which are not parsed here."""
     if argv[:1] == ["run"]:
         for index, word in enumerate(argv[1:], 2):
             if not word.startswith("-"):

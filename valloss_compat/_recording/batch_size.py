@@ -1,17 +1,19 @@
-"""How many samples a batch has, for ``weighting='sample'``.
+"""The number of samples in a batch, for ``weighting='sample'``.
 
-Asked in this order, and never guessed:
+The first of these sources that gives a number is used. The number is never
+guessed.
 
-1. the loss element: ``BaseDataElement(loss=..., metainfo=dict(batch_size=n))``;
-2. the batch that the dataloader gave, if all its fields that have a size agree
-   on it. The fields are what mmengine hands to ``forward``: the values of a
-   dict, the items of a list or tuple, or the tensor itself. A tensor or array
-   has the size of its first dimension, a list or tuple its length, a dict that
-   of its values. Nested lists (views of test-time augmentation), strings,
-   numbers and single data elements have none. A list of dicts is one of
-   samples; a list whose items may be samples as well as fields tells nothing;
-3. the result of ``val_step`` without its loss element, if it is a list or
-   tuple of data elements: one a sample.
+1. The loss element: ``BaseDataElement(loss=..., metainfo=dict(batch_size=n))``.
+2. The batch of the dataloader, if all its fields that have a size agree. The
+   fields are the arguments of ``forward``: the values of a dict, the items of a
+   list or tuple, or a single tensor. The size of a tensor or array is its first
+   dimension, the size of a list or tuple is its length, and a dict has the
+   sizes of its values. Nested lists (views of test-time augmentation), strings,
+   numbers and single data elements have no size. The items of a list of dicts
+   are samples. If the items of a list can be samples as well as fields, the
+   list is not used.
+3. The result of ``val_step`` without its loss element, if it is a list or tuple
+   of data elements, one for each sample.
 """
 
 from __future__ import annotations
@@ -26,19 +28,19 @@ KEY = "batch_size"
 
 
 def batch_size_of(element: Any, data_batch: Any, clean: Any) -> int:
-    """Number of samples in a batch.
+    """Find the number of samples in a batch.
 
     Args:
         element (BaseDataElement): The loss element.
-        data_batch: What the dataloader gave; None where it is not known.
-        clean: What ``val_step`` returned, without the loss element.
+        data_batch: The batch of the dataloader, or None if it is unknown.
+        clean: The result of ``val_step`` without the loss element.
 
     Returns:
         int: At least 1.
 
     Raises:
-        TypeError: If the loss element's ``batch_size`` is no positive int.
-        ValueError: If the number cannot be told.
+        TypeError: If ``batch_size`` of the loss element is no positive int.
+        ValueError: If no source gives the number.
     """
     size = element.metainfo.get(KEY)
     if size is not None:
@@ -62,7 +64,7 @@ def batch_size_of(element: Any, data_batch: Any, clean: Any) -> int:
 
 
 def _sizes_of_fields(batch: Any) -> Set[int]:
-    """The sizes that the fields of a batch have; one if they agree."""
+    """Return the different sizes of the fields of a batch."""
     if isinstance(batch, Mapping):
         fields = list(batch.values())
     elif not isinstance(batch, (list, tuple)):
@@ -82,8 +84,8 @@ def _sizes_of_fields(batch: Any) -> Set[int]:
 def _may_be_samples(batch: Sequence[Any]) -> bool:
     """Whether the items of a list can be samples as well as fields.
 
-    Tensors all of one shape may be single images, and tuples may be pairs of
-    an image and its label.
+    Tensors of one shape can be single images, and tuples can be pairs of an
+    image and its label.
     """
     if all(isinstance(item, (list, tuple)) for item in batch):
         return True
@@ -109,7 +111,7 @@ def _is_list_of_elements(clean: Any) -> bool:
 
 
 def _describe(value: Any) -> str:
-    """What something looks like from outside, in a few words."""
+    """Describe types and sizes for the error message."""
     if isinstance(value, Mapping):
         fields = [f"{key}: {_describe_field(item)}" for key, item in value.items()]
     elif isinstance(value, (list, tuple)):

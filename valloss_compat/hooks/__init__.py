@@ -1,4 +1,4 @@
-"""What a config can name: hooks."""
+"""Hooks that a config can name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 try:
     from mmengine.hooks import EarlyStoppingHook
-except ImportError:  # it came with mmengine 0.7.0
+except ImportError:  # added in mmengine 0.7.0
     from valloss_compat.hooks.early_stopping_hook import EarlyStoppingHook
 
 __all__ = ["EarlyStoppingHook", "ValLossHook"]
 
 
 def __getattr__(name: str) -> Any:
-    """ValLossHook is imported when it is asked for: most trainings have none."""
+    """Import ``ValLossHook`` on first use, because most trainings do not use it."""
     if name == "ValLossHook":
         from valloss_compat.hooks.val_loss_hook import ValLossHook
 

@@ -15,34 +15,34 @@ from valloss_compat._recording.monitor_warnings import (
 
 
 class EarlyStoppingHook(Hook):
-    """Ends a training when the monitored metric no longer improves.
+    """Stops a training when the monitored metric no longer improves.
 
-    Arguments, defaults, the inference of the rule and the epoch or iteration
-    of the stop are those of the hook in mmengine 0.10.7. As there, a resumed
-    training begins to count anew.
+    Arguments, defaults, inferred rules and the epoch or iteration of the stop
+    are the same as in mmengine 0.10.7. As in mmengine, a resumed training
+    starts to count again.
 
     Args:
-        monitor (str): Name of the metric, ``'val_loss'`` for one.
-        rule (str, optional): ``'less'`` if smaller is better, ``'greater'``
-            if larger is. Defaults to None: by the name, as
-            ``CheckpointHook`` does for ``save_best``.
-        min_delta (float): How much better than the best so far counts as an
-            improvement, in the unit of the metric. Defaults to 0.1.
-        strict (bool): Whether it is an error if the metric is missing, and
-            not only a warning. Defaults to False.
-        check_finite (bool): Whether NaN or an infinite value ends the
-            training. Defaults to True.
-        patience (int): After how many validations in a row without an
-            improvement the training ends. Defaults to 5.
-        stopping_threshold (float, optional): A value beyond which the
-            training ends at once. Defaults to None.
+        monitor (str): Name of the metric, for example ``'val_loss'``.
+        rule (str, optional): ``'less'`` if smaller values are better,
+            ``'greater'`` if larger ones are. Defaults to None, which infers
+            the rule from the name as ``CheckpointHook`` does for ``save_best``.
+        min_delta (float): Minimum change of the metric that counts as an
+            improvement. Defaults to 0.1.
+        strict (bool): Whether to raise an error if the metric is missing,
+            instead of a warning. Defaults to False.
+        check_finite (bool): Whether to stop when the metric is NaN or
+            infinite. Defaults to True.
+        patience (int): Number of successive validations without an
+            improvement after which the training stops. Defaults to 5.
+        stopping_threshold (float, optional): Stop as soon as the metric is
+            better than this value. Defaults to None.
 
     Raises:
-        ValueError: If the rule is not known, or the name does not tell it.
+        ValueError: If the rule is unknown, or cannot be inferred from the name.
     """
 
     priority = "LOWEST"
-    #: Nobody else needs to say that the metric is missing.
+    #: ``warn_of_missing_metrics`` skips this hook, which warns on its own.
     warns_of_missing_metric = True
 
     def __init__(
@@ -70,7 +70,14 @@ class EarlyStoppingHook(Hook):
         self._already_warned: Set[str] = set()
 
     def before_train(self, runner: Any) -> None:
-        """See that the train loop can be stopped; a stopped one stays stopped."""
+        """Check that the train loop can be stopped. A stopped loop stays stopped.
+
+        Args:
+            runner (Runner): The runner of the training.
+
+        Raises:
+            TypeError: If the train loop cannot be stopped.
+        """
         loop = runner.train_loop
         if not hasattr(loop, "stop_training") and not isinstance(
             loop, (EpochBasedTrainLoop, IterBasedTrainLoop)
@@ -86,7 +93,15 @@ class EarlyStoppingHook(Hook):
     def after_val_epoch(
         self, runner: Any, metrics: Optional[Dict[str, float]] = None
     ) -> None:
-        """Decide by the metrics of a validation."""
+        """Stop the training if the metrics of a validation require it.
+
+        Args:
+            runner (Runner): The runner of the validation.
+            metrics (dict, optional): The metrics of the validation.
+
+        Raises:
+            RuntimeError: If the metric is missing and ``strict`` is True.
+        """
         metrics = metrics or {}
         if self.monitor not in metrics:
             message = explain_missing_metric(
@@ -101,18 +116,22 @@ class EarlyStoppingHook(Hook):
         reason = self._reason_to_stop(metrics[self.monitor])
         if reason:
             runner.logger.info(f"early stopping: {reason}")
-            # A validation outside of any training stops nothing.
+            # There is no train loop to stop if `runner.val()` runs alone.
             loop = getattr(runner, "_train_loop", None)
             if isinstance(loop, BaseLoop):
                 self._stop(loop)
 
     def after_train(self, runner: Any) -> None:
-        """The loop has ended: show its configured length again."""
+        """Restore the configured length of a stopped loop.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
         if self._stopped is not None:
             setattr(*self._stopped)
 
     def _reason_to_stop(self, score: float) -> str:
-        """Why to stop, or an empty text."""
+        """Return the reason to stop, or an empty string."""
         if self.check_finite and not math.isfinite(score):
             kind = "NaN" if math.isnan(score) else "infinite"
             return f"{self.monitor} is {kind}; its best value was {self.best_score:.3f}"
@@ -120,7 +139,7 @@ class EarlyStoppingHook(Hook):
         if limit is not None and self._is_better(score, limit):
             self.best_score = score
             return f"{self.monitor} = {score} is {self.rule} than the limit {limit}"
-        # Just min_delta better than the best is an improvement.
+        # A change of exactly min_delta is an improvement, as in mmengine.
         if self._is_better(self.best_score + self.min_delta, score):
             self.wait_count += 1
             if self.wait_count >= self.patience:
@@ -137,7 +156,7 @@ class EarlyStoppingHook(Hook):
         return score > other if self.rule == "greater" else score < other
 
     def _stop(self, loop: Any) -> None:
-        """End the loop after this validation, as if it had come to its end."""
+        """Let the loop end after this validation, as at its configured length."""
         if hasattr(loop, "stop_training"):
             loop.stop_training = True
             return
@@ -148,13 +167,13 @@ class EarlyStoppingHook(Hook):
 
 
 def _infer_rule(monitor: str) -> str:
-    """The rule that mmengine's ``CheckpointHook`` infers from a name."""
+    """Infer the rule from a name as mmengine's ``CheckpointHook`` does."""
     name = monitor.lower()
     rules = {
         "greater": [key.lower() for key in CheckpointHook._default_greater_keys],
         "less": [key.lower() for key in CheckpointHook._default_less_keys],
     }
-    # A name that is a key counts before one that contains it.
+    # A name that equals a key has priority over one that only contains a key.
     for matches in (name.__eq__, name.__contains__):
         for rule, keys in rules.items():
             if any(matches(key) for key in keys):

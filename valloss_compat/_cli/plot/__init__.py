@@ -1,6 +1,6 @@
-"""``plot``: the loss curves of one or more work dirs, from their scalars.json.
+"""The command ``plot`` draws the loss curves of one or more work dirs.
 
-Reads JSON and draws: neither mmengine nor torch is imported.
+It reads their ``scalars.json`` and imports neither mmengine nor torch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def register(subparsers: Any) -> None:
     """Add the command.
 
     Args:
-        subparsers: What ``ArgumentParser.add_subparsers`` returned.
+        subparsers: The object that ``ArgumentParser.add_subparsers`` returns.
     """
     parser = subparsers.add_parser(
         "plot",
@@ -87,10 +87,10 @@ def register(subparsers: Any) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Draw what was asked for.
+    """Draw the requested runs.
 
     Args:
-        args (Namespace): As :func:`register` has them.
+        args (Namespace): The parsed arguments of :func:`register`.
 
     Returns:
         int: 0, or 1 if a run could not be drawn and others could.
@@ -156,7 +156,7 @@ def _resolve_rule(args: argparse.Namespace) -> str:
 def _run_curves(
     figure: ModuleType, named: runs.NamedRun, metric: str, rule: str, unit: str
 ) -> Any:
-    """What the picture is told of one run."""
+    """Collect the data that the figure shows of one run."""
     run = named.run
     val = run.curve(metric, train=False)
     tag = curves.train_tag(metric)
@@ -206,7 +206,7 @@ def _check_log_axis(drawn: Sequence[Any]) -> None:
 
 
 def _import_figure() -> ModuleType:
-    """The room that draws, as soon as there is something to draw."""
+    """Import the module that needs matplotlib, which is an optional dependency."""
     try:
         return importlib.import_module("valloss_compat._cli.plot.figure")
     except ImportError as error:
@@ -217,7 +217,7 @@ def _import_figure() -> ModuleType:
 
 
 def _summary(named: runs.NamedRun, best_label: str, metric: str, unit: str) -> str:
-    """One line on a run."""
+    """Summarize a run in one line."""
     run = named.run
     val = run.curve(metric, train=False)
     end = f"ended at {_UNITS[run.unit]} {run.last:,.0f}"

@@ -1,9 +1,9 @@
-"""The curves of a run: its restarts joined, each point with its place.
+"""The curves of a run, with its restarts joined.
 
-What the ``step`` of a line counts, ``LoggerHook`` decides: iterations in
-training; in a validation the epochs that are done, or with
-``log_metric_by_epoch=False`` the iterations. An iteration-based training has no
-epochs, so that its validations say 0 unless that is set.
+``LoggerHook`` decides what the ``step`` of a line counts. In training it counts
+iterations. In a validation it counts the epochs that are done, or iterations
+with ``log_metric_by_epoch=False``. An iteration-based training has no epochs,
+so the ``step`` of its validations is 0 unless that option is set.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from valloss_compat._cli.plot.scalars import Scalars, Start, is_train
 
 
 class TrainLength(NamedTuple):
-    """What a ``train_cfg`` says; None where it does not.
+    """The length of a training according to its ``train_cfg``.
 
     Attributes:
-        max_epochs (int, optional): Epochs, of an epoch-based training.
-        max_iters (int, optional): Iterations, of an iteration-based one.
+        max_epochs (int, optional): Epochs of an epoch-based training.
+        max_iters (int, optional): Iterations of an iteration-based training.
     """
 
     max_epochs: Optional[int] = None
@@ -32,14 +32,14 @@ class TrainLength(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A line of the log with its place in the training.
+    """A line of the log with its position in the training.
 
     Attributes:
-        train (bool): Whether it is of training, not of a validation.
-        iteration (float, optional): Iterations done; None if not known.
-        epoch (float, optional): Epochs done, with the part of the one under
-            way; None in an iteration-based training.
-        scalars (dict): Tag -> number.
+        train (bool): True for a line of training, False for a validation.
+        iteration (float, optional): Iterations done. None if unknown.
+        epoch (float, optional): Epochs done, including the fraction of the
+            current epoch. None in an iteration-based training.
+        scalars (dict): The number for each tag.
     """
 
     train: bool
@@ -48,18 +48,19 @@ class Point(NamedTuple):
     scalars: Scalars
 
     def position(self, unit: str) -> Optional[float]:
-        """Its place in ``'epoch'`` or ``'iter'``."""
+        """Return the position in a unit, ``'epoch'`` or ``'iter'``."""
         return self.epoch if unit == "epoch" else self.iteration
 
 
 class Run(NamedTuple):
-    """The points of one run, and what was noticed on the way.
+    """The points of one run.
 
     Attributes:
-        points (list[Point]): In order, without what a restart did again.
+        points (list[Point]): The points in order. Points that a restart
+            repeated are left out.
         by_epoch (bool): Whether the training counts epochs.
-        planned (int, optional): Epochs (or iterations) that it was to have.
-        notes (list[str]): For the user.
+        planned (int, optional): Configured number of epochs or iterations.
+        notes (list[str]): Notes for the user.
     """
 
     points: List[Point]
@@ -69,27 +70,27 @@ class Run(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What the training counts: ``'epoch'`` or ``'iter'``."""
+        """The unit that the training counts in, ``'epoch'`` or ``'iter'``."""
         return "epoch" if self.by_epoch else "iter"
 
     @property
     def last(self) -> float:
-        """Epochs (the one under way included) or iterations that are logged."""
+        """The last logged iteration, or the last epoch, finished or not."""
         positions = [point.position(self.unit) or 0 for point in self.points]
         return float(math.ceil(max(positions)))
 
     @property
     def reached_end(self) -> Optional[bool]:
-        """Whether it got to its planned end; None if no config tells of one."""
+        """Whether the training reached its planned end, None if that is unknown."""
         if self.planned is None:
             return None
         logged = [p.iteration or 0 for p in self.points if p.train][-2:]
-        # The last iterations are logged only where the interval hits them.
+        # The last iterations are logged only if the logging interval hits them.
         missing = 0 if self.by_epoch or len(logged) < 2 else logged[1] - logged[0] - 1
         return self.last + missing >= self.planned
 
     def curve(self, tag: str, train: bool) -> List[Point]:
-        """The points of training, or of the validations, that have a tag."""
+        """Return the points of training, or of validations, that have a tag."""
         return [p for p in self.points if p.train is train and tag in p.scalars]
 
 
@@ -97,12 +98,12 @@ def join(starts: Sequence[Start], planned: TrainLength) -> Run:
     """Join the starts of one run.
 
     Args:
-        starts (Sequence[Start]): At least one, each with a line, in the order in
-            which they were begun. Where two overlap, the later one holds.
-        planned (Planned): How long the training was to be, where that is known.
+        starts (Sequence[Start]): At least one start, in chronological order, each
+            with at least one line. Where two overlap, the later one is used.
+        planned (TrainLength): The configured length.
 
     Returns:
-        Run: Without starts that only validated, unless there are no others.
+        Run: Starts that only validated are left out, unless there are no others.
     """
     notes: List[str] = []
     training = [start for start in starts if not _is_validation_only(start)]
@@ -130,11 +131,11 @@ def _is_validation_only(start: Start) -> bool:
 
 
 def _counts_epochs(starts: Sequence[Start], planned: TrainLength) -> bool:
-    """Whether the training is epoch-based, and its epochs are logged.
+    """Whether the training is epoch-based and its epochs are logged.
 
     ``LogProcessor(by_epoch=True)``, the default, logs an epoch in iteration-based
-    ones too: it never gets beyond 1, and their validations say 0 or iterations.
-    With ``by_epoch=False`` an epoch-based training logs none.
+    trainings too. That epoch is always 1, and the ``step`` of the validations is 0
+    or an iteration. With ``by_epoch=False`` an epoch-based training logs no epoch.
     """
     epochs: Set[float] = set()
     steps_are_epochs, has_training = True, False
@@ -149,7 +150,7 @@ def _counts_epochs(starts: Sequence[Start], planned: TrainLength) -> bool:
                     "epoch"
                 )
     if not has_training:
-        return True  # steps of validations alone: LoggerHook's default
+        return True  # by default, LoggerHook counts validations in epochs
     if planned.max_iters:
         return False
     steps_are_epochs = steps_are_epochs or planned.max_epochs is not None
@@ -157,7 +158,7 @@ def _counts_epochs(starts: Sequence[Start], planned: TrainLength) -> bool:
 
 
 def _locate(lines: Sequence[Scalars], by_epoch: bool, notes: List[str]) -> List[Point]:
-    """Give each line its place."""
+    """Find the position of each line."""
     length = _epoch_length(lines) if by_epoch else None
     points: List[Point] = []
     latest: Scalars = {}
@@ -190,11 +191,11 @@ def _locate(lines: Sequence[Scalars], by_epoch: bool, notes: List[str]) -> List[
 
 
 def _epoch_length(lines: Sequence[Scalars]) -> Optional[float]:
-    """Iterations of an epoch; None if no line tells.
+    """Estimate the number of iterations in an epoch, None without any epoch.
 
-    ``LoggerHook`` logs at the same places within each epoch, so that the first
-    lines of two are a whole epoch apart. The last line of an epoch may be left
-    out (``ignore_last``): of one epoch alone its length is not known better.
+    ``LoggerHook`` logs at the same iterations within each epoch, so the first
+    lines of two successive epochs are one epoch apart. ``ignore_last`` leaves out
+    the last line of an epoch, so a single epoch only gives a lower bound.
     """
     first: Dict[float, float] = {}
     least = 0.0
@@ -209,16 +210,16 @@ def _epoch_length(lines: Sequence[Scalars]) -> Optional[float]:
 def _epochs_done(
     iteration: float, epoch: Optional[float], length: Optional[float]
 ) -> Optional[float]:
-    """Epochs done after an iteration of the given epoch, the first is 1."""
+    """Epochs done after an iteration of an epoch. Epochs are counted from 1."""
     if epoch is None or not length:
         return None
     return min(max(iteration / length, epoch - 1), epoch)
 
 
 def _is_before(point: Point, restart: Point) -> bool:
-    """Whether a restart, by its first point, did not do this one again."""
+    """Whether a point lies before the first point of a restart."""
     if restart.epoch is not None and point.epoch is not None:
-        # An epoch-based training resumes where an epoch begins.
+        # An epoch-based training resumes at the beginning of an epoch.
         return point.epoch <= _current_epoch(restart) - 1
     return (point.iteration or 0) < (restart.iteration or 0)
 
@@ -234,10 +235,10 @@ def _current_epoch(point: Point) -> float:
 
 
 def train_tag(metric: str) -> str:
-    """The tag that training has for what a validation calls ``metric``.
+    """Return the tag of training that corresponds to a metric of validation.
 
-    ``val_loss`` (and ``teacher/val_loss``) is the counterpart of ``loss``,
-    ``val/loss_cls`` of ``loss_cls``.
+    This is ``loss`` for ``val_loss`` and ``teacher/val_loss``, and ``loss_cls``
+    for ``val/loss_cls``.
     """
     if re.split(r"[./]", metric)[-1] == "val_loss":
         return "loss"
@@ -245,12 +246,12 @@ def train_tag(metric: str) -> str:
 
 
 def best(curve: Sequence[Point], metric: str, rule: str = "less") -> Optional[Point]:
-    """The point with the best value, the first of equal ones.
+    """Return the point with the best value, the first one of equal points.
 
     Args:
         curve (Sequence[Point]): The validations.
-        metric (str): The tag.
-        rule (str): ``'less'`` or ``'greater'``, as ``CheckpointHook`` has it.
+        metric (str): The tag to compare.
+        rule (str): ``'less'`` or ``'greater'``, as in ``CheckpointHook``.
 
     Returns:
         Point, optional: None if no value is finite.
@@ -261,14 +262,14 @@ def best(curve: Sequence[Point], metric: str, rule: str = "less") -> Optional[Po
 
 
 def find_train_length(scalars: str) -> TrainLength:
-    """The plan of the training that wrote a file.
+    """Read the configured length of the training that wrote a ``scalars.json``.
 
     Args:
-        scalars (str): Its ``scalars.json``.
+        scalars (str): Path of the ``scalars.json``.
 
     Returns:
-        Planned: Of the first config that tells: ``config.py`` beside the file, or
-        what ``Runner.dump_config`` wrote into the work dir.
+        TrainLength: From the first config with a length: ``config.py`` beside the
+        file, or the config that ``Runner.dump_config`` wrote into the work dir.
     """
     for path in _config_paths(scalars):
         try:
@@ -290,13 +291,13 @@ def _config_paths(scalars: str) -> List[str]:
     work_dir, timestamp = os.path.split(start)
     dumped = glob.glob(os.path.join(glob.escape(work_dir), "*.py"))
     named = os.path.join(work_dir, f"{timestamp}.py")
-    # Of several, each may be of another training in the same work dir.
+    # With several configs, each may belong to another training in the work dir.
     others = dumped if len(dumped) == 1 else []
     return [os.path.join(vis_data, "config.py"), named, *others]
 
 
 def _read_train_cfg(module: ast.Module) -> Dict[str, Any]:
-    """The plain values of ``train_cfg = dict(...)`` at the top of a config."""
+    """Parse ``train_cfg = dict(...)`` of a config without running the config."""
     for statement in reversed(module.body):
         if isinstance(statement, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == "train_cfg"
@@ -307,7 +308,7 @@ def _read_train_cfg(module: ast.Module) -> Dict[str, Any]:
 
 
 def _literal_items(value: ast.AST) -> Dict[str, Any]:
-    """Of ``dict(a=1)`` or ``{'a': 1}``; what is no literal is None."""
+    """Items of ``dict(a=1)`` or ``{'a': 1}``. Values that are no literals are None."""
     if isinstance(value, ast.Call):
         return {str(word.arg): _literal(word.value) for word in value.keywords}
     if isinstance(value, ast.Dict):

@@ -1,4 +1,4 @@
-"""The picture of one or more runs. The only room that imports matplotlib."""
+"""The figure of one or more runs, the only module that imports matplotlib."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
 
-# Okabe and Ito's palette, told apart with any colour vision; without its yellow,
-# which is too light for a line (https://jfly.uni-koeln.de/color/).
+# The palette of Okabe and Ito, which is safe for color blindness, without its
+# yellow, which is too light for a line (https://jfly.uni-koeln.de/color/).
 COLORS = (
     "#0072B2",
     "#D55E00",
@@ -20,7 +20,7 @@ COLORS = (
     "#56B4E9",
     "#000000",
 )
-#: For those who see no colours at all, and for more runs than there are colours.
+#: Markers distinguish runs without color vision, and more runs than colors.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _GREY, _GRID = "#5f6368", "#e3e5e8"
 
@@ -39,29 +39,29 @@ _END: Dict[str, Any] = {
     "markeredgewidth": 2.2,
 }
 
-#: Places and values.
+#: Positions and values.
 Curve = Tuple[Sequence[float], Sequence[float]]
 
 
 class _PlainFormatter(LogFormatterSciNotation):
-    """Labels the same ticks of a logarithmic axis, as 0.2 and not as powers."""
+    """Labels ticks of a logarithmic axis with numbers, not with powers of ten."""
 
     def __call__(self, x: float, pos: Optional[int] = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 class RunCurves(NamedTuple):
-    """One run as it is drawn.
+    """The data that the figure shows of one run.
 
     Attributes:
-        name (str): For the legend.
-        train (tuple): Places and values of training; may be empty.
-        val (tuple): Places and values of the validations; may be empty.
-        best (tuple, optional): Place and value of the best validation.
-        best_label (str): What the legend says of the best one, such as
-            ``'epoch 7: 0.216'``; empty if there is none.
-        end (float): Place where the run ended.
-        planned (float, optional): Place where it was to end, if it did not.
+        name (str): Name in the legend.
+        train (tuple): Positions and values of training. May be empty.
+        val (tuple): Positions and values of the validations. May be empty.
+        best (tuple, optional): Position and value of the best validation.
+        best_label (str): Label of the best validation in the legend, such as
+            ``'epoch 7, 0.216'``. Empty if there is none.
+        end (float): Position at which the run ended.
+        planned (float, optional): Planned end, if the run did not reach it.
     """
 
     name: str
@@ -84,20 +84,19 @@ def draw(
     title: str = "",
     log: bool = False,
 ) -> None:
-    """Draw the curves and write them.
+    """Draw the curves into a file.
 
     Args:
-        runs (Sequence[Drawn]): At least one.
-        path (str): The file; its suffix is the format.
-        metric (str): What the validations' curve is called.
-        train_name (str): What that of training is called.
-        unit (str): Unit of the places.
-        ylabel (str): Unit of the values.
-        title (str): Empty for none.
-        log (bool): Whether the values are on a logarithmic scale.
+        runs (Sequence[RunCurves]): At least one run.
+        path (str): The file to write. Its suffix chooses the format.
+        metric (str): Name of the validation curve.
+        train_name (str): Name of the training curve.
+        unit (str): Label of the x axis.
+        ylabel (str): Label of the y axis.
+        title (str): Title of the figure. Empty for no title.
+        log (bool): Whether the y axis is logarithmic.
     """
-    # A bare Figure takes its canvas by the suffix: no display, and nothing of
-    # pyplot, whose state is the user's.
+    # A plain Figure needs no display and leaves the state of pyplot alone.
     legend_below = len(runs) > 3
     height = 5 + 0.14 * (len(runs) + 4) if legend_below else 5
     figure = Figure(figsize=(9, height), dpi=120)
@@ -114,7 +113,7 @@ def draw(
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     placement: Dict[str, Any] = {"loc": "best"}
-    if legend_below:  # no room for it within
+    if legend_below:
         placement = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncol": 2}
     handles = _legend_handles(runs, metric, train_name, unit)
     axes.legend(handles=handles, framealpha=0.9, edgecolor="none", **placement)
@@ -152,7 +151,7 @@ def _set_limits(axes: Any, runs: Sequence[RunCurves], log: bool) -> None:
     curves = [curve for run in runs for curve in (run.train, run.val)]
     left = min(position for positions, _ in curves for position in positions)
     span = max(ends) - min(left, 0)
-    # All is at 0 where a training was stopped after its first validation.
+    # The span is 0 if a training was stopped after a validation at its start.
     axes.set_xlim(min(left, 0), max(ends) + 0.015 * span if span else 1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     if log:
@@ -161,20 +160,20 @@ def _set_limits(axes: Any, runs: Sequence[RunCurves], log: bool) -> None:
         axes.yaxis.set_minor_formatter(_PlainFormatter(minor_thresholds=(1.5, 0.5)))
         return
     values = [v for _, values in curves for v in values if math.isfinite(v)]
-    # Zero is the floor of a loss; far above it, it would only flatten the curves.
+    # Start at zero, unless the values are so far above it that the curves get flat.
     if values and 0 <= min(values) < 0.4 * max(values):
         axes.set_ylim(bottom=0)
 
 
 def _escape_dollars(text: str) -> str:
-    """A text of the user's, in which no two dollars make a formula."""
+    """Keep matplotlib from reading text between two dollars as a formula."""
     return text.replace("$", r"\$")
 
 
 def _legend_handles(
     runs: Sequence[RunCurves], metric: str, train_name: str, unit: str
 ) -> List[Line2D]:
-    """The legend: several runs by colour, then what lines and marks mean."""
+    """Legend entries for several runs, then for the kinds of lines and markers."""
     handles: List[Line2D] = []
 
     def add(label: str, **style: Any) -> None:

@@ -1,4 +1,4 @@
-"""The runs that ``plot`` was asked for: named, read, and in one unit."""
+"""Reads the runs that ``plot`` draws, and finds their names and their unit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class NamedRun(NamedTuple):
     """A run that can be drawn.
 
     Attributes:
-        name (str): What tells it from the others.
-        run (Run): What was read.
+        name (str): A name that no other run has.
+        run (Run): The points of the run.
     """
 
     name: str
@@ -23,17 +23,18 @@ class NamedRun(NamedTuple):
 
 
 def read(paths: Sequence[str], metric: str) -> Tuple[List[NamedRun], List[str]]:
-    """Read runs, and write what is to be noted on stderr.
+    """Read runs and write notes about them on stderr.
 
     Args:
-        paths (Sequence[str]): Their work dirs, as the user gave them.
-        metric (str): What is to be drawn of the validations.
+        paths (Sequence[str]): The work dirs on the command line.
+        metric (str): The metric of the validations to draw.
 
     Returns:
-        tuple: The runs that can be drawn, at least one, and why others cannot.
+        tuple: The runs that can be drawn, at least one, and an error message for
+        each of the others.
 
     Raises:
-        CommandError: If none can.
+        CommandError: If no run can be drawn.
     """
     named_runs: List[NamedRun] = []
     errors: List[str] = []
@@ -63,7 +64,7 @@ def read(paths: Sequence[str], metric: str) -> Tuple[List[NamedRun], List[str]]:
 
 
 def _shortest_names(paths: Sequence[str]) -> List[str]:
-    """The shortest ends of the paths that tell them apart."""
+    """The shortest ends of the paths that are different from each other."""
     parts = [os.path.abspath(path).split(os.sep) for path in paths]
     depths = range(1, max(map(len, parts)) + 1)
     ends = [["/".join(part[-depth:]) for part in parts] for depth in depths]
@@ -92,7 +93,7 @@ def _read_run(path: str, metric: str) -> curves.Run:
 
 
 def _explain_no_validation(run: curves.Run) -> str:
-    """Why a run is drawn without what was asked for."""
+    """Explain why only the training of a run is drawn."""
     if run.reached_end:
         return (
             "it went through without a validation, and its training alone is drawn: "
@@ -102,7 +103,7 @@ def _explain_no_validation(run: curves.Run) -> str:
 
 
 def _explain_missing_metric(run: curves.Run, metric: str) -> str:
-    """Why there is nothing to draw."""
+    """Explain why a run cannot be drawn."""
     parts = [f"no validation logged {metric!r}"]
     for word, train in (("validations have", False), ("training has", True)):
         points = [point for point in run.points if point.train is train]
@@ -120,17 +121,18 @@ def _explain_missing_metric(run: curves.Run, metric: str) -> str:
 
 
 def common_unit(named_runs: Sequence[NamedRun], wanted: str) -> str:
-    """The unit of the x axis.
+    """Choose the unit of the x axis.
 
     Args:
         named_runs (Sequence[NamedRun]): The runs to draw.
-        wanted (str): ``'epoch'``, ``'iter'``, or ``'auto'``: the one that all have.
+        wanted (str): ``'epoch'`` or ``'iter'``. ``'auto'`` chooses epochs if all
+            runs count them.
 
     Returns:
         str: ``'epoch'`` or ``'iter'``.
 
     Raises:
-        CommandError: If a run does not have it.
+        CommandError: If the positions of a run are not known in this unit.
     """
     units = {named.run.unit for named in named_runs}
     unit = wanted if wanted != "auto" else ("iter" if "iter" in units else "epoch")

@@ -1,9 +1,9 @@
-"""Find and read the ``scalars.json`` that mmengine writes, a line at a time.
+"""Finds and reads the ``scalars.json`` files that mmengine writes.
 
-``LoggerHook`` hands each log to the visualizer, whose ``LocalVisBackend``
-appends it to ``WORK_DIR/TIMESTAMP/vis_data/scalars.json`` as one JSON object a
-line. Every start of a training, so every resume, has a TIMESTAMP of its own;
-a visualizer that was given a ``save_dir`` appends all of them to one file.
+``LoggerHook`` passes each log to the ``LocalVisBackend`` of the visualizer. It
+appends one JSON object a line to ``WORK_DIR/TIMESTAMP/vis_data/scalars.json``.
+Each start of a training has its own TIMESTAMP, and so has each resume. A
+visualizer with a ``save_dir`` appends all of them to one file.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FILE = "scalars.json"
 _LAYOUTS = (os.path.join("vis_data", FILE), FILE)
 _TIMESTAMP = re.compile(r"\d{8}_\d{6}")
 
-#: What is larger is as good as infinite: no loss, and no axis can show it.
+#: Larger values are treated as infinite, because no axis can show them.
 _LARGEST = 1e100
 
-#: Tag (str) -> number, of one line.
+#: The numbers of one line by their tags.
 Scalars = Dict[str, float]
 
 
@@ -31,9 +31,10 @@ class Start(NamedTuple):
     """One start of a training, from the first iteration or from a checkpoint.
 
     Attributes:
-        name (str): Its TIMESTAMP, or the path of the file.
-        path (str): The file.
-        lines (list[dict]): Its lines, in order; only what is a number.
+        name (str): The TIMESTAMP, or the path of the file.
+        path (str): Path of the ``scalars.json``.
+        lines (list[dict]): The lines in order. Values that are no numbers are
+            left out.
     """
 
     name: str
@@ -42,17 +43,17 @@ class Start(NamedTuple):
 
 
 def find(path: str) -> List[str]:
-    """The files of one run, in the order in which they were begun.
+    """Find the files of one run.
 
     Args:
         path (str): A work dir, one of its TIMESTAMP or ``vis_data`` folders,
             or a ``scalars.json``.
 
     Returns:
-        list[str]: At least one path.
+        list[str]: At least one path, in chronological order.
 
     Raises:
-        CommandError: If there is none.
+        CommandError: If there is no ``scalars.json``.
     """
     if os.path.isfile(path):
         return [path]
@@ -79,15 +80,15 @@ def read(path: str) -> Tuple[List[Start], List[str]]:
     """Read a file.
 
     Args:
-        path (str): A ``scalars.json``.
+        path (str): Path of a ``scalars.json``.
 
     Returns:
-        tuple: The starts in it, at most one unless all went into one file,
-        and notes for the user on lines that could not be read.
+        tuple: The starts in the file, and notes for the user about lines that
+        could not be read.
 
     Raises:
-        CommandError: If no line is one of mmengine's.
-        OSError: If it cannot be read.
+        CommandError: If no line has the format of mmengine.
+        OSError: If the file cannot be read.
     """
     with open(path, encoding="utf-8", errors="replace") as file:
         texts = file.read().split("\n")
@@ -113,22 +114,22 @@ def read(path: str) -> Tuple[List[Start], List[str]]:
 
 
 def is_train(line: Scalars) -> bool:
-    """Whether a line is one of training.
+    """Whether a line is a line of training.
 
-    Those have a learning rate, and an ``epoch`` or an ``iter`` where the
-    release and ``LogProcessor(by_epoch=...)`` want it; those of a validation
-    have nothing but a ``step``.
+    A line of training has a learning rate, and depending on the release and on
+    ``LogProcessor(by_epoch=...)`` an ``epoch`` or an ``iter``. A line of a
+    validation only has a ``step``.
     """
     return "epoch" in line or "iter" in line or any(map(_is_lr, line))
 
 
 def _is_lr(tag: str) -> bool:
-    """``lr``, ``base_lr``, and with several optimizers ``generator.lr``."""
+    """Recognise ``lr``, ``base_lr`` and, with several optimizers, ``generator.lr``."""
     return re.split(r"[./]", tag)[-1] in ("lr", "base_lr")
 
 
 def _folders(path: str) -> List[str]:
-    """Folders in a folder; those named by a timestamp last, and by time."""
+    """List the folders in a folder, those with a timestamp last and by time."""
     names = [n for n in os.listdir(path) if os.path.isdir(os.path.join(path, n))]
     return sorted(names, key=lambda n: (bool(_TIMESTAMP.match(n)), n))
 
@@ -146,7 +147,7 @@ def _parse(text: str) -> Any:
     if not isinstance(parsed, dict):
         return None
     line = {k: _number(v) for k, v in parsed.items() if type(v) in (int, float)}
-    # Each line of training has its place; that of a validation may be 0.
+    # Only a validation may lack its step, which then counts as 0.
     if not math.isfinite(line.get("step", math.nan if is_train(line) else 0.0)):
         return None
     return line
@@ -159,7 +160,7 @@ def _number(value: Any) -> float:
 
 
 def _split(lines: List[Scalars]) -> List[List[Scalars]]:
-    """Parts with rising iterations: a restart begins where they go back."""
+    """Split lines where the iterations go back, which is where a restart begins."""
     parts: List[List[Scalars]] = [[]]
     latest = -1.0
     for line in lines:
@@ -172,7 +173,7 @@ def _split(lines: List[Scalars]) -> List[List[Scalars]]:
 
 
 def _describe_broken(broken: List[int], texts: List[str]) -> List[str]:
-    """What to say of lines that are no JSON object."""
+    """Notes about lines that are no JSON objects."""
     notes = []
     if broken and not any(texts[broken[-1] :]):
         broken = broken[:-1]
@@ -185,7 +186,7 @@ def _describe_broken(broken: List[int], texts: List[str]) -> List[str]:
 
 
 def _describe_folder(path: str) -> str:
-    """What was looked for, and what there is instead."""
+    """Describe the content of a folder without a ``scalars.json``."""
     text = f"neither TIMESTAMP{os.sep}{_LAYOUTS[0]} nor {_LAYOUTS[0]} is in it"
     work_dirs = []
     for name in _folders(path):
