@@ -164,7 +164,7 @@ def _split(lines: List[Scalars]) -> List[List[Scalars]]:
     parts: List[List[Scalars]] = [[]]
     latest = -1.0
     for line in lines:
-        if is_train(line) and "step" in line:
+        if is_train(line):
             if line["step"] <= latest:
                 parts.append([])
             latest = line["step"]
