@@ -1,4 +1,4 @@
-"""Options: one value each, wherever it is set."""
+"""The options, set by configure(), apply() and the environment variable."""
 
 from __future__ import annotations
 
@@ -18,27 +18,25 @@ from valloss_compat._patches.mmengine_api import Inspection
 NATIVE = hasattr(loops, "_update_losses")
 
 
-def test_the_defaults_are_those_of_the_contract():
-    """configure() without arguments only tells."""
+def test_defaults_are_those_of_the_contract():
+    """Without arguments configure() only returns the options."""
     assert configure() == Options("default", "batch", True, False)
 
 
-def test_options_are_frozen():
-    """Who holds them holds what was, not what will be."""
+def test_options_are_immutable():
     with pytest.raises(AttributeError):
         configure().weighting = "sample"
 
 
-def test_what_is_left_out_stays_as_it_is():
-    """Each call changes what it names."""
+def test_options_that_are_left_out_keep_their_values():
     assert configure(weighting="sample") == Options(weighting="sample")
     assert configure(strict=True) == Options(weighting="sample", strict=True)
     configure(weighting="batch")
     assert configure(strict=False, sync_dist=False) == Options(sync_dist=False)
 
 
-def test_a_change_of_mode_exchanges_the_patches_at_once():
-    """Unless none are applied: then the next apply() has the mode."""
+def test_change_of_mode_replaces_active_patches_at_once():
+    """If no patches are active, the next apply() has the mode."""
     configure(mode="parity")
     assert valloss_compat.status().mode == "parity"
     assert valloss_compat.status().plan == ("native" if NATIVE else "add")
@@ -48,16 +46,15 @@ def test_a_change_of_mode_exchanges_the_patches_at_once():
     assert valloss_compat.apply().mode == "default"
 
 
-def test_apply_keeps_what_was_chosen():
-    """A second apply() without arguments changes nothing."""
+def test_apply_without_arguments_keeps_the_mode():
     assert valloss_compat.apply(mode="parity").mode == "parity"
     assert valloss_compat.apply().mode == "parity"
     valloss_compat.revert()
     assert valloss_compat.apply().mode == "parity"
 
 
-def test_other_options_hold_from_the_next_validation_on(tmp_path):
-    """An epoch that has begun ends as it began."""
+def test_weighting_changes_with_the_next_validation(tmp_path):
+    """An epoch keeps the options it started with."""
 
     def respond(index, inputs):
         configure(weighting="sample")
@@ -84,7 +81,7 @@ def test_other_options_hold_from_the_next_validation_on(tmp_path):
         ("off,weighting=sample", Options(mode="off", weighting="sample")),
     ],
 )
-def test_the_environment_says_the_same(monkeypatch, variable, expected):
+def test_environment_variable_sets_options(monkeypatch, variable, expected):
     """A mode, options, or both, separated by commas."""
     valloss_compat.revert()
     monkeypatch.setenv("VALLOSS_COMPAT", variable)
@@ -92,7 +89,7 @@ def test_the_environment_says_the_same(monkeypatch, variable, expected):
 
 
 @pytest.mark.parametrize(
-    ("variable", "said"),
+    ("variable", "reason"),
     [
         ("weighting=size", "weighting is 'size', but one of batch, sample is expected"),
         ("strict=1", "strict is '1', but one of true, false is expected"),
@@ -101,19 +98,19 @@ def test_the_environment_says_the_same(monkeypatch, variable, expected):
         ("off,", "mode is '', but one of off, default, parity is expected"),
     ],
 )
-def test_a_wrong_environment_is_refused(monkeypatch, variable, said):
-    """The message shows the variable, what is wrong with it and what to do."""
+def test_invalid_environment_variable_is_rejected(monkeypatch, variable, reason):
+    """The message shows the variable, the error and a fix."""
     monkeypatch.setenv("VALLOSS_COMPAT", variable)
     with pytest.raises(ValueError, match="correct or unset it") as error:
         configure()
     assert str(error.value) == (
-        f"the environment variable VALLOSS_COMPAT is {variable!r}: {said}: correct "
+        f"the environment variable VALLOSS_COMPAT is {variable!r}: {reason}: correct "
         "or unset it"
     )
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "reason"),
     [
         ({"weighting": "size"}, "weighting is 'size', but one of batch, sample is exp"),
         ({"weighting": 1}, "weighting is 1, but one of batch, sample is expected"),
@@ -126,16 +123,16 @@ def test_a_wrong_environment_is_refused(monkeypatch, variable, said):
         ),
     ],
 )
-def test_a_wrong_option_is_refused_and_changes_nothing(options, said):
-    """The message says what was got and what is expected."""
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+def test_invalid_option_is_rejected_and_changes_nothing(options, reason):
+    """The message shows the given value and the allowed ones."""
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}"):
         configure(**options)
     assert configure() == Options()
     assert valloss_compat.status().mode == "default"
 
 
 def test_environment_and_configure_must_agree(monkeypatch):
-    """Whichever came first; agreeing is no conflict."""
+    """In any order. Equal values are no conflict."""
     monkeypatch.setenv("VALLOSS_COMPAT", "weighting=sample")
     assert configure(weighting="sample").weighting == "sample"
     with pytest.raises(ValueError, match=r"^weighting is 'batch', but"):
@@ -154,8 +151,8 @@ def test_status_shows_the_options():
     assert known["options"] == configure().as_dict()
 
 
-def test_an_unmodified_script_takes_options_from_the_environment(nursery):
-    """In a process of its own, with nothing but the import."""
+def test_unmodified_script_takes_options_from_the_environment(nursery):
+    """In a new process that only imports the package."""
     script = """
 import tempfile, torch, valloss_compat
 from support.tiny import element, make_runner, sample
@@ -164,12 +161,12 @@ runner = make_runner(tempfile.mkdtemp(), respond, length=3, batch_size=2)
 print(runner.val()['val_loss'])
 """
     for variable, expected in (("", 1.25), ("weighting=sample", 1.0)):
-        told = nursery.run(script, env={"VALLOSS_COMPAT": variable})
-        assert told.json() == expected
+        process = nursery.run(script, env={"VALLOSS_COMPAT": variable})
+        assert process.json() == expected
 
 
-def test_what_could_not_be_done_is_not_chosen(monkeypatch):
-    """A failed apply() or configure() leaves options and patches as they were."""
+def test_failed_apply_or_configure_keeps_the_options(monkeypatch):
+    """The patches stay as they were, too."""
     monkeypatch.setattr(_api, "_plans", {})
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
@@ -195,6 +192,5 @@ def test_off_in_the_environment_reverts_at_the_next_call(monkeypatch):
     assert not status.active
 
 
-def test_status_says_that_it_was_reverted():
-    """And how to go on."""
+def test_status_after_revert_gives_the_reason():
     assert valloss_compat.revert().reason == "reverted; apply() patches again"

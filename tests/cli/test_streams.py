@@ -1,4 +1,4 @@
-"""Where the commands write, and what they say of errors that nobody expected."""
+"""Output streams of the commands, and messages of unexpected errors."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from valloss_compat import _cli
 from valloss_compat._cli import doctor, plot, run
 from valloss_compat._cli.doctor import check_validation, output, trial_run
 
-#: A command line of ours without mmengine: what is printed, and where, is all.
+#: A command line that only prints, without mmengine.
 PRINTING = """
 import sys
 from valloss_compat._cli import main, plot
-def told(args):
+def long_output(args):
     print("x" * 100000)
     return 1
-plot.main = told
+plot.main = long_output
 sys.exit(main(["plot", "a", "-o", "b"]))
 """
 
 
 def shell(words, code=PRINTING):
-    """Run code with its stdout as a shell has it; exit status and stderr."""
+    """Run code under shell redirections; returns the exit code and stderr."""
     command = f'"$0" -c "$1" {words}; exit $?'
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command, sys.executable, code],
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(sys.path),
-            "VALLOSS_COMPAT": "off",  # nor is mmengine imported
-            "PYTHONUNBUFFERED": "",  # what is buffered is written as a process ends
+            "VALLOSS_COMPAT": "off",  # mmengine is not imported either
+            "PYTHONUNBUFFERED": "",  # buffers are flushed when the process ends
         },
         capture_output=True,
         text=True,
@@ -44,29 +44,30 @@ def shell(words, code=PRINTING):
 
 
 @pytest.mark.parametrize("count", [10, 100000])
-def test_a_broken_pipe(count):
-    """Who reads no further is told nothing, however much it would have been."""
+def test_broken_pipe_ends_without_a_message(count):
+    """However much the command would have printed."""
     gone = "import os\nreader, writer = os.pipe()\nos.dup2(writer, 1)\nos.close(reader)"
     code = gone + PRINTING.replace("100000", str(count))
     assert shell("> /dev/null", code) == (2, "")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")
-def test_a_full_disk():
-    """What could not be written is no result: one line, exit status 2."""
-    code, said = shell("> /dev/full")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="/dev/full exists on Linux only"
+)
+def test_full_disk_is_an_error_of_one_line():
+    """The exit code is 2."""
+    code, stderr = shell("> /dev/full")
     assert code == 2
-    assert said.count("\n") == 1
-    assert said.startswith("python -m valloss_compat plot: error: OSError")
+    assert stderr.count("\n") == 1
+    assert stderr.startswith("python -m valloss_compat plot: error: OSError")
 
 
-def test_a_closed_stdout():
-    """The exit status is the answer."""
+def test_closed_stdout_keeps_the_exit_code():
     assert shell(">&-") == (1, "")
 
 
-def test_what_a_config_or_a_tiny_training_prints(capfd):
-    """On stderr, and nowhere; by child processes as well."""
+def test_output_of_configs_and_trial_runs_does_not_reach_stdout(capfd):
+    """The output of child processes does not reach it either."""
     talk = "echo out; echo err >&2"
     with output.silent():
         os.system(talk)
@@ -81,8 +82,7 @@ def test_what_a_config_or_a_tiny_training_prints(capfd):
     assert capfd.readouterr() == ("out\n", "err\n")
 
 
-def test_redirecting_what_is_closed():
-    """A descriptor that was closed is so again afterwards."""
+def test_closed_descriptor_is_closed_again_after_redirection():
     code = """
 import os
 from valloss_compat._cli.doctor.output import _redirected
@@ -97,8 +97,8 @@ except OSError:
     assert shell(">&-", code) == (7, "x")
 
 
-def test_redirecting_where_stdin_is_closed():
-    """What was redirected is back afterwards: it was kept as descriptor 0."""
+def test_redirection_ends_if_stdin_is_closed():
+    """The original of stdout was kept as descriptor 0."""
     code = """
 import os
 from valloss_compat._cli.doctor.output import _redirected
@@ -109,8 +109,8 @@ os._exit(6 + os.write(1, b"y"))
     assert shell("<&- > /dev/null", code) == (7, "x")
 
 
-def test_an_error_of_ours(monkeypatch, capsys):
-    """One line, and an exit status that no finding has; of a script, its own."""
+def test_unexpected_error_of_a_command_is_one_line(monkeypatch, capsys):
+    """The exit code is 2. An error of a script is raised."""
 
     def fail(args):
         return inner()
@@ -121,18 +121,18 @@ def test_an_error_of_ours(monkeypatch, capsys):
     for module, name in ((doctor, "doctor"), (plot, "main"), (run, "run")):
         monkeypatch.setattr(module, name, fail)
     assert _cli.main(["doctor"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "doctor: error: KeyError: " in said.err
-    assert said.err.count("\n") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "doctor: error: KeyError: " in captured.err
+    assert captured.err.count("\n") == 1
     line = inner.__code__.co_firstlineno + 1
-    assert said.err.endswith(f" ({inner.__code__.co_filename}, line {line})\n")
+    assert captured.err.endswith(f" ({inner.__code__.co_filename}, line {line})\n")
     with pytest.raises(KeyError):
         _cli.main(["run", "train.py"])
 
 
-def test_a_tiny_training_that_does_not_begin(monkeypatch):
-    """What no loop of the user's can have done is a problem of this environment."""
+def test_trial_run_that_cannot_start_is_a_problem(monkeypatch):
+    """Loops of the user cannot cause it, so the environment is to blame."""
 
     def build(self, loop):
         raise RuntimeError("not today")

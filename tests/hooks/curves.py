@@ -1,4 +1,4 @@
-"""Validation loss curves, and how a training with early stopping meets them."""
+"""Validation loss curves for trainings with early stopping."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Curve:
 
     Attributes:
         losses (list[float]): The ``val_loss`` of each validation.
-        hook (dict): Arguments of ``EarlyStoppingHook`` beside ``monitor``.
-        monitor (str): What it and ``save_best`` look at.
-        save_best (str or list): As of ``CheckpointHook``.
-        train_cfg (dict): Length and interval; the epochs are those of the curve.
-        stages (tuple[int]): Lengths at which the training is cut and resumed.
-        loop (str): Name of the train loop's class, where it is another one.
+        hook (dict): Arguments of ``EarlyStoppingHook`` except ``monitor``.
+        monitor (str): Metric that the hook monitors.
+        save_best (str or list): Argument of ``CheckpointHook``.
+        train_cfg (dict): Length and interval. By default one epoch for each loss.
+        stages (tuple[int]): Lengths at which the training is interrupted and resumed.
+        loop (str): Class of the train loop, if it is not the default one.
     """
 
     losses: List[float]
@@ -67,8 +67,8 @@ CURVES = {
     "rule given": Curve([0.1, 0.9, 0.5, 0.4, 0.3], {**_EAGER, "rule": "greater"}),
     "rule inferred": Curve([0.1, 0.9, 0.5, 0.4, 0.3], _EAGER, "acc", "acc"),
     "two best": Curve(_RISING, _EAGER, save_best=["val_loss", "acc"]),
-    "not there": Curve([0.5, 0.6, 0.7], _EAGER, "other_loss"),
-    "not there, strict": Curve([0.5], {**_EAGER, "strict": True}, "other_loss"),
+    "missing metric": Curve([0.5, 0.6, 0.7], _EAGER, "other_loss"),
+    "missing metric, strict": Curve([0.5], {**_EAGER, "strict": True}, "other_loss"),
     "resumed": Curve([0.9, 0.6, 0.7, 0.8, 0.9, 1.0], _EAGER, stages=(3,)),
     "resumed by iteration": Curve(
         [0.9, 0.6, 0.7, 0.8, 0.9, 1.0], _EAGER, train_cfg=_BY_ITER, stages=(6,)

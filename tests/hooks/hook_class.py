@@ -1,4 +1,4 @@
-"""Whose EarlyStoppingHook runs: mmengine's where it has one, else ours."""
+"""The early stopping hook of old releases, and marks that depend on the release."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 
 from valloss_compat.hooks import early_stopping_hook
 
-HAS_THE_HOOK = hasattr(mmengine.hooks, "EarlyStoppingHook")
-lacks_the_hook = pytest.mark.skipif(
-    HAS_THE_HOOK, reason="this mmengine has the hook itself, and theirs runs"
+HAS_NATIVE_HOOK = hasattr(mmengine.hooks, "EarlyStoppingHook")
+lacks_native_hook = pytest.mark.skipif(
+    HAS_NATIVE_HOOK, reason="this mmengine has an EarlyStoppingHook, which is used"
 )
-has_the_hook = pytest.mark.skipif(
-    not HAS_THE_HOOK, reason="EarlyStoppingHook came with mmengine 0.7.0"
+has_native_hook = pytest.mark.skipif(
+    not HAS_NATIVE_HOOK, reason="EarlyStoppingHook came with mmengine 0.7.0"
 )
-Ours = early_stopping_hook.EarlyStoppingHook
+BackportedHook = early_stopping_hook.EarlyStoppingHook

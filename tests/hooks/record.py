@@ -1,6 +1,6 @@
-"""Records how unpatched native mmengine 0.10.7 trains along the curves.
+"""Records trainings along the curves on native mmengine 0.10.7.
 
-Run from the folder tests, without valloss_compat: python -m hooks.record
+Run it from the folder tests, without valloss_compat: python -m hooks.record
 """
 
 from __future__ import annotations

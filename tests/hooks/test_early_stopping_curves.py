@@ -1,4 +1,4 @@
-"""Every release stops where native mmengine 0.10.7 stops, with the same best."""
+"""Early stopping ends a training as on native mmengine 0.10.7, on all ranks at once."""
 
 from __future__ import annotations
 
@@ -21,33 +21,32 @@ with open(PATH, encoding="utf-8") as _file:
 
 @pytest.fixture(autouse=True)
 def _resumes(monkeypatch):
-    """Torch 2.6 reads weights alone by default; checkpoints of mmengine hold more.
+    """Let mmengine before 0.10.7 resume on torch 2.6.
 
-    So mmengine before 0.10.7 cannot resume there without this variable
-    (https://github.com/pytorch/pytorch/releases/tag/v2.6.0).
+    By default, torch 2.6 loads weights only, and checkpoints of mmengine have
+    other content (https://github.com/pytorch/pytorch/releases/tag/v2.6.0).
     """
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
 
 
-def test_every_curve_is_recorded():
-    """And no recording is of a curve that is gone."""
+def test_each_curve_has_a_recording():
+    """Each recording has a curve as well."""
     assert set(RECORDED) == set(CURVES)
 
 
 @pytest.mark.parametrize("name", sorted(CURVES))
-def test_the_training_ends_as_on_native_mmengine(tmp_path, name):
-    """Epoch, iteration, hooks after the stop, best score and files."""
+def test_training_ends_as_on_native_mmengine(tmp_path, name):
+    """Epoch, iteration, hooks after the stop, best score and files are the same."""
     assert differences(RECORDED[name], train(CURVES[name], str(tmp_path))) == []
 
 
 @pytest.mark.parametrize("name", ["rising", "by iteration", "resumed"])
-def test_the_same_in_parity_mode(tmp_path, name):
-    """The hook is there in both modes."""
+def test_training_in_parity_mode_ends_as_on_native_mmengine(tmp_path, name):
     valloss_compat.apply(mode="parity")
     assert differences(RECORDED[name], train(CURVES[name], str(tmp_path))) == []
 
 
-# By its own shard alone, each rank would stop somewhere else.
+# With the losses of its own shard alone, each rank would stop at another iteration.
 BODY = """
 LOSSES = [[0.4, 0.6, 0.7, 0.8, 0.9, 1.0],
           [0.9, 0.7, 0.3, 0.6, 0.5, 0.7],
@@ -82,19 +81,19 @@ def rank_main(rank):
     [(2, 10, 0.5), pytest.param(4, 10, 0.5, marks=pytest.mark.slow)],
 )
 def test_all_ranks_stop_at_the_same_iteration(nursery, world, end, best):
-    """By the mean over all shards, with the same best score."""
-    told = run_ranks(nursery, world, BODY)
-    assert [iteration for iteration, _ in told] == [end] * world
-    assert told[0][1] == best
-    # Old releases keep the score where they save, on the first rank.
-    assert {score for _, score in told} <= {best, None}
+    """The mean over all shards decides, and the best score is the same."""
+    ranks = run_ranks(nursery, world, BODY)
+    assert [iteration for iteration, _ in ranks] == [end] * world
+    assert ranks[0][1] == best
+    # Old releases keep the score only on the first rank, which saves checkpoints.
+    assert {score for _, score in ranks} <= {best, None}
 
 
 @pytest.mark.skipif(
     not hasattr(loops, "_update_losses"),
     reason="native losses came with mmengine 0.10.5",
 )
-def test_native_ranks_disagree(nursery):
-    """The control: each rank by its own shard, so they stop apart."""
-    told = run_ranks(nursery, 2, BODY, env={"VALLOSS_COMPAT": "off"})
-    assert told == [[6, 0.4], [10, 0.3]]
+def test_native_ranks_stop_at_different_iterations(nursery):
+    """The control without the shim: each rank only knows its own shard."""
+    ranks = run_ranks(nursery, 2, BODY, env={"VALLOSS_COMPAT": "off"})
+    assert ranks == [[6, 0.4], [10, 0.3]]

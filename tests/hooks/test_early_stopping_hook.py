@@ -1,4 +1,4 @@
-"""EarlyStoppingHook of ours: what it refuses, and what it stops and what not."""
+"""EarlyStoppingHook: its rules and limits, and its messages in the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 from support.tiny import Spy, element, loader, make_runner, sample
 
-from hooks.hook_class import Ours, lacks_the_hook
+from hooks.hook_class import BackportedHook, lacks_native_hook
 from valloss_compat._recording.monitor_warnings import (
     explain_missing_metric,
     warn_of_missing_metrics,
@@ -21,7 +21,7 @@ from valloss_compat.hooks import EarlyStoppingHook
 
 
 class Stoppable(BaseLoop):
-    """Keeps that it was stopped."""
+    """A loop that records that it was stopped."""
 
     stop_training = False
 
@@ -32,7 +32,7 @@ class Stoppable(BaseLoop):
         """Nothing."""
 
 
-@pytest.mark.parametrize("kind", [Ours, EarlyStoppingHook])
+@pytest.mark.parametrize("kind", [BackportedHook, EarlyStoppingHook])
 @pytest.mark.parametrize(
     ("options", "values", "end"),
     [
@@ -42,35 +42,35 @@ class Stoppable(BaseLoop):
     ],
     ids=["without patience", "just min_delta is enough", "the threshold is not"],
 )
-def test_the_bounds_are_theirs(kind, options, values, end):
-    """Larger is better for 'acc'; where mmengine has the hook, it is asked as well."""
+def test_values_on_a_limit_count_as_in_mmengine(kind, options, values, end):
+    """Larger values of 'acc' are better. A native hook is tested as well."""
     loop = Stoppable()
     runner = types.SimpleNamespace(
-        train_loop=loop, _train_loop=loop, logger=logging.getLogger("quiet")
+        train_loop=loop, _train_loop=loop, logger=logging.getLogger("early_stopping")
     )
-    hook, ended = kind(**options), None
+    hook, stopped_at = kind(**options), None
     for number, value in enumerate(values, 1):
         hook.after_val_epoch(runner, {options["monitor"]: value})
-        ended = ended or (number if loop.stop_training else None)
-    assert ended == end
+        stopped_at = stopped_at or (number if loop.stop_training else None)
+    assert stopped_at == end
 
 
-class TestOurs:
-    """What only the hook for old releases does, tried on all of them."""
+class TestBackportedHook:
+    """The hook for old releases, tested on all of them."""
 
-    def test_a_wrong_rule_is_refused(self):
+    def test_unknown_rule_is_rejected(self):
         with pytest.raises(ValueError, match="rule is 'more', but 'greater' or 'less'"):
-            Ours("val_loss", rule="more")
+            BackportedHook("val_loss", rule="more")
 
-    def test_a_name_without_a_rule_is_refused(self):
+    def test_name_without_a_rule_is_rejected(self):
         with pytest.raises(ValueError, match="the rule for 'speed' cannot be told"):
-            Ours("speed")
+            BackportedHook("speed")
 
-    def test_strict_is_an_error_that_explains(self):
+    def test_strict_explains_the_missing_metric(self):
         with pytest.raises(RuntimeError, match="There is no loss among them"):
-            Ours("val_loss", strict=True).after_val_epoch(None, {"acc": 1.0})
+            BackportedHook("val_loss", strict=True).after_val_epoch(None, {"acc": 1.0})
 
-    def test_a_loop_that_cannot_be_stopped_is_refused(self):
+    def test_loop_that_cannot_be_stopped_is_rejected(self):
         class Loop(BaseLoop):
             def __init__(self):
                 """Without a dataloader."""
@@ -82,12 +82,12 @@ class TestOurs:
             train_loop = Loop()
 
         with pytest.raises(TypeError, match="cannot stop a Loop: derive it from"):
-            Ours("val_loss").before_train(Runner())
+            BackportedHook("val_loss").before_train(Runner())
         Runner.train_loop.stop_training = False
-        Ours("val_loss").before_train(Runner())
+        BackportedHook("val_loss").before_train(Runner())
 
-    def test_a_validation_alone_stops_nothing(self, tmp_path):
-        hook = Ours("val_loss", patience=1)
+    def test_validation_without_training_stops_nothing(self, tmp_path):
+        hook = BackportedHook("val_loss", patience=1)
         runner = make_runner(
             tmp_path,
             lambda *_: [sample(), element(loss=torch.ones(()))],
@@ -98,8 +98,8 @@ class TestOurs:
         assert hook.wait_count == 2
 
     @pytest.mark.filterwarnings("ignore:init_weights of Model has been called")
-    def test_a_stopped_training_stays_stopped(self, tmp_path):
-        hook = Ours("val_loss", patience=1)
+    def test_stopped_training_stays_stopped(self, tmp_path):
+        hook = BackportedHook("val_loss", patience=1)
         values = iter([0.5, 0.9, 0.8, 0.7])
         runner = make_runner(
             tmp_path,
@@ -114,17 +114,17 @@ class TestOurs:
             runner.train()
             assert (runner.epoch, runner.max_epochs) == (2, 4)
 
-    def test_another_loop_is_not_stopped_for_the_first(self):
+    def test_stopping_one_loop_does_not_stop_another(self):
         class Loop(EpochBasedTrainLoop):
             def __init__(self):
                 self._max_epochs, self._epoch = 9, 3
 
         class Runner:
             train_loop = _train_loop = Loop()
-            logger = logging.getLogger("quiet")
+            logger = logging.getLogger("early_stopping")
 
         vars(Runner.train_loop).pop("stop_training", None)
-        hook, runner = Ours("val_loss", patience=1), Runner()
+        hook, runner = BackportedHook("val_loss", patience=1), Runner()
         for value in (0.5, 0.9):
             hook.after_val_epoch(runner, {"val_loss": value})
         assert runner.train_loop.max_epochs == 3
@@ -161,13 +161,13 @@ def train(tmp_path, values, **options):
 
 
 def logged(tmp_path):
-    """What the log file of the run says."""
+    """Return the text of the log file."""
     return "".join(path.read_text() for path in tmp_path.rglob("*.log"))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_the_log_says_why_it_stopped(tmp_path, value):
-    """NaN is called NaN; where theirs runs, our own warning does that."""
+def test_log_gives_the_reason_for_not_finite_values(tmp_path, value):
+    """With the hook of mmengine, a warning of the shim does."""
     values = [{"loss": 0.5}, {"loss": value}, {"loss": 0.1}]
     runner, _ = train(tmp_path, values, log_level="INFO")
     assert runner.epoch == 2
@@ -175,7 +175,7 @@ def test_the_log_says_why_it_stopped(tmp_path, value):
     assert f"is {kind}" in logged(tmp_path)
 
 
-@lacks_the_hook
+@lacks_native_hook
 @pytest.mark.parametrize(
     ("values", "hook", "reason"),
     [
@@ -192,8 +192,7 @@ def test_the_log_says_why_it_stopped(tmp_path, value):
         ),
     ],
 )
-def test_our_reasons(tmp_path, values, hook, reason):
-    """With the numbers that led to it."""
+def test_log_gives_the_numbers_behind_the_stop(tmp_path, values, hook, reason):
     values = [{"loss": value} for value in [*values, 0.0]]
     runner, _ = train(tmp_path, values, log_level="INFO", hook=hook)
     assert runner.epoch == 2
@@ -201,8 +200,8 @@ def test_our_reasons(tmp_path, values, hook, reason):
 
 
 @pytest.mark.filterwarnings("ignore:Skip early stopping process:UserWarning")
-def test_a_missing_loss_is_explained(tmp_path):
-    """Which metrics there are, why there is no loss among them, what to do; once."""
+def test_missing_loss_is_explained_once(tmp_path):
+    """With the metrics that exist, the cause, and a fix."""
     train(tmp_path, [{"l1": 0.5}] * 3, log_level="WARNING")
     text = (
         "EarlyStoppingHook monitors 'val_loss', but the metrics of this validation "
@@ -215,8 +214,8 @@ def test_a_missing_loss_is_explained(tmp_path):
     assert logged(tmp_path).count(text) == 1
 
 
-def test_a_missing_loss_is_explained_before_save_best_raises(tmp_path):
-    """The KeyError of mmengine says no more than the name."""
+def test_missing_loss_is_explained_before_save_best_raises(tmp_path):
+    """The KeyError of mmengine only has the name of the metric."""
     checkpoint = {"type": "CheckpointHook", "interval": 1, "save_best": "other_loss"}
     hooks = {"default_hooks": {"checkpoint": checkpoint}, "log_level": "WARNING"}
     with pytest.raises(KeyError):
@@ -228,36 +227,35 @@ def test_a_missing_loss_is_explained_before_save_best_raises(tmp_path):
     assert logged(tmp_path).count(text) == 1
 
 
-def test_what_is_monitored_and_there_is_not_mentioned(tmp_path):
-    """Nor is a metric that is no loss, nor that a test has no val_loss."""
+def test_existing_metric_and_test_without_loss_are_not_mentioned(tmp_path):
+    """A metric that is not a loss is not mentioned either."""
     runner, _ = train(tmp_path, [{"loss": 0.5}], log_level="WARNING")
     runner.model.respond = lambda *_: [sample(), element(loss=0.5)]
     assert "val_loss" not in runner.test()
     assert "monitors" not in logged(tmp_path)
 
 
-class Another(Hook):
-    """Has an attribute of that name, and may mean anything by it."""
+class AnotherHook(Hook):
+    """A hook whose attribute ``monitor`` can mean anything."""
 
     monitor = "other_loss"
 
 
-def test_a_hook_of_another_kind_is_not_asked():
-    """Whatever its class is called."""
-    said = set()
-    runner = types.SimpleNamespace(hooks=[Another()])
-    warn_of_missing_metrics(runner, ["acc"], said)
-    assert said == set()
+def test_monitor_of_another_kind_of_hook_is_ignored():
+    messages = set()
+    runner = types.SimpleNamespace(hooks=[AnotherHook()])
+    warn_of_missing_metrics(runner, ["acc"], messages)
+    assert messages == set()
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "text"),
     [
         (["acc"], "are 'acc'. There is no loss among them: the model appended no"),
         ([], "are none. There is no loss among them"),
         (["loss_b", "acc"], "are 'acc', 'loss_b': monitor one of these"),
     ],
 )
-def test_the_message_lists_what_there_is(names, said):
-    """And says why a loss can be missing where there is none at all."""
-    assert said in explain_missing_metric(None, "val_loss", "EarlyStoppingHook", names)
+def test_message_lists_the_metrics_that_exist(names, text):
+    """Without any loss among them, it gives the cause."""
+    assert text in explain_missing_metric(None, "val_loss", "EarlyStoppingHook", names)

@@ -1,4 +1,4 @@
-"""EarlyStoppingHook: where a config finds it, and that ours stands for theirs."""
+"""The class that a config gets for the name EarlyStoppingHook."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from mmengine.registry import HOOKS
 
 import valloss_compat
-from hooks.hook_class import Ours, has_the_hook, lacks_the_hook
+from hooks.hook_class import BackportedHook, has_native_hook, lacks_native_hook
 from valloss_compat.hooks import EarlyStoppingHook
 
 
-@has_the_hook
-def test_theirs_is_theirs():
-    """Where mmengine has the hook, it is that very class, patched or not."""
+@has_native_hook
+def test_native_early_stopping_hook_is_used():
+    """It is the class of mmengine, patched or not."""
     assert EarlyStoppingHook is mmengine.hooks.EarlyStoppingHook
     assert HOOKS.get("EarlyStoppingHook") is EarlyStoppingHook
     assert HOOKS.get("mmengine.EarlyStoppingHook") is EarlyStoppingHook
@@ -23,32 +23,32 @@ def test_theirs_is_theirs():
     assert HOOKS.get("EarlyStoppingHook") is EarlyStoppingHook
 
 
-@has_the_hook
-def test_ours_takes_the_same_arguments():
+@has_native_hook
+def test_backported_hook_has_the_native_arguments():
     """Names, order and defaults of the constructor."""
 
-    def told(function):
+    def arguments(function):
         parameters = inspect.signature(function).parameters.values()
         return [(p.name, p.default, p.kind) for p in parameters]
 
-    assert told(Ours.__init__) == told(EarlyStoppingHook.__init__)
-    assert Ours.priority == EarlyStoppingHook.priority
+    assert arguments(BackportedHook.__init__) == arguments(EarlyStoppingHook.__init__)
+    assert BackportedHook.priority == EarlyStoppingHook.priority
 
 
-@has_the_hook
+@has_native_hook
 @pytest.mark.parametrize(
     "monitor", ["val_loss", "loss", "coco/bbox_mAP", "acc", "top1"]
 )
-def test_ours_infers_the_same_rules(monitor):
-    """And the attributes that follow from them."""
-    ours, theirs = Ours(monitor), EarlyStoppingHook(monitor)
+def test_backported_hook_infers_the_native_rules(monitor):
+    """The attributes that depend on the rule are the same, too."""
+    backported, native = BackportedHook(monitor), EarlyStoppingHook(monitor)
     for name in ("rule", "min_delta", "best_score", "wait_count", "patience"):
-        assert getattr(ours, name) == getattr(theirs, name)
+        assert getattr(backported, name) == getattr(native, name)
 
 
-@lacks_the_hook
-def test_a_registry_finds_it_while_the_patches_are_on():
-    """By both its names, in the registry of hooks alone; nothing is registered."""
+@lacks_native_hook
+def test_registry_finds_the_hook_while_patches_are_active():
+    """By both names, in the registry of hooks only. Nothing is registered."""
     for name in ("EarlyStoppingHook", "mmengine.EarlyStoppingHook"):
         assert HOOKS.get(name) is EarlyStoppingHook
     assert mmengine.registry.MODELS.get("EarlyStoppingHook") is None
@@ -70,36 +70,36 @@ def register(registry):
         pass
     return EarlyStoppingHook
 
-theirs = register(HOOKS) if BEFORE else None
+registered = register(HOOKS) if BEFORE else None
 import valloss_compat
 if AFTER:
-    theirs = register(HOOKS)
-from valloss_compat.hooks import EarlyStoppingHook as ours
+    registered = register(HOOKS)
+from valloss_compat.hooks import EarlyStoppingHook as backported
 in_mmdet = register(mmdet)
-expected = theirs or ours
+expected = registered or backported
 assert HOOKS.get('EarlyStoppingHook') is expected
 assert mmpretrain.get('EarlyStoppingHook') is expected
 assert mmdet.get('EarlyStoppingHook') is in_mmdet
 assert HOOKS.get('mmdet.EarlyStoppingHook') is in_mmdet
 built = mmpretrain.build(dict(type='EarlyStoppingHook', **(
-    {{}} if theirs else dict(monitor='val_loss'))))
+    {{}} if registered else dict(monitor='val_loss'))))
 assert type(built) is expected
 """
 
 
-@lacks_the_hook
+@lacks_native_hook
 @pytest.mark.parametrize(
     ("before", "after"), [(False, False), (True, False), (False, True)]
 )
-def test_a_hook_of_that_name_that_is_registered_wins(nursery, before, after):
-    """In any scope, before the import or after it; other scopes find ours."""
+def test_registered_hook_of_the_same_name_has_priority(nursery, before, after):
+    """In each scope, whether registered before the import or after it."""
     done = nursery.run(SCOPES.format(before=before, after=after))
     assert done.returncode == 0, done.stderr
 
 
-@lacks_the_hook
-def test_without_the_shim_there_is_no_such_hook(nursery):
-    """The control: mmengine itself does not know the name."""
+@lacks_native_hook
+def test_mmengine_without_the_shim_has_no_such_hook(nursery):
+    """The control."""
     script = "import valloss_compat; from mmengine.registry import HOOKS\n"
     script += "print('true' if HOOKS.get('EarlyStoppingHook') is None else 'false')"
     assert nursery.run(script, env={"VALLOSS_COMPAT": "off"}).json() is True
@@ -107,7 +107,7 @@ def test_without_the_shim_there_is_no_such_hook(nursery):
 
 DOWNSTREAM = """
 import os, sys, tempfile
-# The shape of a downstream library: mmengine imports registry and utils of a scope.
+# mmengine imports the modules registry and utils of a downstream library.
 folder = tempfile.mkdtemp()
 os.makedirs(os.path.join(folder, {scope!r}))
 for name, text in (
@@ -133,6 +133,6 @@ print(runner.epoch)
 
 
 @pytest.mark.parametrize("scope", ["mmdet", "mmpretrain"])
-def test_a_config_of_another_scope_finds_it(nursery, scope):
-    """The Runner of a downstream library names its own default scope."""
+def test_config_of_another_scope_finds_the_hook(nursery, scope):
+    """The Runner of a downstream library has its own default scope."""
     assert nursery.run(DOWNSTREAM.format(scope=scope)).json() == 2

@@ -1,6 +1,6 @@
-"""Trains along a curve, in a real Runner, and says where and how it ended.
+"""Trains a real Runner along a curve, and returns where and how it ended.
 
-Imports mmengine, never valloss_compat: native mmengine is recorded with it.
+It never imports valloss_compat, because native mmengine is recorded with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .curves import Curve
 
 
 class DerivedByEpoch(EpochBasedTrainLoop):
-    """As downstream libraries derive theirs: a ``run`` of its own."""
+    """A loop with its own ``run``, as in downstream libraries."""
 
     def run(self) -> Any:
         """Train and validate."""
@@ -36,10 +36,10 @@ class DerivedByEpoch(EpochBasedTrainLoop):
 
 
 class DerivedByIter(IterBasedTrainLoop):
-    """Has a ``run_iter`` of its own."""
+    """A loop with its own ``run_iter``."""
 
     def run_iter(self, data_batch: Any) -> None:
-        """One batch."""
+        """Train on one batch."""
         super().run_iter(data_batch)
 
 
@@ -47,28 +47,28 @@ for _loop in (DerivedByEpoch, DerivedByIter):
     LOOPS.register_module(name=_loop.__name__, module=_loop, force=True)
 
 
-class Ends(Hook):
-    """Notes what is called, from the last validation on."""
+class EndRecorder(Hook):
+    """Records the hook calls after the last validation."""
 
     def __init__(self) -> None:
         self.calls: List[str] = []
         self.validations = 0
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """A validation ended."""
+        """Count validations, and forget the calls before."""
         self.validations += 1
         self.calls = []
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Of the whole training, where that goes by iterations."""
+        """Record the call, once in an iteration-based training."""
         self.calls.append("after_train_epoch")
 
     def after_train(self, runner: Any) -> None:
-        """The training ended."""
+        """Record the call."""
         self.calls.append("after_train")
 
     def after_run(self, runner: Any) -> None:
-        """All ended."""
+        """Record the call."""
         self.calls.append("after_run")
 
 
@@ -76,13 +76,13 @@ def train(curve: Curve, work_dir: str, **options: Any) -> Dict[str, Any]:
     """Train along a curve.
 
     Args:
-        curve (Curve): The losses, and how the training is set up.
+        curve (Curve): The losses and the setup of the training.
         work_dir (str): An empty folder.
         **options: More arguments of the Runner.
 
     Returns:
-        dict: For each stage, as JSON knows it: epochs and iterations done,
-        validations, hooks called after the last one, best score, files.
+        dict: For each stage, in types of JSON: epochs and iterations done,
+        validations, hooks called after the last one, best score, and files.
     """
     by_epoch = curve.train_cfg.get("by_epoch", True)
     length = "max_epochs" if by_epoch else "max_iters"
@@ -110,7 +110,7 @@ def _train(
         value = torch.tensor(loss, dtype=torch.float64)
         return [sample(), element(loss=value, acc=value)]
 
-    ends = Ends()
+    ends = EndRecorder()
     checkpoint = {"type": "CheckpointHook", "save_best": curve.save_best}
     checkpoint.update(interval=1, by_epoch=not by_iter)
     stopping = {"type": "EarlyStoppingHook", "monitor": curve.monitor, **curve.hook}
@@ -129,7 +129,7 @@ def _train(
     runners.append(runner)
     raised = None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # mmengine's own, of a monitor not there
+        warnings.simplefilter("ignore")  # mmengine warns about a missing metric
         try:
             runner.train()
         except Exception as error:

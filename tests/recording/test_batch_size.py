@@ -1,4 +1,4 @@
-"""weighting='sample': the mean over samples, whatever the batches and ranks."""
+"""weighting='sample': the batch size, and the mean over samples."""
 
 from __future__ import annotations
 
@@ -34,14 +34,16 @@ def by_sample():
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 16])
-def test_the_mean_does_not_hang_on_the_batch_size(tmp_path, by_sample, batch_size):
-    """Eleven samples: the last batch is never as large as the others."""
+def test_mean_over_samples_does_not_depend_on_the_batch_size(
+    tmp_path, by_sample, batch_size
+):
+    """Eleven samples: the last batch is smaller than the others."""
     runner = make_runner(tmp_path, respond, length=LENGTH, batch_size=batch_size)
     assert runner.val()["loss"] == pytest.approx(EXPECTED, abs=1e-6)
     assert runner.test()["loss"] == pytest.approx(EXPECTED, abs=1e-6)
 
 
-def test_by_default_each_batch_counts_the_same(tmp_path):
+def test_batches_have_equal_weights_by_default(tmp_path):
     """As in native mmengine."""
     runner = make_runner(tmp_path, respond, length=3, batch_size=2)
     assert runner.val()["loss"] == pytest.approx((0.5 + 2**1.5) / 2)
@@ -57,29 +59,29 @@ def rank_main(rank):
     from support.tiny import Digits, collate, make_runner
     import valloss_compat
     valloss_compat.configure(weighting='sample')
-    data, told = Digits(LENGTH), []
+    data, losses = Digits(LENGTH), []
     for batch_size in (1, 3, 4, 16):
         sampler = DefaultSampler(data, shuffle=False, round_up=False)
         batches = DataLoader(data, batch_size, sampler=sampler, collate_fn=collate)
         runner = make_runner(FOLDER + '/%d-%d' % (rank, batch_size), respond,
                              val_dataloader=batches)
-        told.append(runner.val()['loss'])
-    return len(sampler), told
+        losses.append(runner.val()['loss'])
+    return len(sampler), losses
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [1, 2, 4])
-def test_the_mean_does_not_hang_on_the_number_of_ranks(nursery, world):
-    """Shards of unequal length, four batch sizes: one number on every rank."""
-    told = run_ranks(nursery, world, BODY.format(length=LENGTH))
-    assert len({length for length, _ in told}) == (1 if world == 1 else 2)
-    for _, losses in told:
+def test_mean_over_samples_does_not_depend_on_the_number_of_ranks(nursery, world):
+    """Shards of unequal length and four batch sizes give one number on every rank."""
+    ranks = run_ranks(nursery, world, BODY.format(length=LENGTH))
+    assert len({length for length, _ in ranks}) == (1 if world == 1 else 2)
+    for _, losses in ranks:
         assert losses == pytest.approx([EXPECTED] * 4, abs=1e-6)
 
 
-def test_a_list_counts_as_one_batch():
-    """Its items share the batch's weight: a list of all samples' losses is right."""
+def test_list_of_losses_has_the_weight_of_one_batch():
+    """Its items share the weight, so a list with a loss for each sample is right."""
     meters = EpochAccumulators()
     meters.record({"loss": [torch.tensor(1.0), torch.tensor(3.0)]}, 0, 5)
     meters.record({"loss": torch.tensor(8.0)}, 1, 2)
@@ -87,8 +89,8 @@ def test_a_list_counts_as_one_batch():
     assert meters.sums()["loss"].weight == 7
 
 
-def test_integers_count_by_the_batch_at_any_batch():
-    """The first one, and those after it."""
+def test_integer_losses_are_weighted():
+    """In the first batch and in later ones."""
     meters = EpochAccumulators()
     for index, (loss, size) in enumerate([(1, 4), (3, 2), (8, 1)]):
         meters.record({"loss": torch.tensor(loss)}, index, size)
@@ -96,8 +98,7 @@ def test_integers_count_by_the_batch_at_any_batch():
     assert meters.sums()["loss"].weight == 7
 
 
-def test_vectors_numbers_and_devices_count_by_the_batch_too(monkeypatch):
-    """Whatever way a value takes into the mean."""
+def test_vectors_and_numbers_are_weighted_on_any_device(monkeypatch):
     monkeypatch.setattr(
         "valloss_compat._recording.accumulator._HOST", torch.device("xla")
     )
@@ -121,46 +122,43 @@ SAMPLES = [sample(), sample(), sample()]
         ([torch.zeros(3, 2), torch.zeros(3)], []),
         ((np.zeros((3, 2)), [1, 2, 3]), []),
         (torch.zeros(3), []),
-        # What a collate function that only lists gives: samples, or who knows.
+        # Lists from a collate function: samples, or items that may be either.
         ([{"img": torch.zeros(5, 2), "label": 1}] * 3, []),
         ([torch.zeros(5, 2)] * 2, SAMPLES),
         ([(torch.zeros(5, 2), 1), (torch.zeros(5, 2), 0)], SAMPLES),
-        # One field or none that has a size, or two that contradict: the result tells.
+        # No field has a size, or two fields contradict: the result decides.
         (None, SAMPLES),
         ({"inputs": [[1, 2], [3, 4]], "data_samples": [[1], [2]]}, tuple(SAMPLES)),
         ({"inputs": torch.zeros(6, 2), "ids": [1, 2]}, SAMPLES),
         (torch.tensor(1.0), SAMPLES),
-        # The batch comes first.
+        # The batch has priority over the result.
         ({"inputs": torch.zeros(3, 2)}, [sample()]),
     ],
 )
-def test_the_size_of_a_batch_is_found(data_batch, clean):
-    """In the fields of the batch, where they agree, or in the result."""
+def test_batch_size_is_found_in_the_fields_or_in_the_result(data_batch, clean):
     assert batch_size_of(ONE, data_batch, clean) == 3
 
 
-def test_a_result_of_one_sample_tells_the_size_too():
-    """As that of the last batch may be."""
+def test_batch_size_of_a_result_with_one_sample_is_one():
+    """The last batch may have one sample."""
     assert batch_size_of(ONE, None, SAMPLES[:1]) == 1
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_the_loss_element_can_tell_the_size_of_its_batch(size):
-    """In its metainfo; that comes before all else."""
-    told = BaseDataElement(loss={"loss": 1.0}, metainfo={"batch_size": size})
-    assert batch_size_of(told, torch.zeros(5), SAMPLES[:2]) == size
+def test_batch_size_in_the_loss_element_has_priority(size):
+    losses = BaseDataElement(loss={"loss": 1.0}, metainfo={"batch_size": size})
+    assert batch_size_of(losses, torch.zeros(5), SAMPLES[:2]) == size
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.0, "3"])
-def test_a_told_size_must_be_a_positive_int(wrong):
-    """The message names it."""
-    told = BaseDataElement(loss={"loss": 1.0}, metainfo={"batch_size": wrong})
+def test_batch_size_in_the_loss_element_must_be_a_positive_int(wrong):
+    losses = BaseDataElement(loss={"loss": 1.0}, metainfo={"batch_size": wrong})
     with pytest.raises(TypeError, match=f"is {wrong!r}, but a positive int is exp"):
-        batch_size_of(told, None, SAMPLES)
+        batch_size_of(losses, None, SAMPLES)
 
 
 @pytest.mark.parametrize(
-    ("data_batch", "clean", "said"),
+    ("data_batch", "clean", "error_text"),
     [
         (
             {"inputs": torch.zeros(6, 2), "ids": [1, 2]},
@@ -182,9 +180,9 @@ def test_a_told_size_must_be_a_positive_int(wrong):
         ),
     ],
 )
-def test_a_size_that_cannot_be_told_is_an_error(data_batch, clean, said):
-    """The message says what there was, and two ways out."""
-    with pytest.raises(ValueError, match=re.escape(said)) as error:
+def test_unknown_batch_size_is_an_error(data_batch, clean, error_text):
+    """The message shows the batch and the result, and two fixes."""
+    with pytest.raises(ValueError, match=re.escape(error_text)) as error:
         batch_size_of(ONE, data_batch, clean)
     assert str(error.value).endswith(
         "append BaseDataElement(loss=..., metainfo=dict(batch_size=n)), or go back to "
@@ -192,33 +190,33 @@ def test_a_size_that_cannot_be_told_is_an_error(data_batch, clean, said):
     )
 
 
-def test_a_validation_whose_batches_have_no_size_says_so(tmp_path, by_sample):
-    """And works with the size in the loss element."""
+def test_validation_without_batch_sizes_raises(tmp_path, by_sample):
+    """With the batch size in the loss element it works."""
 
-    def untold(index, inputs):
+    def without_size(index, inputs):
         return [torch.zeros(2), element(loss=1.0)]
 
-    def told(index, inputs):
+    def with_size(index, inputs):
         losses = BaseDataElement(loss={"loss": 1.0}, metainfo={"batch_size": 2})
         return [torch.zeros(2), losses]
 
-    def none(items):
+    def collate_without_size(items):
         return {"inputs": torch.tensor(0.0)}
 
-    runner = make_runner(tmp_path, untold)
-    runner.val_dataloader.collate_fn = none
+    runner = make_runner(tmp_path, without_size)
+    runner.val_dataloader.collate_fn = collate_without_size
     with pytest.raises(ValueError, match="weighting='sample' needs the number of"):
         runner.val()
-    runner.model.respond = told
+    runner.model.respond = with_size
     assert runner.val()["val_loss"] == 1.0
 
 
-#: Of the samples 0, 1 and 2, each with its number for a loss.
+#: The loss of each of the samples 0, 1 and 2 is its number.
 MEAN_OF_THREE = (0 + 1 + 2) / 3
 
 
 def respond_once(index, inputs):
-    """One result for the whole batch, which does not tell how large that was."""
+    """One result for the whole batch, from which its size is unknown."""
     return [sample(), element(loss=torch.stack(list(inputs)).mean())]
 
 
@@ -230,10 +228,10 @@ def respond_once(index, inputs):
         lambda run_iter, index, batch: run_iter(idx=index, data_batch=batch),
     ],
 )
-def test_the_batch_of_the_iteration_where_process_has_none(tmp_path, by_sample, call):
-    """However the loop calls its run_iter."""
+def test_batch_of_run_iter_is_used_if_process_has_none(tmp_path, by_sample, call):
+    """However the loop calls run_iter."""
 
-    class Untold(ValLoop):
+    class LoopWithoutBatch(ValLoop):
         def run(self):
             for index, batch in enumerate(self.dataloader):
                 call(self.run_iter, index, batch)
@@ -243,22 +241,22 @@ def test_the_batch_of_the_iteration_where_process_has_none(tmp_path, by_sample, 
             self.evaluator.process(self.runner.model.val_step(data_batch))
 
     runner = make_runner(tmp_path, respond_once, length=3, batch_size=2)
-    with_loop(runner, Untold)
+    with_loop(runner, LoopWithoutBatch)
     assert runner.val()["loss"] == MEAN_OF_THREE
 
 
 @pytest.mark.parametrize(
-    "give",
+    "call",
     [
         lambda process, result, batch: process(result, batch),
         lambda process, result, batch: process(result, data_batch=batch),
         lambda process, result, batch: process(data_samples=result, data_batch=batch),
     ],
 )
-def test_the_batch_that_process_is_given(by_sample, give):
-    """Without any loop; by position and by name."""
+def test_batch_of_process_is_used(by_sample, call):
+    """Without a loop. The batch is a positional or a keyword argument."""
     evaluator = Evaluator([Seen()])
     for numbers in ([0.0, 1.0], [2.0]):
         inputs = [torch.tensor([number]) for number in numbers]
-        give(evaluator.process, respond_once(0, inputs), {"inputs": inputs})
+        call(evaluator.process, respond_once(0, inputs), {"inputs": inputs})
     assert evaluator.evaluate(3)["loss"] == MEAN_OF_THREE

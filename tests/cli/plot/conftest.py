@@ -1,4 +1,4 @@
-"""What the tests of ``plot`` share: a work dir, and figures in place of files."""
+"""Fixtures of the tests of ``plot``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from valloss_compat._cli.plot import figure
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The figures that were drawn, in place of the files."""
+    """Collect the figures instead of writing files."""
     drawn = []
     monkeypatch.setattr(figure.Figure, "savefig", lambda f, path: drawn.append(f))
     return drawn
@@ -18,6 +18,6 @@ def figures(monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    """A work dir: 1, 3, 2 by epochs of ten iterations, of five that were planned."""
+    """A work dir with the losses 3, 1, 2 of three out of five planned epochs."""
     config = "train_cfg = dict(by_epoch=True, max_epochs=5)\n"
     return write(tmp_path / "run" / "20260101_000000", epochs([3, 1, 2]), config=config)

@@ -1,4 +1,4 @@
-"""What plot draws: curves with their marks, colours, legends, titles and axes."""
+"""The figure of plot: curves, markers, colors, legend, title and axes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from cli.plot.work_dirs import epochs, iterations, plot, write
 from valloss_compat._cli.plot.figure import COLORS, MARKERS
 
-# The drawing asks nothing of mmengine: it reads what was logged.
+# Drawing does not depend on the release of mmengine.
 pytestmark = pytest.mark.slow
 
 
@@ -23,8 +23,8 @@ def labels(figure):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_a_run_alone(run, figures):
-    """Training dashed, validation solid, best and stop marked, the rest shaded."""
+def test_single_run_shows_training_validation_best_and_stop(run, figures):
+    """Training is dashed and validation solid. The missing epochs are shaded."""
     assert plot(run, "-o", "a.png", "--title", "A title") == 0
     (figure,) = figures
     (axes,) = figure.axes
@@ -50,8 +50,8 @@ def test_a_run_alone(run, figures):
     assert (axes.get_yscale(), axes.get_ylim()[0]) == ("linear", 0)
 
 
-def test_several_runs(tmp_path, figures, capsys):
-    """A colour each, for its training and its validation, and names that differ."""
+def test_several_runs_have_their_own_colors_and_names(tmp_path, figures, capsys):
+    """Training and validation of a run have the same color."""
     first = write(tmp_path / "a" / "run" / "20260101_000000", epochs([3, 1, 2]))
     other = write(tmp_path / "b" / "run" / "20260101_000000", epochs([4, 2]))
     assert plot(first, other, "-o", "a.png", "--log") == 0
@@ -78,8 +78,8 @@ def test_several_runs(tmp_path, figures, capsys):
     ]
 
 
-def test_a_crowd_has_its_legend_below(tmp_path, figures):
-    """Names of four runs would hide the curves, and take no room from them."""
+def test_legend_of_many_runs_is_below_the_axes(tmp_path, figures):
+    """Within the axes it would hide the curves. The axes keep their height."""
     names = ["a", "b", "c", "d"]
     runs = [write(tmp_path / n / "20260101_000000", epochs([3, 1, 2])) for n in names]
     for count in (1, 3, 4):
@@ -91,14 +91,14 @@ def test_a_crowd_has_its_legend_below(tmp_path, figures):
         legend = axes.get_legend().get_window_extent()
         below.append(legend.y1 < axes.get_window_extent().y0)
         heights.append(axes.get_window_extent().height)
-        assert legend.y0 >= 0  # and within the picture
+        assert legend.y0 >= 0  # within the figure
     assert below == [False, False, True]
     assert heights[2] == pytest.approx(heights[0], rel=0.03)
     frame = axes.get_window_extent()
     assert legend.x0 + legend.x1 == pytest.approx(frame.x0 + frame.x1)
 
 
-def test_a_logarithmic_axis_has_plain_numbers(run, figures):
+def test_logarithmic_axis_has_plain_numbers(run, figures):
     """0.5 and 2, not powers of ten."""
     assert plot(run, "-o", "a.png", "--log") == 0
     FigureCanvasAgg(figures[0]).draw()
@@ -108,14 +108,16 @@ def test_a_logarithmic_axis_has_plain_numbers(run, figures):
     assert not [text for text in shown if "$" in text]
 
 
-def test_the_palette_has_no_color_twice():
-    """With the markers there are more looks than anybody compares."""
+def test_colors_and_markers_combine_without_repetition():
+    """The combinations suffice for more runs than a figure can show."""
     assert len(set(COLORS)) == len(COLORS) == 7
     assert math.gcd(len(COLORS), len(MARKERS)) == 1
 
 
-def test_runs_by_epochs_and_by_iterations_share_iterations(tmp_path, figures, capsys):
-    """--x auto finds what all have."""
+def test_epoch_based_and_iteration_based_runs_share_iterations(
+    tmp_path, figures, capsys
+):
+    """--x auto uses the unit that all runs have."""
     one = write(tmp_path / "one" / "20260101_000000", epochs([3, 1]))
     two = write(tmp_path / "two" / "20260101_000000", iterations([2, 4]))
     assert plot(one, two, "-o", "a.png") == 0
@@ -129,58 +131,58 @@ def test_runs_by_epochs_and_by_iterations_share_iterations(tmp_path, figures, ca
     ]
 
 
-def test_a_named_loss_and_its_counterpart(run, figures):
-    """val/NAME solid; training logs none of that name here."""
+def test_named_loss_without_training_values_is_drawn_alone(run, figures):
+    """A planned end in epochs is not shown on an axis in iterations."""
     assert plot(run, "-o", "a.png", "--metric", "val/loss_cls", "--x", "iter") == 0
     (axes,) = figures[0].axes
     training, validation = axes.get_lines()[:2]
     assert curve(training) == [[], []]
     assert curve(validation) == [[10, 20, 30], [1.5, 0.5, 1]]
-    # A plan in epochs is no place on an axis in iterations.
     assert labels(figures[0])[-1] == "end: iteration 30"
     assert not axes.patches
 
 
-def test_a_metric_that_is_no_loss(tmp_path, figures):
-    """The best is what the rule says, and the axis has its name."""
+def test_metric_that_is_not_a_loss_needs_a_rule_and_names_the_axis(tmp_path, figures):
+    """The best value depends on --rule."""
     lines = [{"accuracy": value, "step": 1 + i} for i, value in enumerate([0.8, 0.9])]
     work_dir = write(tmp_path / "a", lines)
     arguments = ["--metric", "accuracy", "--rule", "greater"]
     assert plot(work_dir, "-o", "a.png", *arguments) == 0
     (axes,) = figures[0].axes
     assert axes.get_ylabel() == "accuracy"
-    assert axes.get_ylim()[0] > 0.5  # no need to begin at zero
+    assert axes.get_ylim()[0] > 0.5  # the axis does not start at zero
     assert "best: epoch 2, 0.9" in labels(figures[0])
 
 
 @pytest.mark.parametrize(("count", "marker"), [(60, "o"), (61, "")])
-def test_many_validations_have_no_markers(tmp_path, figures, count, marker):
-    """They would hide the curve."""
+def test_many_validations_are_drawn_without_markers(tmp_path, figures, count, marker):
+    """Markers would hide the curve."""
     work_dir = write(tmp_path / "a", iterations([2.0] * count))
     assert plot(work_dir, "-o", "a.png") == 0
     assert figures[0].axes[0].get_lines()[1].get_marker() == marker
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_a_training_without_a_validation_yet(tmp_path, figures, capsys, several):
-    """Its training is drawn, and the user warned, of each."""
+def test_training_without_a_validation_is_drawn_with_a_warning(
+    tmp_path, figures, capsys, several
+):
+    """Each run without a validation has its own warning."""
     begun = epochs([1.0], begin=1)[:-1]
     runs = [write(tmp_path / name / "20260101_000000", begun) for name in "ab"]
     assert plot(*runs[: 1 + several], "-o", "a.png") == 0
-    said = capsys.readouterr()
+    captured = capsys.readouterr()
     names = ["a", "b"] if several else []
-    assert said.err.splitlines() == [
+    assert captured.err.splitlines() == [
         f"warning: {name}: no validation is logged so far, and its training alone is "
         "drawn"
         for name in names or ["a"]
     ]
-    assert said.out.startswith("a: no validation; ended at epoch 1\n")
+    assert captured.out.startswith("a: no validation; ended at epoch 1\n")
     end = [] if several else ["end: epoch 1"]
     assert labels(figures[0]) == [*names, "training: loss", *end]
 
 
-def test_values_that_are_not_finite(tmp_path, figures, capsys):
-    """They are gaps, and told of."""
+def test_values_that_are_not_finite_are_gaps_and_counted(tmp_path, figures, capsys):
     losses = [2.0, math.nan, 1.0, math.inf]
     work_dir = write(tmp_path / "run" / "20260101_000000", epochs(losses))
     assert plot(work_dir, "-o", "a.png") == 0
@@ -192,8 +194,8 @@ def test_values_that_are_not_finite(tmp_path, figures, capsys):
     )
 
 
-def test_a_name_is_no_formula(tmp_path):
-    """Two dollars in a title or the name of a run are dollars."""
+def test_dollars_in_names_and_titles_can_be_drawn(tmp_path):
+    """Text between two dollars is not read as a formula."""
     both = [
         write(tmp_path / name / "20260101_000000", epochs([2, 1]))
         for name in ("$\\a_b", "$\\frac$")
@@ -203,16 +205,18 @@ def test_a_name_is_no_formula(tmp_path):
     assert target.exists()
 
 
-def test_a_title_is_shown_as_it_is(run, figures):
-    """Its dollars as such: the picture escapes them."""
+def test_dollars_in_the_title_are_escaped(run, figures):
     assert plot(run, "-o", "a.png", "--title", "$1 to $2") == 0
     assert figures[0].axes[0].get_title(loc="left") == r"\$1 to \$2"
 
 
-@pytest.mark.parametrize("place", [{"step": 0}, {}])
-def test_a_single_validation_at_the_start(tmp_path, figures, capsys, place):
-    """An axis has a length all the same."""
-    work_dir = write(tmp_path / "run" / "20260101_000000", [{"val_loss": 1.0, **place}])
+@pytest.mark.parametrize("position", [{"step": 0}, {}])
+def test_axis_has_a_length_if_all_values_are_at_the_start(
+    tmp_path, figures, capsys, position
+):
+    work_dir = write(
+        tmp_path / "run" / "20260101_000000", [{"val_loss": 1.0, **position}]
+    )
     assert plot(work_dir, "-o", "a.png") == 0
     (axes,) = figures[0].axes
     assert axes.get_xlim() == (0, 1)
@@ -224,14 +228,14 @@ def test_a_single_validation_at_the_start(tmp_path, figures, capsys, place):
 
 
 def axes_of(figures, *arguments):
-    """The axes of a picture that is drawn of some runs."""
+    """Draw a figure with the command and return its axes."""
     assert plot(*arguments, "-o", "a.png") == 0
     (axes,) = figures[-1].axes
     return axes
 
 
-def test_the_frame_of_a_picture(run, figures):
-    """From zero to the planned end, in whole epochs, on 1080 by 600 pixels."""
+def test_axes_range_from_zero_to_the_planned_end(run, figures):
+    """Ticks are at whole epochs, and the figure has 1080 by 600 pixels."""
     axes = axes_of(figures, run)
     assert axes.get_xlim() == pytest.approx((0, 5.075))
     assert [tick for tick in axes.get_xticks() if tick != int(tick)] == []
@@ -243,8 +247,8 @@ def test_the_frame_of_a_picture(run, figures):
     assert list(figures[0].get_size_inches() * figures[0].dpi) == [1080, 600]
 
 
-def test_several_runs_end_with_the_longest(run, tmp_path, figures):
-    """What one of them planned is left out."""
+def test_axes_of_several_runs_end_with_the_longest_run(run, tmp_path, figures):
+    """The planned end of a run is left out."""
     other = write(tmp_path / "b" / "20260101_000000", epochs([3, 1]))
     assert axes_of(figures, run, other).get_xlim() == pytest.approx((0, 3.045))
 
@@ -259,8 +263,10 @@ def test_several_runs_end_with_the_longest(run, tmp_path, figures):
         ([-0.5, 2.0], False),
     ],
 )
-def test_whether_an_axis_begins_at_zero(tmp_path, figures, values, from_zero):
-    """Not far below the values, which it would flatten, and not above one."""
+def test_axis_starts_at_zero_unless_that_flattens_the_curves(
+    tmp_path, figures, values, from_zero
+):
+    """It never starts above the lowest value."""
     lines = [{"val_loss": value, "step": 1 + i} for i, value in enumerate(values)]
     axes = axes_of(figures, write(tmp_path / "run" / "20260101_000000", lines))
     bottom = axes.get_ylim()[0]
@@ -268,8 +274,8 @@ def test_whether_an_axis_begins_at_zero(tmp_path, figures, values, from_zero):
     assert bottom <= min(values)
 
 
-def test_looks_come_again_where_there_are_more_runs(tmp_path, figures):
-    """Seven colours and eight markers, in the picture as in the legend."""
+def test_colors_and_markers_repeat_for_more_runs(tmp_path, figures):
+    """Seven colors and eight markers, on the axes and in the legend."""
     runs = [
         write(tmp_path / f"{i:02}" / "20260101_000000", epochs([2, 1], length=5))
         for i in range(17)
@@ -288,8 +294,7 @@ def test_looks_come_again_where_there_are_more_runs(tmp_path, figures):
     ("plan", "label"),
     [("", "end: epoch 1.4"), ("max_epochs=1234", "stop: epoch 1.4 of 1,234")],
 )
-def test_an_end_within_an_epoch(tmp_path, figures, plan, label):
-    """To a tenth of one."""
+def test_end_within_an_epoch_is_rounded_to_a_tenth(tmp_path, figures, plan, label):
     lines = epochs([3.0, 2.0], length=117, interval=50)[:-2]
     config = f"train_cfg = dict({plan})\n"
     work_dir = write(tmp_path / "run" / "20260101_000000", lines, config=config)

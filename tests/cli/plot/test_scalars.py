@@ -1,4 +1,4 @@
-"""Which lines of a log plot reads, and which it leaves out and tells of."""
+"""Lines of scalars.json that are read, and lines that are skipped with a note."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from valloss_compat.errors import CommandError
 
 
 @pytest.mark.parametrize("tag", ["lr", "generator.lr", "discriminator/base_lr"])
-def test_a_learning_rate_tells_training(tag):
+def test_line_with_a_learning_rate_is_training(tag):
     """With one optimizer, and with several."""
     assert scalars.is_train({tag: 0.1, "loss": 1.0, "step": 1})
     assert not scalars.is_train({"val_loss": 1.0, "val/clr": 1.0, "step": 1})
 
 
 @pytest.mark.parametrize("tag", ["epoch", "iter"])
-def test_a_place_in_the_training_tells_it_as_well(tag):
-    """Where the runner has no optimizer that would log a rate."""
+def test_line_with_an_epoch_or_iteration_is_training(tag):
+    """A runner without an optimizer logs no learning rate."""
     assert scalars.is_train({tag: 1, "loss": 1.0, "step": 1})
 
 
-def test_a_start_is_named_by_its_own_timestamp(tmp_path):
-    """Whatever the folder of the work dir is called."""
+def test_start_has_the_name_of_its_own_timestamp(tmp_path):
+    """Not the name of another folder in the path."""
     start = tmp_path / "20250101_000000" / "run" / "20260101_000000"
     write(start, [{"val_loss": 1.0, "step": 1}])
     (found,) = read(start / "vis_data" / "scalars.json")
@@ -33,16 +33,16 @@ def test_a_start_is_named_by_its_own_timestamp(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "more"), [(5, ""), (6, ", ...")])
-def test_what_a_folder_holds_that_is_no_work_dir(tmp_path, count, more):
-    """Five names, and whether there are others."""
+def test_error_lists_the_content_of_a_folder_without_scalars(tmp_path, count, more):
+    """Five names, and dots if there are more."""
     for name in "abcdef"[:count]:
         (tmp_path / name).write_text("")
     with pytest.raises(CommandError, match=f"but a, b, c, d, e{more}[.] Give"):
         scalars.find(str(tmp_path))
 
 
-def test_lines_that_are_not_whole(tmp_path):
-    """Left out and told of: the last of a run that goes on, others of crashes."""
+def test_incomplete_lines_are_skipped_with_a_note(tmp_path):
+    """The last line of a running training, and others after a crash."""
     text = '{"lr": 0.1, "loss": 1.0, "step": 1}\n{"lr": 0.1, "lo'
     write(tmp_path / "20260101_000000", [], tail=text)
     (file,) = scalars.find(str(tmp_path))
@@ -66,25 +66,24 @@ def test_lines_that_are_not_whole(tmp_path):
     ],
     ids=["no step", "NaN", "a boolean", "too far", "nested"],
 )
-def test_lines_that_no_training_wrote(tmp_path, broken):
-    """Left out and told of, as those that are not whole."""
+def test_invalid_lines_are_skipped_with_a_note(tmp_path, broken):
+    """The format of mmengine has no such lines."""
     good = '{"lr": 0.1, "loss": 1.0, "step": 1}\n'
     write(tmp_path / "20260101_000000", [], tail=good + broken + "\n" + good)
     (file,) = scalars.find(str(tmp_path))
     assert scalars.read(file)[1] == ["1 broken lines left out, the first is 2"]
 
 
-def test_numbers_that_no_axis_can_show(tmp_path):
-    """They are as good as infinite."""
-    line = '{"a": 1' + "0" * 400 + ', "b": -1e308, "c": NaN, "d": 1e100, "step": 1}'
-    write(tmp_path / "20260101_000000", [], tail=line)
+def test_huge_numbers_are_read_as_infinite(tmp_path):
+    text = '{"a": 1' + "0" * 400 + ', "b": -1e308, "c": NaN, "d": 1e100, "step": 1}'
+    write(tmp_path / "20260101_000000", [], tail=text)
     (file,) = scalars.find(str(tmp_path))
-    (told,) = scalars.read(file)[0][0].lines
-    assert (told["a"], told["b"], told["d"]) == (math.inf, -math.inf, 1e100)
-    assert math.isnan(told["c"])
+    (line,) = scalars.read(file)[0][0].lines
+    assert (line["a"], line["b"], line["d"]) == (math.inf, -math.inf, 1e100)
+    assert math.isnan(line["c"])
 
 
-def test_what_is_no_number_is_left_out(tmp_path):
+def test_values_that_are_no_numbers_are_left_out(tmp_path):
     """Metrics may be texts or lists since mmengine 0.5.0."""
     tail = '{"lr": 0.1, "loss": NaN, "a": "b", "c": [1], "step": 1}\n'
     write(tmp_path / "a", [], tail=tail)

@@ -1,4 +1,4 @@
-"""Work dirs as mmengine leaves them, written by hand or by a real training."""
+"""Work dirs of mmengine, written by hand or by a real training."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Lines = List[Dict[str, float]]
 def epochs(
     losses: List[float], length: int = 10, interval: int = 5, begin: int = 1
 ) -> Lines:
-    """An epoch-based training: a validation after each epoch of some iterations.
+    """Lines of an epoch-based training with a validation after each epoch.
 
-    As ``LoggerHook(ignore_last=True)`` logs it: within an epoch at every
-    interval, and not at its end.
+    ``LoggerHook(ignore_last=True)`` logs them: at each interval within an epoch,
+    but not at its end.
     """
     lines: Lines = []
     for epoch, loss in enumerate(losses, begin):
@@ -35,12 +35,13 @@ def epochs(
 
 
 def iterations(losses: List[float], length: int = 10, own: bool = True) -> Lines:
-    """An iteration-based training, as releases before 0.5 log it.
+    """Lines of an iteration-based training, as logged by releases before 0.5.
 
     Args:
-        losses (list[float]): One a validation.
-        length (int): Iterations between two. Defaults to 10.
-        own (bool): Whether ``log_metric_by_epoch=False``. Defaults to True.
+        losses (list[float]): The loss of each validation.
+        length (int): Iterations between validations. Defaults to 10.
+        own (bool): Whether validations log iterations, as with
+            ``log_metric_by_epoch=False``. Defaults to True.
     """
     lines: Lines = []
     for step, loss in zip(range(length, 10**6, length), losses):
@@ -54,9 +55,10 @@ def write(start: Path, lines: Lines, tail: str = "", config: str = "") -> Path:
 
     Args:
         start (Path): The TIMESTAMP folder; its parent is the work dir.
-        lines (list[dict]): What it holds.
-        tail (str): What follows, of a line that is not whole. Defaults to "".
-        config (str): Text of ``config.py`` beside it. Defaults to "": none.
+        lines (list[dict]): The lines.
+        tail (str): Text after the lines. Defaults to "".
+        config (str): Text of ``config.py`` in the same folder. Defaults to "",
+            which means no config.
 
     Returns:
         Path: The work dir.
@@ -71,9 +73,13 @@ def write(start: Path, lines: Lines, tail: str = "", config: str = "") -> Path:
 
 
 def train(work_dir: Path, losses: List[float], **options: Any) -> None:
-    """Train for real with these validation losses; an epoch has two iterations.
+    """Train a real Runner with the given validation losses.
 
-    Options are those of the Runner, and ``samples``, ``logger``, ``checkpoint``.
+    Args:
+        work_dir (Path): The work dir.
+        losses (list[float]): The loss of each validation.
+        **options: Arguments of the Runner, and ``samples`` (iterations in an
+            epoch, 2 by default), ``logger`` and ``checkpoint``.
     """
 
     def respond(index: int, inputs: Any) -> Any:
@@ -101,19 +107,22 @@ def plot(*arguments: Any) -> int:
     return main(["plot", *map(str, arguments)])
 
 
-def join(work_dir, plan=TrainLength()):  # noqa: B008
-    """The run of a work dir."""
+def join(work_dir, planned=TrainLength()):  # noqa: B008
+    """Read a work dir and join its starts."""
     starts = [start for file in scalars.find(str(work_dir)) for start in read(file)]
-    return curves.join(starts, plan)
+    return curves.join(starts, planned)
 
 
 def read(file):
+    """Read a file without its notes."""
     return scalars.read(str(file))[0]
 
 
-def places(run, unit="epoch", tag="val_loss", train=False):
+def positions(run, unit="epoch", tag="val_loss", train=False):
+    """Return the positions of a tag."""
     return [point.position(unit) for point in run.curve(tag, train)]
 
 
 def values(run, tag="val_loss"):
+    """Return the values of a tag in the validations."""
     return [point.scalars[tag] for point in run.curve(tag, train=False)]
