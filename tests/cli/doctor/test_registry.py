@@ -6,7 +6,7 @@ import pytest
 from mmengine.registry import LOOPS, Registry
 from mmengine.runner import ValLoop
 
-from valloss_compat._cli.doctor import registered
+from valloss_compat._cli.doctor.registry import registered
 
 
 class Theirs(ValLoop):

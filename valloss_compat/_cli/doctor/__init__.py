@@ -6,18 +6,17 @@ import argparse
 import json
 import shutil
 import textwrap
-import warnings
-from collections.abc import Mapping
 from typing import Any, Dict, List, Optional
 
 from valloss_compat import _api
-from valloss_compat._cli.doctor import check_config as config_checks
-from valloss_compat._cli.doctor import check_patches, check_validation, config_file
-from valloss_compat._cli.doctor.findings import PROBLEM, Finding, note
+from valloss_compat._cli.doctor import (
+    check_config,
+    check_patches,
+    check_validation,
+    config_file,
+)
+from valloss_compat._cli.doctor.findings import PROBLEM, Finding
 from valloss_compat._cli.doctor.output import stdout_to_stderr
-from valloss_compat._cli.doctor.registry import find
-from valloss_compat._patches import patch_set
-from valloss_compat.errors import CommandError
 
 #: Of the JSON document; goes up when a key changes its meaning or goes away.
 SCHEMA = 1
@@ -96,35 +95,16 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
     Returns:
         dict: The document, without its exit code and with findings as such.
     """
-    found = _apply()
+    found = check_patches.apply_patches()
     of_config: List[Finding] = []
-    loop = evaluator = None
     known: Dict[str, Any] = {}
     if config is not None:
         known = config_file.load(config)
         # Before anything is tried: they may patch, too, or bring a loop.
         failed = config_file.import_customs(known)
-        of_config = config_checks.look(
-            known, failed, lambda model: registered("MODELS", model, known)
-        )
-        loop = registered("LOOPS", known.get("val_cfg"), known)
-        evaluator = registered("EVALUATOR", known.get("val_evaluator"), known)
+        of_config = check_config.look(known, failed)
+    found += check_validation.look(known)
     status = _api.status()
-    if status.mode == "off" or status.plan == "unknown":
-        found.append(note("validation", "not tried, as nothing is patched"))
-    else:
-        found += check_validation.try_out()
-        for cls in own_evaluators():
-            # A library loads evaluators that want arguments; only the config has them.
-            named = cls is evaluator
-            settings = _settings(known["val_evaluator"]) if named else {}
-            found += check_validation.try_out(
-                evaluator=cls, settings=settings, is_asked_for=named
-            )
-        if loop is not None and not loop.__module__.startswith("mmengine."):
-            settings = _settings(known["val_cfg"])
-            found += check_validation.try_out(loop=loop, settings=settings)
-        status = _api.status()
     found += of_config
     return {
         "schema": SCHEMA,
@@ -133,63 +113,6 @@ def examine(config: Optional[str]) -> Dict[str, Any]:
         "config": config,
         "findings": check_patches.look(status) + found,
     }
-
-
-def _settings(entry: Mapping[str, Any]) -> Dict[str, Any]:
-    """The arguments in a config entry that a tiny training does not give itself."""
-    given = ("type", "_scope_", "metrics", "runner", "dataloader", "evaluator")
-    return {key: value for key, value in entry.items() if key not in given}
-
-
-def _apply() -> List[Finding]:
-    """Apply unless it is: who replaced a patch of ours since must be seen."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            patch_set.load()  # also where all is switched off
-            if _api.status().mode == "off":
-                _api.apply()
-        except (ImportError, RuntimeError, ValueError) as error:
-            raise CommandError(str(error)) from None
-    ours = [w for w in caught if "valloss_compat" in type(w.message).__module__]
-    return [note("patches", str(w.message)) for w in ours]
-
-
-def own_evaluators() -> List[type]:
-    """Loaded evaluators with a ``process`` or ``evaluate`` of their own."""
-    from mmengine.evaluator import Evaluator
-
-    classes = [Evaluator]
-    for cls in classes:  # grows while it is walked
-        seen = set(map(id, classes))  # a metaclass may define ==
-        classes += [sub for sub in cls.__subclasses__() if id(sub) not in seen]
-    return [
-        cls for cls in classes[1:] if not {"process", "evaluate"}.isdisjoint(vars(cls))
-    ]
-
-
-def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional[type]:
-    """The class that a config entry names, loaded if it can be.
-
-    Args:
-        registry (str): Name of one of mmengine's registries.
-        entry: The entry, perhaps a dict with ``type``.
-        config (dict): The whole config, for its ``default_scope``.
-
-    Returns:
-        type, optional: None where the entry names none, or none is registered.
-    """
-    from mmengine import registry as registries
-
-    name = entry.get("type") if isinstance(entry, Mapping) else None
-    if not name:
-        return None
-    scope = entry.get("_scope_") or config.get("default_scope") or "mmengine"
-    # As mmengine builds it: by the scope's registry first, then by its parents.
-    keys = (str(name) if "." in str(name) else f"{scope}.{name}", str(name))
-    with registries.DefaultScope.overwrite_default_scope(str(scope)):
-        cls = find(getattr(registries, registry), *keys)
-    return cls if isinstance(cls, type) else None
 
 
 def _report(told: Dict[str, Any]) -> str:

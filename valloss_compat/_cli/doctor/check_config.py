@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor import (
@@ -34,6 +24,41 @@ _SHAPES: Dict[str, Tuple[type, ...]] = {
     "val_dataloader": (dict, list),
     "val_evaluator": (dict, list),
 }
+#: The three that a validation needs, or none of them.
+_VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
+
+
+def look(config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]) -> List[Finding]:
+    """Findings about a config.
+
+    Args:
+        config (dict): A whole config, as :func:`config_file.load` reads it.
+        failed (Sequence[tuple[str, str]]): The custom imports that failed,
+            and their errors.
+
+    Returns:
+        list[Finding]: In the order in which a training meets the matters.
+    """
+    found, config = mend(config)
+    looks: List[Tuple[str, Callable[[], Iterable[Finding]]]] = [
+        ("config.custom_imports", lambda: _imports(config, failed)),
+        ("config.validation", lambda: _validation(config)),
+        (check_hooks.CHECK, lambda: check_hooks.look(config, failed)),
+        (check_monitor.CHECK, lambda: check_monitor.look(config)),
+        (check_model.CHECK, lambda: check_model.look(config)),
+    ]
+    for check, findings in looks:
+        try:
+            found += findings()
+        except Exception as error:
+            found.append(
+                problem(
+                    check,
+                    "something that this looks at is not as mmengine wants it: "
+                    f"{type(error).__name__}: {error}",
+                )
+            )
+    return found
 
 
 def mend(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
@@ -62,49 +87,6 @@ def mend(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
             )
         )
     return found, mended
-
-
-#: The three that a validation needs, or none of them.
-_VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
-
-
-def look(
-    config: Mapping[str, Any],
-    failed: Sequence[Tuple[str, str]],
-    resolve: Callable[[Any], Optional[type]],
-) -> List[Finding]:
-    """Findings about a config.
-
-    Args:
-        config (dict): A whole config, as :func:`config_file.load` reads it.
-        failed (Sequence[tuple[str, str]]): The custom imports that failed,
-            and their errors.
-        resolve (Callable): Gives the class of a model's config; None where it
-            is not installed or does not import.
-
-    Returns:
-        list[Finding]: In the order in which a training meets the matters.
-    """
-    found, config = mend(config)
-    looks: List[Tuple[str, Callable[[], Iterable[Finding]]]] = [
-        ("config.custom_imports", lambda: _imports(config, failed)),
-        ("config.validation", lambda: _validation(config)),
-        (check_hooks.CHECK, lambda: check_hooks.look(config, failed)),
-        (check_monitor.CHECK, lambda: check_monitor.look(config)),
-        (check_model.CHECK, lambda: check_model.look(config, resolve)),
-    ]
-    for check, findings in looks:
-        try:
-            found += findings()
-        except Exception as error:
-            found.append(
-                problem(
-                    check,
-                    "something that this looks at is not as mmengine wants it: "
-                    f"{type(error).__name__}: {error}",
-                )
-            )
-    return found
 
 
 def _imports(

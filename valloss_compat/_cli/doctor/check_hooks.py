@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor.findings import Finding, note, problem
-from valloss_compat._cli.doctor.registry import find
+from valloss_compat._cli.doctor.registry import lookup
 
 CHECK = "config.hooks"
 #: Found wherever valloss_compat is imported; whether it is, another check tells.
@@ -118,7 +118,7 @@ def _names(scope: str) -> Iterator[Tuple[str, str]]:
 def _is_registered(name: str, scope: str) -> bool:
     from mmengine.registry import HOOKS
 
-    return find(HOOKS, name, f"{scope}.{name}") is not None
+    return lookup(HOOKS, name, f"{scope}.{name}") is not None
 
 
 def _loads(library: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional
 
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
-from valloss_compat._cli.doctor.registry import find
+from valloss_compat._cli.doctor.registry import lookup
 from valloss_compat._config import hooks, kind
 
 CHECK = "config.monitor"
@@ -63,7 +63,7 @@ def _is(hook: Mapping[str, Any], name: str) -> bool:
         return package in _PACKAGES
     from mmengine.registry import HOOKS
 
-    cls = find(HOOKS, str(hook.get("type")))
+    cls = lookup(HOOKS, str(hook.get("type")))
     return cls is None or cls.__module__.partition(".")[0] in _PACKAGES
 
 

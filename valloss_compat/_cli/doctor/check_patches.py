@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any, Dict, List
 
+from valloss_compat import _api
 from valloss_compat._api import Status
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+from valloss_compat._patches import patch_set
+from valloss_compat.errors import CommandError
 from valloss_compat.options import VARIABLE
+
+
+def apply_patches() -> List[Finding]:
+    """Apply unless it is: who replaced a patch of ours since must be seen."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            patch_set.load()  # also where all is switched off
+            if _api.status().mode == "off":
+                _api.apply()
+        except (ImportError, RuntimeError, ValueError) as error:
+            raise CommandError(str(error)) from None
+    ours = [w for w in caught if "valloss_compat" in type(w.message).__module__]
+    return [note("patches", str(w.message)) for w in ours]
 
 
 def describe(status: Status) -> Dict[str, Any]:

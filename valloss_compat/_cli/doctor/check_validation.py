@@ -8,15 +8,62 @@ import tempfile
 import traceback
 from typing import Any, Dict, List, Mapping, Optional
 
-from valloss_compat import options
+from valloss_compat import _api, options
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
 from valloss_compat._cli.doctor.output import silent
+from valloss_compat._cli.doctor.registry import registered
 
 #: Where to look.
 _FIX = (
     "See the findings on patches: somebody replaced, or overrides, a method of "
     "mmengine's loops or evaluators without calling the one that was there"
 )
+
+
+def look(config: Mapping[str, Any]) -> List[Finding]:
+    """Try out the validation of mmengine, and what there is in its place.
+
+    Args:
+        config (dict): A whole config, its custom imports imported; empty if there
+            is none.
+
+    Returns:
+        list[Finding]: One for mmengine, for each evaluator that is loaded and can be
+        built, and for the config's evaluator and loop.
+    """
+    loop = registered("LOOPS", config.get("val_cfg"), config)
+    evaluator = registered("EVALUATOR", config.get("val_evaluator"), config)
+    status = _api.status()
+    if status.mode == "off" or status.plan == "unknown":
+        return [note("validation", "not tried, as nothing is patched")]
+    found = try_out()
+    for cls in own_evaluators():
+        # A library loads evaluators that want arguments; only the config has them.
+        named = cls is evaluator
+        settings = _settings(config["val_evaluator"]) if named else {}
+        found += try_out(evaluator=cls, settings=settings, is_asked_for=named)
+    if loop is not None and not loop.__module__.startswith("mmengine."):
+        found += try_out(loop=loop, settings=_settings(config["val_cfg"]))
+    return found
+
+
+def own_evaluators() -> List[type]:
+    """Loaded evaluators with a ``process`` or ``evaluate`` of their own."""
+    from mmengine.evaluator import Evaluator
+
+    classes = [Evaluator]
+    for cls in classes:  # grows while it is walked
+        seen = set(map(id, classes))  # a metaclass may define ==
+        classes += [sub for sub in cls.__subclasses__() if id(sub) not in seen]
+    return [
+        cls for cls in classes[1:] if not {"process", "evaluate"}.isdisjoint(vars(cls))
+    ]
+
+
+def _settings(entry: Mapping[str, Any]) -> Dict[str, Any]:
+    """The arguments in a config entry that a tiny training does not give itself."""
+    given = ("type", "_scope_", "metrics", "runner", "dataloader", "evaluator")
+    return {key: value for key, value in entry.items() if key not in given}
 
 
 def try_out(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Optional
 
 
-def find(registry: Any, *keys: str) -> Any:
+def lookup(registry: Any, *keys: str) -> Any:
     """Look names up in a registry of mmengine.
 
     Args:
@@ -23,3 +24,27 @@ def find(registry: Any, *keys: str) -> Any:
         if found is not None:
             return found
     return None
+
+
+def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional[type]:
+    """The class that a config entry names, loaded if it can be.
+
+    Args:
+        registry (str): Name of one of mmengine's registries.
+        entry: The entry, perhaps a dict with ``type``.
+        config (dict): The whole config, for its ``default_scope``.
+
+    Returns:
+        type, optional: None where the entry names none, or none is registered.
+    """
+    from mmengine import registry as registries
+
+    name = entry.get("type") if isinstance(entry, Mapping) else None
+    if not name:
+        return None
+    scope = entry.get("_scope_") or config.get("default_scope") or "mmengine"
+    # As mmengine builds it: by the scope's registry first, then by its parents.
+    keys = (str(name) if "." in str(name) else f"{scope}.{name}", str(name))
+    with registries.DefaultScope.overwrite_default_scope(str(scope)):
+        cls = lookup(getattr(registries, registry), *keys)
+    return cls if isinstance(cls, type) else None
