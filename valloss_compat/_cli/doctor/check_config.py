@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor import (
@@ -40,16 +40,16 @@ def look(config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]) -> List[F
         list[Finding]: In the order in which a training meets the matters.
     """
     found, config = mend(config)
-    looks: List[Tuple[str, Callable[[], Iterable[Finding]]]] = [
-        ("config.custom_imports", lambda: _imports(config, failed)),
-        ("config.validation", lambda: _validation(config)),
-        (check_hooks.CHECK, lambda: check_hooks.look(config, failed)),
-        (check_monitor.CHECK, lambda: check_monitor.look(config)),
-        (check_model.CHECK, lambda: check_model.look(config)),
+    checks: List[Tuple[str, Iterator[Finding]]] = [
+        ("config.custom_imports", _imports(config, failed)),
+        ("config.validation", _validation(config)),
+        (check_hooks.CHECK, check_hooks.look(config, failed)),
+        (check_monitor.CHECK, check_monitor.look(config)),
+        (check_model.CHECK, check_model.look(config)),
     ]
-    for check, findings in looks:
+    for check, findings in checks:
         try:
-            found += findings()
+            found += findings
         except Exception as error:
             found.append(
                 problem(

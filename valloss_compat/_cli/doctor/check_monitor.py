@@ -91,33 +91,29 @@ def watched(config: Mapping[str, Any]) -> bool:
     return any("loss" in monitor.name.lower() for monitor in monitors(config))
 
 
-def look(config: Mapping[str, Any]) -> List[Finding]:
+def look(config: Mapping[str, Any]) -> Iterator[Finding]:
     """Findings about what is monitored.
 
     Args:
         config (dict): A whole config.
 
-    Returns:
-        list[Finding]: At least one.
+    Yields:
+        Finding: At least one.
     """
-    found = [
-        problem(CHECK, f"{kind(hook)} has {text}")
-        for hook in hooks(config)
-        for text in _values(hook)
-    ]
+    for hook in hooks(config):
+        for text in _values(hook):
+            yield problem(CHECK, f"{kind(hook)} has {text}")
     for monitor in monitors(config):
-        found += [*_name(monitor), *_rule(monitor)]
+        yield from _name(monitor)
+        yield from _rule(monitor)
     if not watched(config):
-        found.append(
-            note(
-                CHECK,
-                f"no hook monitors {TOTAL}: it is logged, and nothing else. For early "
-                f"stopping custom_hooks=[dict(type='EarlyStoppingHook', "
-                f"monitor='{TOTAL}', min_delta=0.0)], for the best checkpoint "
-                f"default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))",
-            )
+        yield note(
+            CHECK,
+            f"no hook monitors {TOTAL}: it is logged, and nothing else. For early "
+            f"stopping custom_hooks=[dict(type='EarlyStoppingHook', "
+            f"monitor='{TOTAL}', min_delta=0.0)], for the best checkpoint "
+            f"default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))",
         )
-    return found
 
 
 def _values(hook: Mapping[str, Any]) -> Iterator[str]:
