@@ -6,6 +6,7 @@ import itertools
 from typing import Any, ClassVar, Dict
 from unittest import mock
 
+import mmengine
 import pytest
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
@@ -123,3 +124,22 @@ def test_a_loop_that_cannot_be_looked_into(monkeypatch, run):
     """As far as nobody can see, it validates at its end: no alarm."""
     monkeypatch.setattr(EpochBasedTrainLoop, "run", run)
     assert said(max_epochs=5, val_interval=6) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "validates"),
+    [
+        ("0.1.0", False),
+        ("0.7.4", False),
+        ("0.10.3", False),
+        ("0.10.4", True),
+        ("0.10.7", True),
+        ("0.10.12", True),
+        ("0.11.0rc0", True),
+    ],
+)
+def test_version_of_mmengine_decides_whether_last_epoch_is_validated(
+    monkeypatch, version, validates
+):
+    monkeypatch.setattr(mmengine, "__version__", version)
+    assert (said(max_epochs=5, val_interval=6) == []) == validates
