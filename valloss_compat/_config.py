@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Iterator, List, Tuple
 
 #: The hook that computes losses, under whatever scope or module it is named.
-NAME = "ValLossHook"
+VAL_LOSS_HOOK = "ValLossHook"
 
 
-def kind(entry: Any) -> str:
+def class_name(entry: Any) -> str:
     """The class name of what a config entry builds, without scope or module."""
-    named = entry.get("type", "") if isinstance(entry, Mapping) else ""
-    return str(getattr(named, "__name__", named)).rpartition(".")[2]
+    entry_type = entry.get("type", "") if isinstance(entry, Mapping) else ""
+    return str(getattr(entry_type, "__name__", entry_type)).rpartition(".")[2]
 
 
 def hooks_with_paths(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
@@ -26,12 +26,12 @@ def hooks_with_paths(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
         where a default one is taken away; an object) is left out.
     """
     defaults = config.get("default_hooks") or {}
-    customs = enumerate(config.get("custom_hooks") or ())
-    places = [(f"default_hooks.{name}", entry) for name, entry in defaults.items()]
-    places += [(f"custom_hooks[{index}]", entry) for index, entry in customs]
-    for place, entry in places:
+    custom = enumerate(config.get("custom_hooks") or ())
+    entries = [(f"default_hooks.{name}", entry) for name, entry in defaults.items()]
+    entries += [(f"custom_hooks[{index}]", entry) for index, entry in custom]
+    for path, entry in entries:
         if isinstance(entry, Mapping):
-            yield place, entry
+            yield path, entry
 
 
 def hooks(config: Any) -> List[Mapping[str, Any]]:
@@ -39,6 +39,6 @@ def hooks(config: Any) -> List[Mapping[str, Any]]:
     return [entry for _, entry in hooks_with_paths(config)]
 
 
-def ours(config: Any) -> List[Mapping[str, Any]]:
+def val_loss_hooks(config: Any) -> List[Mapping[str, Any]]:
     """Those hooks of a config that are a ``ValLossHook``."""
-    return [entry for entry in hooks(config) if kind(entry) == NAME]
+    return [entry for entry in hooks(config) if class_name(entry) == VAL_LOSS_HOOK]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 from unittest import mock
 
-from valloss_compat._cli.doctor import check_config as checks
-from valloss_compat._cli.doctor import check_model
+from valloss_compat._cli.doctor import check_config, check_model
 
 STOPPING = {"type": "EarlyStoppingHook", "monitor": "val_loss", "min_delta": 0.0}
 #: A config in which nothing is to be found fault with.
@@ -42,7 +41,7 @@ def resolve(registry, model, config):
 def found(known, severity, failed=()):
     """The findings of one severity, as ``check: text``."""
     with mock.patch.object(check_model, "registered", resolve):
-        findings = checks.look(known, failed)
+        findings = check_config.check_config(known, failed)
     assert {f.severity for f in findings} <= {"ok", "note", "problem"}
     return [f"{f.check}: {f.text}" for f in findings if f.severity == severity]
 

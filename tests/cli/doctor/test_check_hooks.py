@@ -13,7 +13,7 @@ def look(kind, scope="mmengine", failed=(), **entry):
     """Severity and text of what is said of one hook, which is the second."""
     entries = [{"type": "EMAHook"}, {"type": kind, **entry}]
     config = {"default_scope": scope, "custom_hooks": entries}
-    return [(f.severity, f.text) for f in check_hooks.look(config, failed)]
+    return [(f.severity, f.text) for f in check_hooks.check_hooks(config, failed)]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_slip_is_a_problem(kind, meant):
 def test_a_default_hook():
     """Is looked at as well; what is no hook's config is left to other checks."""
     hooks = {"a": None, "logger": {"interval": 1}, "stop": {"type": "CheckpoitHook"}}
-    (found,) = check_hooks.look({"default_hooks": hooks}, ())
+    (found,) = check_hooks.check_hooks({"default_hooks": hooks}, ())
     assert found.severity == "problem"
     assert found.text.startswith("default_hooks.stop has the type 'CheckpoitHook'")
 

@@ -27,7 +27,10 @@ class Data(list):
 
 def said(**train):
     """Severity and text of what is said of a ``train_cfg``."""
-    return [(f.severity, f.text) for f in check_interval.look({"train_cfg": train})]
+    return [
+        (f.severity, f.text)
+        for f in check_interval.check_interval({"train_cfg": train})
+    ]
 
 
 def validations(end, limit, **train):

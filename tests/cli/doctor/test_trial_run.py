@@ -7,10 +7,10 @@ import pytest
 from valloss_compat._cli.doctor import check_validation, trial_run
 
 #: What comes out where all is well.
-SEEN = trial_run.Seen(
+SEEN = trial_run.TrialResult(
     metrics=[{"val_loss": 2.5}, {"val_loss": 3.5}],
-    to_metrics=0,
-    to_hooks=0,
+    metric_elements=0,
+    hook_elements=0,
     samples=[5, 5],
     epochs=2,
     best=["best_val_loss_epoch_1.pth"],
@@ -21,8 +21,8 @@ SEEN = trial_run.Seen(
 def told(monkeypatch, **changed):
     """The finding on a training of which that came out."""
     seen = SEEN._replace(**changed)
-    monkeypatch.setattr(trial_run, "run", lambda *args: seen)
-    (finding,) = check_validation.try_out()
+    monkeypatch.setattr(trial_run, "run_trial", lambda *args: seen)
+    (finding,) = check_validation.check_trial()
     return finding
 
 
@@ -50,7 +50,7 @@ def test_a_training_as_it_should_be(monkeypatch):
             "val_loss is 3.501 after epoch 2, but 3.5 was expected",
         ),
         (
-            {"to_metrics": 1},
+            {"metric_elements": 1},
             "1 loss elements reached the metric, where none was expected: the model's "
             "loss element has to be taken off before",
         ),

@@ -75,56 +75,60 @@ def doctor(args: argparse.Namespace) -> int:
             ``VALLOSS_COMPAT`` is not understood.
     """
     with stdout_to_stderr():
-        told = examine(args.config)
-    told["exit_code"] = int(any(f.severity == PROBLEM for f in told["findings"]))
+        document = examine(args.config)
+    document["exit_code"] = int(
+        any(f.severity == PROBLEM for f in document["findings"])
+    )
     if args.json:
-        told["findings"] = [dict(f._asdict()) for f in told["findings"]]
-        print(json.dumps(told, indent=2))
+        document["findings"] = [dict(f._asdict()) for f in document["findings"]]
+        print(json.dumps(document, indent=2))
     else:
-        print(_report(told))
-    code: int = told["exit_code"]
+        print(_report(document))
+    code: int = document["exit_code"]
     return code
 
 
-def examine(config: Optional[str]) -> Dict[str, Any]:
+def examine(path: Optional[str]) -> Dict[str, Any]:
     """Apply, look at the config, try it out.
 
     Args:
-        config (str, optional): As on the command line.
+        path (str, optional): The config, as on the command line.
 
     Returns:
         dict: The document, without its exit code and with findings as such.
     """
-    found = check_patches.apply_patches()
-    of_config: List[Finding] = []
-    known: Dict[str, Any] = {}
-    if config is not None:
-        known = config_file.load(config)
+    findings = check_patches.apply_patches()
+    config_findings: List[Finding] = []
+    contents: Dict[str, Any] = {}
+    if path is not None:
+        contents = config_file.load(path)
         # Before anything is tried: they may patch, too, or bring a loop.
-        failed = config_file.import_customs(known)
-        of_config = check_config.look(known, failed)
-    found += check_validation.look(known)
+        failed = config_file.import_customs(contents)
+        config_findings = check_config.check_config(contents, failed)
+    findings += check_validation.check_validation(contents)
     status = _api.status()
-    found += of_config
+    findings += config_findings
     return {
         "schema": SCHEMA,
-        "environment": check_patches.describe(status),
+        "environment": check_patches.describe_environment(status),
         "status": status.as_dict(),
-        "config": config,
-        "findings": check_patches.look(status) + found,
+        "config": path,
+        "findings": check_patches.check_patches(status) + findings,
     }
 
 
-def _report(told: Dict[str, Any]) -> str:
+def _report(document: Dict[str, Any]) -> str:
     """The document as text."""
     lines = []
-    for name, known in told["environment"].items():
-        whose = known.get("distribution")
-        whose = f" ({whose})" if whose and whose != name else ""
-        lines.append(f"{name} {known['version']}{whose}, {known['where']}")
-    shown = ", ".join(f"{k}={v}" for k, v in told["status"]["options"].items())
-    lines += [f"options: {shown}", ""]
-    for finding in told["findings"]:
+    for name, package in document["environment"].items():
+        distribution = package.get("distribution")
+        distribution = (
+            f" ({distribution})" if distribution and distribution != name else ""
+        )
+        lines.append(f"{name} {package['version']}{distribution}, {package['where']}")
+    options = ", ".join(f"{k}={v}" for k, v in document["status"]["options"].items())
+    lines += [f"options: {options}", ""]
+    for finding in document["findings"]:
         head = f"[{finding.severity}] {finding.check}: "
         lines += textwrap.wrap(
             head + finding.text,
@@ -133,6 +137,6 @@ def _report(told: Dict[str, Any]) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-    problems = sum(finding.severity == PROBLEM for finding in told["findings"])
+    problems = sum(finding.severity == PROBLEM for finding in document["findings"])
     verdict = f"{problems} problem{'s' * (problems != 1)} found"
     return "\n".join([*lines, "", verdict if problems else "no problems found"])

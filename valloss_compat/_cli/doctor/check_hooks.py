@@ -13,12 +13,12 @@ from valloss_compat._cli.doctor.registry import lookup
 
 CHECK = "config.hooks"
 #: Found wherever valloss_compat is imported; whether it is, another check tells.
-_OURS = ("EarlyStoppingHook", "ValLossHook")
+_PACKAGE_HOOKS = ("EarlyStoppingHook", "ValLossHook")
 #: As of difflib: one slip in a name of ten letters, two in one of twenty.
-_ALIKE = 0.9
+_MIN_SIMILARITY = 0.9
 
 
-def look(
+def check_hooks(
     config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]
 ) -> Iterator[Finding]:
     """Findings about hooks whose type nobody has registered.
@@ -31,72 +31,78 @@ def look(
         Finding: A problem where the name is a slip of a known one. What a library
         or module that does not import here may register is none.
     """
-    default = str(config.get("default_scope") or "mmengine")
-    for place, entry in _config.hooks_with_paths(config):
-        kind = entry.get("type")
+    default_scope = str(config.get("default_scope") or "mmengine")
+    for path, entry in _config.hooks_with_paths(config):
+        hook_type = entry.get("type")
         # The full name of a class is imported, and not looked up.
-        if not isinstance(kind, str) or kind.count(".") > 1:
+        if not isinstance(hook_type, str) or hook_type.count(".") > 1:
             continue
-        named, _, name = kind.rpartition(".")
-        around = str(entry.get("_scope_") or default)
-        scope = named or around
-        if name in _OURS or _is_registered(name, scope):
+        own_scope, _, name = hook_type.rpartition(".")
+        entry_scope = str(entry.get("_scope_") or default_scope)
+        scope = own_scope or entry_scope
+        if name in _PACKAGE_HOOKS or _is_registered(name, scope):
             continue
         absent = [module for module, _ in failed]
-        absent += [] if scope == "mmengine" or _loads(scope) else [scope]
+        absent += [] if scope == "mmengine" or _can_import(scope) else [scope]
         if not _is_registered(name, scope):
-            meant = _nearest(name, around)
-            yield from _unknown(f"{place} has the type {kind!r}", meant, absent)
+            suggestion = _closest_name(name, entry_scope)
+            yield from _unknown_name(
+                f"{path} has the type {hook_type!r}", suggestion, absent
+            )
 
 
-def _unknown(what: str, meant: Optional[str], absent: List[str]) -> Iterator[Finding]:
+def _unknown_name(
+    text: str, suggestion: Optional[str], absent: List[str]
+) -> Iterator[Finding]:
     """What to say of a name that is not registered.
 
     Args:
-        what (str): Where the name is.
-        meant (str, optional): The name that may have been meant.
+        text (str): Where the name is.
+        suggestion (str, optional): The name that may have been meant.
         absent (list[str]): Modules that may register it, and do not import here.
     """
     if absent:
-        if meant:
+        if suggestion:
             yield note(
                 CHECK,
-                f"{what}, and no hook of that name is known here; if "
+                f"{text}, and no hook of that name is known here; if "
                 f"{' or '.join(absent)}, which cannot be imported here, has none "
-                f"either, say {meant!r}",
+                f"either, say {suggestion!r}",
             )
-    elif meant:
+    elif suggestion:
         yield problem(
             CHECK,
-            f"{what}, and no hook of that name is registered: unless the train script "
-            f"registers it, the training ends with a KeyError. Say {meant!r}",
+            f"{text}, and no hook of that name is registered: unless the train script "
+            f"registers it, the training ends with a KeyError. Say {suggestion!r}",
         )
     else:
         yield note(
             CHECK,
-            f"{what}, and no hook of that name is registered here: a train script that "
+            f"{text}, and no hook of that name is registered here: a train script that "
             "does not import the module that registers it ends with a KeyError; "
             "custom_imports can name that module",
         )
 
 
-def _nearest(name: str, scope: str) -> Optional[str]:
+def _closest_name(name: str, scope: str) -> Optional[str]:
     """The registered name that was meant, if this one is a slip of one."""
-    known: Dict[str, str] = {}
+    names: Dict[str, str] = {}
     # What needs no scope comes last, and takes the place of another library's.
-    for one, shown in sorted(_names(scope), key=lambda pair: pair[0] == pair[1]):
-        known[one.lower()] = shown
-    known.update({one.lower(): one for one in _OURS})
+    for known, scoped in sorted(
+        _registered_names(scope), key=lambda pair: pair[0] == pair[1]
+    ):
+        names[known.lower()] = scoped
+    names.update({known.lower(): known for known in _PACKAGE_HOOKS})
     lower = name.lower()
     stem = _stem(lower)
-    for one in difflib.get_close_matches(lower, list(known), 3, _ALIKE) or [
-        one for one in known if _stem(one) == stem
+    for known in difflib.get_close_matches(lower, list(names), 3, _MIN_SIMILARITY) or [
+        known for known in names if _stem(known) == stem
     ]:
         # A class of somebody's own is called MyEarlyStoppingHook, or EMAHook2.
-        longer = stem != lower and stem != _stem(one) and _stem(one) in stem
-        numbered = lower != one and lower.rstrip("0123456789") == one
-        if not longer and not numbered and known[one] != name:
-            return known[one]
+        is_longer = stem != lower and stem != _stem(known) and _stem(known) in stem
+        is_numbered = lower != known and lower.rstrip("0123456789") == known
+        if not is_longer and not is_numbered and names[known] != name:
+            return names[known]
     return None
 
 
@@ -104,14 +110,14 @@ def _stem(lower: str) -> str:
     return lower[: -len("hook")] if lower.endswith("hook") else lower
 
 
-def _names(scope: str) -> Iterator[Tuple[str, str]]:
+def _registered_names(scope: str) -> Iterator[Tuple[str, str]]:
     """Names of all registered hooks, and how they are written in a scope."""
     from mmengine.registry import HOOKS
 
     registries = [HOOKS]
     for registry in registries:  # grows while it is walked
-        whose = "" if registry.scope in ("mmengine", scope) else f"{registry.scope}."
-        yield from ((name, whose + name) for name in registry.module_dict)
+        prefix = "" if registry.scope in ("mmengine", scope) else f"{registry.scope}."
+        yield from ((name, prefix + name) for name in registry.module_dict)
         registries += registry.children.values()
 
 
@@ -121,7 +127,7 @@ def _is_registered(name: str, scope: str) -> bool:
     return lookup(HOOKS, name, f"{scope}.{name}") is not None
 
 
-def _loads(library: str) -> bool:
+def _can_import(library: str) -> bool:
     """Whether a library is here, with its hooks registered from now on."""
     try:
         importlib.import_module(f"{library}.engine")

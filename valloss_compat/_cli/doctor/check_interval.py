@@ -18,7 +18,7 @@ _LOOPS = {
 }
 
 
-def look(config: Mapping[str, Any]) -> Iterator[Finding]:
+def check_interval(config: Mapping[str, Any]) -> Iterator[Finding]:
     """Findings about how often a config validates.
 
     Args:
@@ -28,46 +28,48 @@ def look(config: Mapping[str, Any]) -> Iterator[Finding]:
         Finding: A problem where no validation comes before the end; a note where
         the training loop is not mmengine's, and may know better.
     """
-    train = config.get("train_cfg") or {}
-    wrong = list(_of_no_kind(train))
-    yield from (problem(CHECK, text) for text in wrong)
-    named = str(train.get("type") or "").rpartition(".")[2]
-    loop = named
+    train_cfg = config.get("train_cfg") or {}
+    errors = list(_type_errors(train_cfg))
+    yield from (problem(CHECK, text) for text in errors)
+    class_name = str(train_cfg.get("type") or "").rpartition(".")[2]
+    loop = class_name
     if loop not in _LOOPS:
-        by_epoch = "max_epochs" in train or "max_iters" not in train
+        by_epoch = "max_epochs" in train_cfg or "max_iters" not in train_cfg
         loop = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
-    end, interval = _LOOPS[loop]
-    limit = train.get(end)
-    if wrong or not isinstance(limit, int):
+    end_name, interval = _LOOPS[loop]
+    end = train_cfg.get(end_name)
+    if errors or not isinstance(end, int):
         return
-    begin = train.get("val_begin", 1)
-    intervals = [(0, train.get("val_interval", interval))]
-    intervals += [(start, step) for start, step in train.get("dynamic_intervals") or ()]
-    first = _first(begin, intervals)
-    if first <= limit or (begin <= limit and _validates_at_its_end(loop)):
+    begin = train_cfg.get("val_begin", 1)
+    intervals = [(0, train_cfg.get("val_interval", interval))]
+    intervals += [
+        (start, step) for start, step in train_cfg.get("dynamic_intervals") or ()
+    ]
+    first = _first_validation(begin, intervals)
+    if first <= end or (begin <= end and _validates_after_end(loop)):
         return
-    if named in ("", loop):
-        finding, ours = problem, ""
+    if class_name in ("", loop):
+        finding, exception = problem, ""
     else:
-        finding, ours = note, f", unless {named} has another idea of that"
+        finding, exception = note, f", unless {class_name} has another idea of that"
     yield finding(
         CHECK,
         f"the first validation would be after {first}, but the training ends after "
-        f"{limit}: lower val_interval or val_begin of train_cfg{ours}",
+        f"{end}: lower val_interval or val_begin of train_cfg{exception}",
     )
 
 
-def _of_no_kind(train: Mapping[str, Any]) -> Iterator[str]:
+def _type_errors(train_cfg: Mapping[str, Any]) -> Iterator[str]:
     """What is no number where mmengine wants one."""
     for name in ("val_interval", "val_begin"):
-        if not isinstance(train.get(name, 1), int):
+        if not isinstance(train_cfg.get(name, 1), int):
             yield (
-                f"{name} of train_cfg is {train[name]!r}, but a whole number is "
+                f"{name} of train_cfg is {train_cfg[name]!r}, but a whole number is "
                 "expected"
             )
-    if train.get("val_interval") == 0:
+    if train_cfg.get("val_interval") == 0:
         yield "val_interval of train_cfg is 0, but at least 1 is expected"
-    pairs = train.get("dynamic_intervals")
+    pairs = train_cfg.get("dynamic_intervals")
     if pairs is not None and not _are_pairs(pairs):
         yield (
             f"dynamic_intervals of train_cfg is {pairs!r:.80}, but a list of pairs is "
@@ -85,25 +87,25 @@ def _are_pairs(value: Any) -> bool:
     return all(isinstance(number, int) for number in numbers) and 0 not in numbers[1::2]
 
 
-def _first(begin: int, intervals: List[Tuple[int, int]]) -> int:
+def _first_validation(begin: int, intervals: List[Tuple[int, int]]) -> int:
     """The first validation of a training that does not end.
 
     Args:
         begin (int): ``val_begin``.
         intervals (list[tuple[int, int]]): From when on which interval holds.
     """
-    found = 0
+    first = 0
     ends = [start for start, _ in intervals[1:]]
     for (start, interval), end in zip(intervals, [*ends, None]):
         # After an epoch, mmengine looks up the interval of the one that comes next.
-        low = max(start - 1, begin, 1)
-        found = -(-low // abs(interval)) * abs(interval)
-        if end is not None and found < end - 1:
-            return found
-    return found
+        earliest = max(start - 1, begin, 1)
+        first = -(-earliest // abs(interval)) * abs(interval)
+        if end is not None and first < end - 1:
+            return first
+    return first
 
 
-def _validates_at_its_end(loop: str) -> bool:
+def _validates_after_end(loop: str) -> bool:
     """Whether a training loop also validates after its last epoch or iteration.
 
     Those of mmengine do from 0.10.4 on. A loop whose ``run`` was replaced may do so

@@ -25,11 +25,11 @@ def apply_patches() -> List[Finding]:
                 _api.apply()
         except (ImportError, RuntimeError, ValueError) as error:
             raise CommandError(str(error)) from None
-    ours = [w for w in caught if "valloss_compat" in type(w.message).__module__]
-    return [note("patches", str(w.message)) for w in ours]
+    messages = [w for w in caught if "valloss_compat" in type(w.message).__module__]
+    return [note("patches", str(w.message)) for w in messages]
 
 
-def describe(status: Status) -> Dict[str, Any]:
+def describe_environment(status: Status) -> Dict[str, Any]:
     """What runs here, for the head of the report.
 
     Args:
@@ -38,7 +38,7 @@ def describe(status: Status) -> Dict[str, Any]:
     Returns:
         dict: Name -> version and where from, for JSON.
     """
-    told: Dict[str, Any] = {
+    environment: Dict[str, Any] = {
         "python": {
             "version": ".".join(map(str, sys.version_info[:3])),
             "where": sys.executable,
@@ -48,15 +48,15 @@ def describe(status: Status) -> Dict[str, Any]:
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
         version = getattr(module, "__version__", None)
-        told[name] = {
+        environment[name] = {
             "version": None if version is None else str(version),
             "where": os.path.dirname(file) if file else None,
         }
-    told["mmengine"]["distribution"] = status.distribution
-    return told
+    environment["mmengine"]["distribution"] = status.distribution
+    return environment
 
 
-def look(status: Status) -> List[Finding]:
+def check_patches(status: Status) -> List[Finding]:
     """Findings about the patches.
 
     Args:
@@ -65,11 +65,11 @@ def look(status: Status) -> List[Finding]:
     Returns:
         list[Finding]: One for the whole, one for each patch that is not there.
     """
-    found = [_of_plan(status)]
+    findings = [_check_plan(status)]
     for patch in status.patches:
         if status.plan not in ("add", "correct") or patch.state == "active":
             continue
-        found.append(
+        findings.append(
             problem(
                 "patches",
                 f"{patch.target} is {patch.state}: {patch.reason}. Expected: our "
@@ -77,27 +77,27 @@ def look(status: Status) -> List[Finding]:
                 "replaces the method, or have that call the method it found there",
             )
         )
-    covered = sorted(set(status.overrides) - set(status.unpatched_overrides))
-    if covered:
-        found.append(
+    patched_overrides = sorted(set(status.overrides) - set(status.unpatched_overrides))
+    if patched_overrides:
+        findings.append(
             note(
                 "patches",
                 "these methods override a patched one; in mode 'default' they are "
-                f"patched themselves: {', '.join(covered)}",
+                f"patched themselves: {', '.join(patched_overrides)}",
             )
         )
     if status.unpatched_overrides:
-        found.append(
+        findings.append(
             note(
                 "patches",
                 "not patched, in the place of a patched method (a loop of that kind is "
                 f"as it is built): {', '.join(sorted(status.unpatched_overrides))}",
             )
         )
-    return found + [note("patches", text) for text in status.notes]
+    return findings + [note("patches", text) for text in status.notes]
 
 
-def _of_plan(status: Status) -> Finding:
+def _check_plan(status: Status) -> Finding:
     applied = sum(patch.state == "active" for patch in status.patches)
     if status.mode == "off":
         return problem(

@@ -93,12 +93,12 @@ def _no_mapping(name: str) -> str:
     from mmengine.fileio import load as load_file
 
     try:
-        held = load_file(name)
+        contents = load_file(name)
     except Exception:  # it does not parse: mmengine's error tells more
         return ""
-    if isinstance(held, Mapping):
+    if isinstance(contents, Mapping):
         return ""
-    what = "nothing" if held is None else f"a {type(held).__name__}"
+    what = "nothing" if contents is None else f"a {type(contents).__name__}"
     return f"it holds {what}, but a config must be a mapping: model: ..., and so on"
 
 

@@ -18,11 +18,11 @@ def lookup(registry: Any, *keys: str) -> Any:
     """
     for key in keys:
         try:
-            found = registry.get(key)
+            registered_object = registry.get(key)
         except Exception:  # the library is not here, or does not import
             continue
-        if found is not None:
-            return found
+        if registered_object is not None:
+            return registered_object
     return None
 
 

@@ -27,7 +27,7 @@ LOSSES = ({"loss_cls": 0.5, "loss_box": 0.5}, {"loss_cls": 2.0}, {"loss_cls": 3.
 RISE = 1.0
 
 
-def expected(epoch: int, weighting: str) -> float:
+def expected_loss(epoch: int, weighting: str) -> float:
     """``val_loss`` of an epoch, counted from 0: the sum of the means of the losses."""
     weights = SIZES if weighting == "sample" else (1, 1, 1)
     pairs = list(zip(LOSSES, weights))
@@ -37,7 +37,7 @@ def expected(epoch: int, weighting: str) -> float:
     return cls + box + RISE * epoch
 
 
-class Seen(NamedTuple):
+class TrialResult(NamedTuple):
     """What came out.
 
     Attributes:
@@ -51,24 +51,24 @@ class Seen(NamedTuple):
     """
 
     metrics: List[Dict[str, Any]]
-    to_metrics: int
-    to_hooks: int
+    metric_elements: int
+    hook_elements: int
     samples: List[int]
     epochs: int
     best: List[str]
     error: Optional[Exception]
 
 
-class NotBuilt(Exception):
+class BuildError(Exception):
     """The constructor of an evaluator or a loop of the user's raised."""
 
 
-def run(
+def run_trial(
     work_dir: str,
     evaluator: Optional[type],
     loop: Optional[type],
-    settings: Mapping[str, Any],
-) -> Seen:
+    arguments: Mapping[str, Any],
+) -> TrialResult:
     """Train.
 
     Args:
@@ -77,7 +77,7 @@ def run(
             mmengine's.
         loop (type, optional): Class of the validation loop. Defaults to None:
             mmengine's.
-        settings (dict): Further arguments of that class.
+        arguments (dict): Further arguments of that class.
 
     Returns:
         Seen: What came out.
@@ -85,24 +85,26 @@ def run(
     Raises:
         NotBuilt: If that class cannot be built.
     """
-    metric, spy, model = _Metric(), _Spy(), _Model()
+    metric, hook, model = _Metric(), _RecordingHook(), _Model()
     data = DataLoader(_Numbers(), batch_size=2, collate_fn=_collate)
-    of_loop = {"type": loop, **settings} if loop else {}
+    val_cfg = {"type": loop, **arguments} if loop else {}
     try:
-        of_metrics = evaluator(metrics=[metric], **settings) if evaluator else [metric]
+        val_evaluator = (
+            evaluator(metrics=[metric], **arguments) if evaluator else [metric]
+        )
     except Exception as raised:
-        raise NotBuilt(f"{type(raised).__name__}: {raised}") from raised
+        raise BuildError(f"{type(raised).__name__}: {raised}") from raised
     runner = Runner(
         model=model,
         work_dir=work_dir,
         train_dataloader=data,
         val_dataloader=data,
         train_cfg={"by_epoch": True, "max_epochs": 3, "val_interval": 1},
-        val_cfg=of_loop,
-        val_evaluator=of_metrics,
+        val_cfg=val_cfg,
+        val_evaluator=val_evaluator,
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
         custom_hooks=[
-            spy,
+            hook,
             {
                 "type": "EarlyStoppingHook",
                 "monitor": "val_loss",
@@ -128,25 +130,25 @@ def run(
     except Exception as raised:
         if loop is None:
             raise
-        raise NotBuilt(f"{type(raised).__name__}: {raised}") from raised
+        raise BuildError(f"{type(raised).__name__}: {raised}") from raised
     error: Optional[Exception] = None
     try:
         runner.train()
     except Exception as raised:
         error = raised
-    best = glob.glob(os.path.join(work_dir, "**", "best_*"), recursive=True)
-    return Seen(
-        spy.metrics,
+    checkpoints = glob.glob(os.path.join(work_dir, "**", "best_*"), recursive=True)
+    return TrialResult(
+        hook.metrics,
         metric.elements,
-        spy.elements,
+        hook.elements,
         metric.samples,
         model.epoch + 1,
-        [os.path.basename(path) for path in best],
+        [os.path.basename(path) for path in checkpoints],
         error,
     )
 
 
-def _is_loss(item: Any) -> bool:
+def _is_loss_element(item: Any) -> bool:
     return isinstance(item, BaseDataElement) and "loss" in item
 
 
@@ -206,13 +208,13 @@ class _Metric(BaseMetric):
         return {"samples": float(sum(results))}
 
 
-class _Spy(Hook):
+class _RecordingHook(Hook):
     def __init__(self) -> None:
         self.elements = 0
         self.metrics: List[Dict[str, Any]] = []
 
     def after_val_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
-        self.elements += sum(map(_is_loss, kwargs["outputs"]))
+        self.elements += sum(map(_is_loss_element, kwargs["outputs"]))
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
         self.metrics.append(dict(metrics or {}))
