@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor.findings import Finding, note, problem
-from valloss_compat._cli.doctor.registry import lookup
+from valloss_compat._cli.doctor.registry import default_scope, lookup
 
 CHECK = "config.hooks"
 #: Found wherever valloss_compat is imported; whether it is, another check tells.
@@ -31,14 +31,13 @@ def check_hooks(
         Finding: A problem where the name is a slip of a known one. What a library
         or module that does not import here may register is none.
     """
-    default_scope = str(config.get("default_scope") or "mmengine")
     for path, entry in _config.hooks_with_paths(config):
         hook_type = entry.get("type")
         # The full name of a class is imported, and not looked up.
         if not isinstance(hook_type, str) or hook_type.count(".") > 1:
             continue
         own_scope, _, name = hook_type.rpartition(".")
-        entry_scope = str(entry.get("_scope_") or default_scope)
+        entry_scope = str(entry.get("_scope_") or default_scope(config))
         scope = own_scope or entry_scope
         if name in _PACKAGE_HOOKS or _is_registered(name, scope):
             continue

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, NamedTuple, Tuple
 from valloss_compat import _config, _libraries
 from valloss_compat._cli.doctor import check_monitor
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
-from valloss_compat._cli.doctor.registry import registered
+from valloss_compat._cli.doctor.registry import default_scope, registered
 from valloss_compat._libraries.components import Pipeline, of_config
 from valloss_compat._libraries.pipelines import of_validation
 
@@ -53,7 +53,7 @@ def check_model(config: Mapping[str, Any]) -> Iterator[Finding]:
         )
         return
     models = list(_model_chain(model))
-    scope = _scope(config)
+    scope = default_scope(config)
     shown = ", which wraps ".join(_scoped_type(part, scope) for part in models)
     hooks = _config.val_loss_hooks(config)
     errors = [text for entry in hooks for text in _argument_errors(entry)]
@@ -114,7 +114,7 @@ def _is_of_library(model: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     cls = registered("MODELS", model, config)
     if cls is not None:
         return cls.__module__.split(".")[0] in _LIBRARIES
-    component = of_config(model, _scope(config))
+    component = of_config(model, default_scope(config))
     adapter = _libraries.adapter_for(component)
     return adapter is not None and (
         component.kind in adapter.models or component.kind in adapter.refused
@@ -124,10 +124,6 @@ def _is_of_library(model: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 def _scoped_type(model: Mapping[str, Any], scope: str) -> str:
     name = str(model["type"])
     return name if "." in name else f"{model.get('_scope_', scope)}.{name}"
-
-
-def _scope(config: Mapping[str, Any]) -> str:
-    return str(config.get("default_scope") or "mmengine")
 
 
 def _argument_errors(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -203,7 +199,7 @@ def _check_ground_truth(config: Mapping[str, Any]) -> Iterator[Finding]:
     Yields:
         Finding: Notes, as only the model itself knows whether they matter.
     """
-    scope = _scope(config)
+    scope = default_scope(config)
     library = of_config(config["model"], scope).library
     if library in _REQUIREMENTS:
         for pipeline in of_validation(config, scope):

@@ -49,48 +49,6 @@ class Monitor(NamedTuple):
     is_known: bool
 
 
-def monitors(config: Mapping[str, Any]) -> List[Monitor]:
-    """What is monitored, in the order of the hooks."""
-    return [monitor for hook in hooks(config) for monitor in _monitors_of(hook)]
-
-
-def _is_known_hook(hook: Mapping[str, Any], name: str) -> bool:
-    """Whether a hook is the known one of a name, and not a class of somebody's own."""
-    if class_name(hook) != name:
-        return False
-    package, _, rest = str(hook.get("type")).partition(".")
-    if "." in rest:  # a module's
-        return package in _PACKAGES
-    from mmengine.registry import HOOKS
-
-    cls = lookup(HOOKS, str(hook.get("type")))
-    return cls is None or cls.__module__.partition(".")[0] in _PACKAGES
-
-
-def _monitors_of(hook: Mapping[str, Any]) -> Iterator[Monitor]:
-    name = class_name(hook)
-    rule = hook.get("rule")
-    is_early_stopping = _is_known_hook(hook, _EARLY_STOPPING)
-    is_known = is_early_stopping or _is_known_hook(hook, _CHECKPOINT)
-    if is_early_stopping or (name.endswith(_EARLY_STOPPING) and "monitor" in hook):
-        monitored = str(hook.get("monitor"))
-        yield Monitor(f"{name}(monitor=...)", monitored, rule, hook, True, is_known)
-    best = hook.get("save_best") if name.endswith(_CHECKPOINT) else None
-    metrics = best if isinstance(best, (list, tuple)) else [best] if best else []
-    # One rule holds for all, a list of rules has one for each.
-    rules = list(rule) if isinstance(rule, (list, tuple)) else [rule]
-    if len(rules) != len(metrics):  # where not 1, mmengine's own check ends the run
-        rules = rules[:1] * len(metrics)
-    for metric, metric_rule in zip(metrics, rules):
-        source = f"{name}(save_best=...)"
-        yield Monitor(source, str(metric), metric_rule, hook, False, is_known)
-
-
-def monitors_loss(config: Mapping[str, Any]) -> bool:
-    """Whether a hook monitors a validation loss, by whatever name."""
-    return any("loss" in monitor.metric.lower() for monitor in monitors(config))
-
-
 def check_monitor(config: Mapping[str, Any]) -> Iterator[Finding]:
     """Findings about what is monitored.
 
@@ -114,6 +72,48 @@ def check_monitor(config: Mapping[str, Any]) -> Iterator[Finding]:
             f"monitor='{TOTAL}', min_delta=0.0)], for the best checkpoint "
             f"default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))",
         )
+
+
+def monitors_loss(config: Mapping[str, Any]) -> bool:
+    """Whether a hook monitors a validation loss, by whatever name."""
+    return any("loss" in monitor.metric.lower() for monitor in monitors(config))
+
+
+def monitors(config: Mapping[str, Any]) -> List[Monitor]:
+    """What is monitored, in the order of the hooks."""
+    return [monitor for hook in hooks(config) for monitor in _monitors_of(hook)]
+
+
+def _monitors_of(hook: Mapping[str, Any]) -> Iterator[Monitor]:
+    name = class_name(hook)
+    rule = hook.get("rule")
+    is_early_stopping = _is_known_hook(hook, _EARLY_STOPPING)
+    is_known = is_early_stopping or _is_known_hook(hook, _CHECKPOINT)
+    if is_early_stopping or (name.endswith(_EARLY_STOPPING) and "monitor" in hook):
+        monitored = str(hook.get("monitor"))
+        yield Monitor(f"{name}(monitor=...)", monitored, rule, hook, True, is_known)
+    best = hook.get("save_best") if name.endswith(_CHECKPOINT) else None
+    metrics = best if isinstance(best, (list, tuple)) else [best] if best else []
+    # One rule holds for all, a list of rules has one for each.
+    rules = list(rule) if isinstance(rule, (list, tuple)) else [rule]
+    if len(rules) != len(metrics):  # where not 1, mmengine's own check ends the run
+        rules = rules[:1] * len(metrics)
+    for metric, metric_rule in zip(metrics, rules):
+        source = f"{name}(save_best=...)"
+        yield Monitor(source, str(metric), metric_rule, hook, False, is_known)
+
+
+def _is_known_hook(hook: Mapping[str, Any], name: str) -> bool:
+    """Whether a hook is the known one of a name, and not a class of somebody's own."""
+    if class_name(hook) != name:
+        return False
+    package, _, rest = str(hook.get("type")).partition(".")
+    if "." in rest:  # a module's
+        return package in _PACKAGES
+    from mmengine.registry import HOOKS
+
+    cls = lookup(HOOKS, str(hook.get("type")))
+    return cls is None or cls.__module__.partition(".")[0] in _PACKAGES
 
 
 def _argument_errors(hook: Mapping[str, Any]) -> Iterator[str]:
@@ -143,11 +143,6 @@ def _argument_errors(hook: Mapping[str, Any]) -> Iterator[str]:
             f"patience={patience!r}: expected is how many validations without an "
             "improvement end the training, at least 1"
         )
-
-
-def _problem_or_note(monitor: Monitor) -> Callable[[str, str], Finding]:
-    """What a wrong argument is, of a hook that is known and of another."""
-    return problem if monitor.is_known else note
 
 
 def _check_name(monitor: Monitor) -> Iterator[Finding]:
@@ -209,3 +204,8 @@ def _check_rule(monitor: Monitor) -> Iterator[Finding]:
             "less from one validation to the next counts as not improved, and most do; "
             "min_delta=0.0 is what loss curves usually want",
         )
+
+
+def _problem_or_note(monitor: Monitor) -> Callable[[str, str], Finding]:
+    """What a wrong argument is, of a hook that is known and of another."""
+    return problem if monitor.is_known else note

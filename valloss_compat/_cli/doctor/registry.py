@@ -42,9 +42,14 @@ def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional
     name = entry.get("type") if isinstance(entry, Mapping) else None
     if not name:
         return None
-    scope = entry.get("_scope_") or config.get("default_scope") or "mmengine"
+    scope = str(entry.get("_scope_") or default_scope(config))
     # As mmengine builds it: by the scope's registry first, then by its parents.
     keys = (str(name) if "." in str(name) else f"{scope}.{name}", str(name))
-    with registries.DefaultScope.overwrite_default_scope(str(scope)):
+    with registries.DefaultScope.overwrite_default_scope(scope):
         cls = lookup(getattr(registries, registry), *keys)
     return cls if isinstance(cls, type) else None
+
+
+def default_scope(config: Mapping[str, Any]) -> str:
+    """The registry scope of the entries of a config that name none."""
+    return str(config.get("default_scope") or "mmengine")
