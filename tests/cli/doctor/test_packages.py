@@ -32,7 +32,7 @@ def test_an_import_that_exits(tmp_path, monkeypatch):
     (tmp_path / "leaving_at_once.py").write_text("raise SystemExit(3)")
     monkeypatch.syspath_prepend(str(tmp_path))
     names = ["leaving_at_once", "json", "n_o"]
-    failed = config_file.import_customs({"custom_imports": {"imports": names}})
+    failed = config_file.import_custom_modules({"custom_imports": {"imports": names}})
     assert failed[0] == ("leaving_at_once", "SystemExit: 3")
     assert [name for name, _ in failed] == ["leaving_at_once", "n_o"]
 
@@ -43,7 +43,7 @@ def test_imports_in_all_forms():
     assert of({"custom_imports": {"imports": ["a", "b"]}}) == ["a", "b"]
     assert of({"custom_imports": {"imports": "a"}}) == ["a"]
     assert of({}) == of({"custom_imports": 5}) == []
-    failed = config_file.import_customs(
+    failed = config_file.import_custom_modules(
         {"custom_imports": {"imports": ["json", "n_o"]}}
     )
     assert [name for name, _ in failed] == ["n_o"]

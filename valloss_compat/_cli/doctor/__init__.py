@@ -103,8 +103,8 @@ def examine(path: Optional[str]) -> Dict[str, Any]:
     if path is not None:
         contents = config_file.load(path)
         # Before anything is tried: they may patch, too, or bring a loop.
-        failed = config_file.import_customs(contents)
-        config_findings = check_config.check_config(contents, failed)
+        failed_imports = config_file.import_custom_modules(contents)
+        config_findings = check_config.check_config(contents, failed_imports)
     findings += check_validation.check_validation(contents)
     status = _api.status()
     findings += config_findings

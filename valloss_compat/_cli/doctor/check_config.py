@@ -29,13 +29,13 @@ _VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
 
 
 def check_config(
-    config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]
+    config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> List[Finding]:
     """Findings about a config.
 
     Args:
         config (dict): A whole config, as :func:`config_file.load` reads it.
-        failed (Sequence[tuple[str, str]]): The custom imports that failed,
+        failed_imports (Sequence[tuple[str, str]]): The custom imports that failed,
             and their errors.
 
     Returns:
@@ -43,9 +43,9 @@ def check_config(
     """
     findings, config = check_types(config)
     checks: List[Tuple[str, Iterator[Finding]]] = [
-        ("config.custom_imports", _check_custom_imports(config, failed)),
+        ("config.custom_imports", _check_custom_imports(config, failed_imports)),
         ("config.validation", _check_validation(config)),
-        (check_hooks.CHECK, check_hooks.check_hooks(config, failed)),
+        (check_hooks.CHECK, check_hooks.check_hooks(config, failed_imports)),
         (check_monitor.CHECK, check_monitor.check_monitor(config)),
         (check_model.CHECK, check_model.check_model(config)),
     ]
@@ -92,7 +92,7 @@ def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, 
 
 
 def _check_custom_imports(
-    config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]
+    config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> Iterator[Finding]:
     check = "config.custom_imports"
     entry = config.get("custom_imports")
@@ -124,7 +124,7 @@ def _check_custom_imports(
         )
     else:
         yield ok(check, "this config imports valloss_compat")
-    for name, error in failed:
+    for name, error in failed_imports:
         end = "go on without it" if may_fail else "end"
         finding = note if may_fail else problem
         yield finding(

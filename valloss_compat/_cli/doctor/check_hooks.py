@@ -19,13 +19,13 @@ _MIN_SIMILARITY = 0.9
 
 
 def check_hooks(
-    config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]
+    config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> Iterator[Finding]:
     """Findings about hooks whose type nobody has registered.
 
     Args:
         config (dict): A whole config, its custom imports imported.
-        failed (Sequence[tuple[str, str]]): Those that failed, and their errors.
+        failed_imports (Sequence[tuple[str, str]]): Those that failed, and their errors.
 
     Yields:
         Finding: A problem where the name is a slip of a known one. What a library
@@ -41,16 +41,16 @@ def check_hooks(
         scope = own_scope or entry_scope
         if name in _PACKAGE_HOOKS or _is_registered(name, scope):
             continue
-        absent = [module for module, _ in failed]
+        absent = [module for module, _ in failed_imports]
         absent += [] if scope == "mmengine" or _can_import(scope) else [scope]
         if not _is_registered(name, scope):
             suggestion = _closest_name(name, entry_scope)
-            yield from _unknown_name(
+            yield from _report_unknown_name(
                 f"{path} has the type {hook_type!r}", suggestion, absent
             )
 
 
-def _unknown_name(
+def _report_unknown_name(
     text: str, suggestion: Optional[str], absent: List[str]
 ) -> Iterator[Finding]:
     """What to say of a name that is not registered.

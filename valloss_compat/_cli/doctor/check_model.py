@@ -54,7 +54,7 @@ def check_model(config: Mapping[str, Any]) -> Iterator[Finding]:
         return
     models = list(_model_chain(model))
     scope = default_scope(config)
-    shown = ", which wraps ".join(_scoped_type(part, scope) for part in models)
+    names = ", which wraps ".join(_scoped_type(model, scope) for model in models)
     hooks = _config.val_loss_hooks(config)
     errors = [text for entry in hooks for text in _argument_errors(entry)]
     if errors:
@@ -64,14 +64,14 @@ def check_model(config: Mapping[str, Any]) -> Iterator[Finding]:
     if hooks:
         yield from (problem("config.val_loss_hook", text) for text in rejections)
         if not rejections:
-            text = f"{_config.VAL_LOSS_HOOK} will compute the losses of {shown}"
+            text = f"{_config.VAL_LOSS_HOOK} will compute the losses of {names}"
             yield ok("config.val_loss_hook", text)
         return
-    if all(_is_of_library(part, config) for part in models):
+    if all(_is_of_library(model, config) for model in models):
         entry = f"custom_hooks=[dict(type='{_config.VAL_LOSS_HOOK}')]"
         hook_fix = "" if rejections else f"add {entry}, or "
         text = (
-            f"the model is {shown}, of a library whose models append no loss element: "
+            f"the model is {names}, of a library whose models append no loss element: "
             f"{hook_fix}derive a model whose forward in mode 'predict' ends its result "
             f"with {_ELEMENT}"
         )
@@ -85,7 +85,7 @@ def check_model(config: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         yield note(
             CHECK,
-            f"the model is {shown}: its forward in mode 'predict' has to end its "
+            f"the model is {names}: its forward in mode 'predict' has to end its "
             f"result with {_ELEMENT}",
         )
     yield from _check_ground_truth(config)

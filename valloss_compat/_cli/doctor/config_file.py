@@ -53,23 +53,23 @@ def load(name: str) -> Dict[str, Any]:
     except (Exception, SystemExit) as error:
         failure = f"{type(error).__name__}: {error}"
     if failure and "::" in name:
-        missing = _missing(*name.split("::", 1))
+        missing = _describe_missing_file(*name.split("::", 1))
         if missing:
             raise CommandError(f"there is no config {name!r}: {missing}")
     elif failure and not name.endswith(".py"):
-        failure = _no_mapping(name) or failure
+        failure = _describe_wrong_content(name) or failure
     if failure:  # past the except: nothing that mmengine had open outlives its error
         raise CommandError(
             f"the config {name!r} cannot be read: {failure}. "
             "Its own python has to run, and its bases have to be there"
         )
     to_dict = getattr(config, "to_dict", None) or config._cfg_dict.to_dict
-    plain = _plain(to_dict())
-    assert isinstance(plain, dict)
-    return plain
+    contents = _to_plain(to_dict())
+    assert isinstance(contents, dict)
+    return contents
 
 
-def _missing(package: str, path: str) -> str:
+def _describe_missing_file(package: str, path: str) -> str:
     """What is not here of a config that a package ships; empty if all is."""
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None:
@@ -88,7 +88,7 @@ def _missing(package: str, path: str) -> str:
     )
 
 
-def _no_mapping(name: str) -> str:
+def _describe_wrong_content(name: str) -> str:
     """What a JSON or YAML file holds in the place of a config, if that is it."""
     from mmengine.fileio import load as load_file
 
@@ -102,7 +102,7 @@ def _no_mapping(name: str) -> str:
     return f"it holds {what}, but a config must be a mapping: model: ..., and so on"
 
 
-def import_customs(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
+def import_custom_modules(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
     """Import what ``custom_imports`` names, as a train script would.
 
     Args:
@@ -129,11 +129,11 @@ def custom_imports(config: Mapping[str, Any]) -> List[str]:
     return [str(name) for name in names] if isinstance(names, (list, tuple)) else []
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_to_plain(item) for item in value]
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     return value

@@ -86,7 +86,7 @@ def run_trial(
         NotBuilt: If that class cannot be built.
     """
     metric, hook, model = _Metric(), _RecordingHook(), _Model()
-    data = DataLoader(_Numbers(), batch_size=2, collate_fn=_collate)
+    data = DataLoader(_Dataset(), batch_size=2, collate_fn=_collate)
     val_cfg = {"type": loop, **arguments} if loop else {}
     try:
         val_evaluator = (
@@ -152,7 +152,7 @@ def _is_loss_element(item: Any) -> bool:
     return isinstance(item, BaseDataElement) and "loss" in item
 
 
-class _Numbers(Dataset):
+class _Dataset(Dataset):
     metainfo: ClassVar[Dict[str, Any]] = {}
 
     def __len__(self) -> int:
