@@ -1,4 +1,4 @@
-"""``doctor``: does the validation loss work here, and for this config?"""
+"""``doctor``: check the validation loss in this environment and for a config."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from valloss_compat._cli.doctor import (
 from valloss_compat._cli.doctor.findings import PROBLEM, Finding
 from valloss_compat._cli.doctor.output import stdout_to_stderr
 
-#: Of the JSON document; goes up when a key changes its meaning or goes away.
+#: Version of the JSON document. Raised when a key is removed or changes its meaning.
 SCHEMA = 1
 
 _DESCRIPTION = """\
@@ -57,22 +57,22 @@ def register(subparsers: Any) -> None:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Look, and say what was found.
+    """Run all checks and print the findings.
 
     The JSON document has the keys ``schema`` (1), ``exit_code``,
     ``environment`` (name -> ``version`` and ``where``), ``status`` (as
     :meth:`valloss_compat.Status.as_dict`), ``config`` (the argument, or null)
-    and ``findings``: a list of ``check``, ``severity`` and ``text``.
+    and ``findings`` (a list of ``check``, ``severity`` and ``text``).
 
     Args:
         args (argparse.Namespace): ``json`` and ``config``.
 
     Returns:
-        int: 1 if there is a problem, else 0.
+        int: 1 if a finding is a problem, else 0.
 
     Raises:
         CommandError: If mmengine or the config cannot be read, or
-            ``VALLOSS_COMPAT`` is not understood.
+            ``VALLOSS_COMPAT`` is invalid.
     """
     with stdout_to_stderr():
         document = examine(args.config)
@@ -89,20 +89,22 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def examine(path: Optional[str]) -> Dict[str, Any]:
-    """Apply, look at the config, try it out.
+    """Apply the patches, check the config and train the trial models.
 
     Args:
         path (str, optional): The config, as on the command line.
 
     Returns:
-        dict: The document, without its exit code and with findings as such.
+        dict: The JSON document without ``exit_code``. Its findings are
+        :class:`Finding` objects.
     """
     findings = check_patches.apply_patches()
     config_findings: List[Finding] = []
     contents: Dict[str, Any] = {}
     if path is not None:
         contents = config_file.load(path)
-        # Before anything is tried: they may patch, too, or bring a loop.
+        # Before the trial trainings: custom imports may patch mmengine or register a
+        # loop.
         failed_imports = config_file.import_custom_modules(contents)
         config_findings = check_config.check_config(contents, failed_imports)
     findings += check_validation.check_validation(contents)
@@ -118,7 +120,7 @@ def examine(path: Optional[str]) -> Dict[str, Any]:
 
 
 def _report(document: Dict[str, Any]) -> str:
-    """The document as text."""
+    """Format the document as text."""
     lines = []
     for name, package in document["environment"].items():
         distribution = package.get("distribution")

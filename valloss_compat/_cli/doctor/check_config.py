@@ -1,4 +1,4 @@
-"""Whether a config will have a validation loss, and what stands in its way."""
+"""Check whether a config gives a validation loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from valloss_compat._cli.doctor import (
 from valloss_compat._cli.doctor.config_file import custom_imports
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
 
-#: Of what type mmengine wants an entry.
+#: Entry -> the types that mmengine accepts.
 _ENTRY_TYPES: Dict[str, Tuple[type, ...]] = {
     "default_hooks": (dict,),
     "custom_hooks": (list,),
@@ -24,22 +24,22 @@ _ENTRY_TYPES: Dict[str, Tuple[type, ...]] = {
     "val_dataloader": (dict, list),
     "val_evaluator": (dict, list),
 }
-#: The three that a validation needs, or none of them.
+#: mmengine expects all of these entries, or none of them.
 _VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
 
 
 def check_config(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> List[Finding]:
-    """Findings about a config.
+    """Run all checks of a config.
 
     Args:
         config (dict): A whole config, as :func:`config_file.load` reads it.
-        failed_imports (Sequence[tuple[str, str]]): The custom imports that failed,
-            and their errors.
+        failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
+            import that failed.
 
     Returns:
-        list[Finding]: In the order in which a training meets the matters.
+        list[Finding]: In the order in which a training reads the entries.
     """
     findings, config = check_types(config)
     checks: List[Tuple[str, Iterator[Finding]]] = [
@@ -64,14 +64,14 @@ def check_config(
 
 
 def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
-    """Find what is of the wrong type.
+    """Check the types of the entries that the other checks read.
 
     Args:
         config (dict): A whole config.
 
     Returns:
-        tuple: A problem each, and the config with something empty in their place,
-        so that the checks can look at the rest.
+        tuple[list[Finding], dict]: A problem for each entry of the wrong type, and
+        the config with these entries empty, so that the other checks can run.
     """
     findings: List[Finding] = []
     checked = dict(config)
@@ -99,8 +99,8 @@ def _check_custom_imports(
     may_fail = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
     is_imported = any(map(_is_of_this_package, custom_imports(config)))
     if not is_imported and not _is_imported_by_hook(config):
-        # Whether the script imports it, or `run` does, no config shows: a note. Where
-        # nobody does, a training with the hook ends as it starts, and tells so.
+        # Only a note: the train script or `run` may import the package, and a training
+        # without it ends at its start, as the hook is not registered.
         has_val_loss_hook = bool(_config.val_loss_hooks(config))
         yield note(
             check,
@@ -140,9 +140,10 @@ def _is_of_this_package(name: str) -> bool:
 
 
 def _is_imported_by_hook(config: Mapping[str, Any]) -> bool:
-    """Whether building a hook imports us: its type is our class, or its full name.
+    """Whether building a hook imports this package.
 
-    So it is in the new style of config; releases before that know no full names.
+    It does if the type of the hook is a class of this package or, in mmengine with
+    the new config style, the full name of one.
     """
     from mmengine import utils
 
@@ -179,7 +180,7 @@ def _check_validation(config: Mapping[str, Any]) -> Iterator[Finding]:
 def _check_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
     for name, default in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
         cls = _config.class_name(config.get(name))
-        # Runner.build_evaluator: without metrics it is a metric, for its Evaluator.
+        # Runner.build_evaluator takes an entry without `metrics` for a metric.
         is_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
         if cls in ("", default) or is_metric:
             yield ok("config.validation", f"{name} uses mmengine's {default}")

@@ -1,4 +1,4 @@
-"""Whether the hooks of a config are known by the names that it gives them."""
+"""Check whether the hooks of a config are registered under their names."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from valloss_compat._cli.doctor.findings import Finding, note, problem
 from valloss_compat._cli.doctor.registry import default_scope, lookup
 
 CHECK = "config.hooks"
-#: Found wherever valloss_compat is imported; whether it is, another check tells.
+#: Registered by valloss_compat. Another check tells whether a config imports it.
 _PACKAGE_HOOKS = ("EarlyStoppingHook", "ValLossHook")
-#: As of difflib: one slip in a name of ten letters, two in one of twenty.
+#: Ratio of difflib: about one typo in ten letters, two in twenty.
 _MIN_SIMILARITY = 0.9
 
 
 def check_hooks(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> Iterator[Finding]:
-    """Findings about hooks whose type nobody has registered.
+    """Check the hooks whose type is not registered.
 
     Args:
-        config (dict): A whole config, its custom imports imported.
-        failed_imports (Sequence[tuple[str, str]]): Those that failed, and their errors.
+        config (dict): A whole config, after its custom imports.
+        failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
+            import that failed.
 
     Yields:
-        Finding: A problem where the name is a slip of a known one. What a library
-        or module that does not import here may register is none.
+        Finding: A problem if the name looks like a typo of a registered one. A note if
+        a library or module that cannot be imported here may register it.
     """
     for path, entry in _config.hooks_with_paths(config):
         hook_type = entry.get("type")
-        # The full name of a class is imported, and not looked up.
+        # mmengine imports a full class name and does not look it up.
         if not isinstance(hook_type, str) or hook_type.count(".") > 1:
             continue
         own_scope, _, name = hook_type.rpartition(".")
@@ -43,7 +44,7 @@ def check_hooks(
             continue
         absent = [module for module, _ in failed_imports]
         absent += [] if scope == "mmengine" or _can_import(scope) else [scope]
-        if not _is_registered(name, scope):
+        if not _is_registered(name, scope):  # still: _can_import() may register it
             suggestion = _closest_name(name, entry_scope)
             yield from _report_unknown_name(
                 f"{path} has the type {hook_type!r}", suggestion, absent
@@ -53,12 +54,13 @@ def check_hooks(
 def _report_unknown_name(
     text: str, suggestion: Optional[str], absent: List[str]
 ) -> Iterator[Finding]:
-    """What to say of a name that is not registered.
+    """Report a hook name that is not registered.
 
     Args:
-        text (str): Where the name is.
-        suggestion (str, optional): The name that may have been meant.
-        absent (list[str]): Modules that may register it, and do not import here.
+        text (str): The hook's path in the config and its type, as in the message.
+        suggestion (str, optional): A registered name with a similar spelling.
+        absent (list[str]): Modules that may register the name but cannot be imported
+            here.
     """
     if absent:
         if suggestion:
@@ -84,9 +86,9 @@ def _report_unknown_name(
 
 
 def _closest_name(name: str, scope: str) -> Optional[str]:
-    """The registered name that was meant, if this one is a slip of one."""
+    """Return the registered name of which a name is a typo, if there is one."""
     names: Dict[str, str] = {}
-    # What needs no scope comes last, and takes the place of another library's.
+    # Names that need no scope come last: they override those of other libraries.
     for known, scoped in sorted(
         _registered_names(scope), key=lambda pair: pair[0] == pair[1]
     ):
@@ -97,7 +99,7 @@ def _closest_name(name: str, scope: str) -> Optional[str]:
     for known in difflib.get_close_matches(lower, list(names), 3, _MIN_SIMILARITY) or [
         known for known in names if _stem(known) == stem
     ]:
-        # A class of somebody's own is called MyEarlyStoppingHook, or EMAHook2.
+        # Not a typo but a user's class: MyEarlyStoppingHook, EMAHook2.
         is_longer = stem != lower and stem != _stem(known) and _stem(known) in stem
         is_numbered = lower != known and lower.rstrip("0123456789") == known
         if not is_longer and not is_numbered and names[known] != name:
@@ -110,11 +112,11 @@ def _stem(lower: str) -> str:
 
 
 def _registered_names(scope: str) -> Iterator[Tuple[str, str]]:
-    """Names of all registered hooks, and how they are written in a scope."""
+    """Iterate over registered hooks: name, and name as written in a scope."""
     from mmengine.registry import HOOKS
 
     registries = [HOOKS]
-    for registry in registries:  # grows while it is walked
+    for registry in registries:  # grows during the iteration
         prefix = "" if registry.scope in ("mmengine", scope) else f"{registry.scope}."
         yield from ((name, prefix + name) for name in registry.module_dict)
         registries += registry.children.values()
@@ -127,7 +129,7 @@ def _is_registered(name: str, scope: str) -> bool:
 
 
 def _can_import(library: str) -> bool:
-    """Whether a library is here, with its hooks registered from now on."""
+    """Whether a library can be imported, which registers its hooks."""
     try:
         importlib.import_module(f"{library}.engine")
     except (Exception, SystemExit):

@@ -1,4 +1,4 @@
-"""When a training validates first, and whether it lasts until then."""
+"""Check whether a training lasts until its first validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from packaging.version import Version
 from valloss_compat._cli.doctor.findings import Finding, note, problem
 
 CHECK = "config.validation"
-#: mmengine's loops: the names of their ends, and how often they validate by default.
+#: Train loop of mmengine -> argument that limits it, and its default val_interval.
 _LOOPS = {
     "EpochBasedTrainLoop": ("max_epochs", 1),
     "IterBasedTrainLoop": ("max_iters", 1000),
@@ -19,14 +19,14 @@ _LOOPS = {
 
 
 def check_interval(config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings about how often a config validates.
+    """Check the validation interval of a config.
 
     Args:
         config (dict): A whole config that validates.
 
     Yields:
-        Finding: A problem where no validation comes before the end; a note where
-        the training loop is not mmengine's, and may know better.
+        Finding: A problem if the training ends before the first validation. Only a
+        note if the train loop is not one of mmengine's.
     """
     train_cfg = config.get("train_cfg") or {}
     errors = list(_type_errors(train_cfg))
@@ -60,7 +60,7 @@ def check_interval(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _type_errors(train_cfg: Mapping[str, Any]) -> Iterator[str]:
-    """What is no number where mmengine wants one."""
+    """Describe the values of the wrong type."""
     for name in ("val_interval", "val_begin"):
         if not isinstance(train_cfg.get(name, 1), int):
             yield (
@@ -88,16 +88,16 @@ def _are_pairs(value: Any) -> bool:
 
 
 def _first_validation(begin: int, intervals: List[Tuple[int, int]]) -> int:
-    """The first validation of a training that does not end.
+    """Return the epoch or iteration of the first validation of an endless training.
 
     Args:
         begin (int): ``val_begin``.
-        intervals (list[tuple[int, int]]): From when on which interval holds.
+        intervals (list[tuple[int, int]]): Start of each interval, and the interval.
     """
     first = 0
     ends = [start for start, _ in intervals[1:]]
     for (start, interval), end in zip(intervals, [*ends, None]):
-        # After an epoch, mmengine looks up the interval of the one that comes next.
+        # After an epoch, mmengine looks up the interval of the next epoch.
         earliest = max(start - 1, begin, 1)
         first = -(-earliest // abs(interval)) * abs(interval)
         if end is not None and first < end - 1:
@@ -106,10 +106,9 @@ def _first_validation(begin: int, intervals: List[Tuple[int, int]]) -> int:
 
 
 def _validates_after_end(loop: str) -> bool:
-    """Whether a training loop also validates after its last epoch or iteration.
+    """Whether a train loop also validates after its last epoch or iteration.
 
-    Those of mmengine do from 0.10.4 on. A loop whose ``run`` was replaced may do so
-    on every release.
+    The loops of mmengine do since 0.10.4. A replaced ``run`` is assumed to do so.
     """
     from mmengine import __version__
     from mmengine.runner import loops

@@ -1,4 +1,4 @@
-"""Where the losses of a config will come from: its model, or ``ValLossHook``."""
+"""Check whether the model of a config or ``ValLossHook`` gives the losses."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from valloss_compat._libraries.pipelines import of_validation
 CHECK = "config.model"
 _GROUND_TRUTH = "config.ground_truth"
 
-#: Where a model that wraps another one keeps it: mmdet's semi-supervised
-#: detectors, mmrazor's algorithms, mmengine's test-time augmentation.
+#: Config keys of a wrapped model, as in mmdet's semi-supervised detectors, mmrazor's
+#: algorithms and mmengine's test-time augmentation.
 _WRAPPED_MODEL_KEYS = ("detector", "architecture", "module", "model", "segmentor")
-#: Libraries none of whose own models appends a loss element.
+#: Libraries whose models append no loss element.
 _LIBRARIES = (
     "mmaction",
     "mmagic",
@@ -38,7 +38,7 @@ _ELEMENT = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 
 
 def check_model(config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings about the model, and the hook that computes its losses.
+    """Check the model, and the hook that computes its losses.
 
     Args:
         config (dict): A whole config.
@@ -92,7 +92,7 @@ def check_model(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _model_chain(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A model, and the one that it wraps, and so on."""
+    """Iterate over a model, the model that it wraps, and so on."""
     while True:
         yield model
         wrapped = [
@@ -106,10 +106,10 @@ def _model_chain(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_of_library(model: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether a model's class is a library's own, and not one of the user's.
+    """Whether the class of a model belongs to a library, not to the user.
 
-    Those of users are registered in the library's scope, too: where the class
-    cannot be looked at, only a name that the adapters know tells.
+    The scope does not tell, as user classes are registered in the library's scope. If
+    the class cannot be imported, only names in the adapter's tables count.
     """
     cls = registered("MODELS", model, config)
     if cls is not None:
@@ -127,7 +127,7 @@ def _scoped_type(model: Mapping[str, Any], scope: str) -> str:
 
 
 def _argument_errors(entry: Mapping[str, Any]) -> Iterator[str]:
-    """What the hook itself says of its arguments."""
+    """Return the error that ``ValLossHook`` raises for its arguments, if any."""
     from valloss_compat.hooks import ValLossHook
 
     not_arguments = ("type", "_scope_", "priority")  # of mmengine's registry and Runner
@@ -138,13 +138,13 @@ def _argument_errors(entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 class Requirement(NamedTuple):
-    """What a library's losses need of the pipeline.
+    """The transforms that the losses of a library require in a pipeline.
 
     Attributes:
-        any_of (tuple[str]): Transforms one of which has to be there.
-        why (str): What happens without.
-        not_after (tuple[str]): Transforms that must not come before those.
-        then (str): What happens if one does.
+        any_of (tuple[str]): Transforms of which the pipeline needs one.
+        reason (str): The consequence if it has none.
+        not_before (tuple[str]): Transforms that must not come before those.
+        order (str): The consequence if one does.
     """
 
     any_of: Tuple[str, ...]
@@ -169,7 +169,7 @@ _RESIZES = (
 )
 _NO_TARGETS = "mmpose's heads have no targets, and their loss raises an AttributeError"
 
-#: Library -> what its losses need.
+#: Library -> requirement of its losses.
 _REQUIREMENTS: Dict[str, Requirement] = {
     "mmdet": Requirement(
         ("LoadAnnotations", "LoadPanopticAnnotations", "LoadTrackAnnotations"),
@@ -191,13 +191,13 @@ _REQUIREMENTS: Dict[str, Requirement] = {
 
 
 def _check_ground_truth(config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings about the pipelines of a config's validation.
+    """Check the ground truth in the validation pipelines of a config.
 
     Args:
         config (dict): A whole config.
 
     Yields:
-        Finding: Notes, as only the model itself knows whether they matter.
+        Finding: Notes only, as it depends on the model whether they matter.
     """
     scope = default_scope(config)
     library = of_config(config["model"], scope).library
@@ -231,7 +231,7 @@ def _check_pipeline(
 
 
 def _check_padding(model: Mapping[str, Any]) -> Iterator[Finding]:
-    """Segmentors pad labels in training only; their input in a test as well."""
+    """Check for padded inputs: segmentors pad their labels in training only."""
     preprocessor = model.get("data_preprocessor") or {}
     padding = preprocessor.get("test_cfg") or {}
     sizes = [name for name in ("size", "size_divisor") if padding.get(name)]

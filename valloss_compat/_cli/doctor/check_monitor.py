@@ -1,4 +1,4 @@
-"""What a config's hooks monitor, and by what rule."""
+"""Check which metrics the hooks of a config monitor, and by which rule."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from valloss_compat._config import class_name, hooks
 
 CHECK = "config.monitor"
 TOTAL = "val_loss"
-#: The hooks whose arguments are known: in each scope, or by a full name in one of
-#: these packages.
+#: Hooks whose arguments are checked, if their class is of one of these packages.
 _EARLY_STOPPING, _CHECKPOINT = "EarlyStoppingHook", "CheckpointHook"
 _PACKAGES = ("mmengine", "valloss_compat")
 
-#: What is sometimes monitored in its place, and why it is no metric.
+#: Names often confused with val_loss -> why they are no metric.
 _MISTAKEN_NAMES = {
     "val/val_loss": "that is its tag in the logs",
     "val/loss": "that is a tag in the logs",
@@ -32,13 +31,13 @@ class Monitor(NamedTuple):
     """One metric that one hook monitors.
 
     Attributes:
-        who (str): The hook and its argument: ``"CheckpointHook(save_best=...)"``.
-        name (str): Of the metric.
-        rule (str, optional): Which values are better, if the hook says so.
+        source (str): The hook and its argument: ``"CheckpointHook(save_best=...)"``.
+        metric (str): Name of the metric.
+        rule (str, optional): ``'less'`` or ``'greater'``, if the hook sets a rule.
         hook (dict): The hook's config.
-        stops (bool): Whether it is one that ends the training.
-        known (bool): Whether it is the hook of that very name, whose arguments are
-            known: of one whose name only ends so, nothing is certain.
+        is_early_stopping (bool): Whether the hook ends the training.
+        is_known (bool): Whether the class is mmengine's or this package's. Other hooks
+            may only have a similar name and other arguments.
     """
 
     source: str
@@ -50,7 +49,7 @@ class Monitor(NamedTuple):
 
 
 def check_monitor(config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings about what is monitored.
+    """Check the monitored metrics of a config.
 
     Args:
         config (dict): A whole config.
@@ -75,12 +74,12 @@ def check_monitor(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def monitors_loss(config: Mapping[str, Any]) -> bool:
-    """Whether a hook monitors a validation loss, by whatever name."""
+    """Whether a hook monitors a metric whose name contains ``loss``."""
     return any("loss" in monitor.metric.lower() for monitor in monitors(config))
 
 
 def monitors(config: Mapping[str, Any]) -> List[Monitor]:
-    """What is monitored, in the order of the hooks."""
+    """Return the monitored metrics, in the order of the hooks."""
     return [monitor for hook in hooks(config) for monitor in _monitors_of(hook)]
 
 
@@ -94,9 +93,9 @@ def _monitors_of(hook: Mapping[str, Any]) -> Iterator[Monitor]:
         yield Monitor(f"{name}(monitor=...)", monitored, rule, hook, True, is_known)
     best = hook.get("save_best") if name.endswith(_CHECKPOINT) else None
     metrics = best if isinstance(best, (list, tuple)) else [best] if best else []
-    # One rule holds for all, a list of rules has one for each.
+    # A single rule applies to all metrics, a list has one for each.
     rules = list(rule) if isinstance(rule, (list, tuple)) else [rule]
-    if len(rules) != len(metrics):  # where not 1, mmengine's own check ends the run
+    if len(rules) != len(metrics):  # unless it is 1, CheckpointHook raises
         rules = rules[:1] * len(metrics)
     for metric, metric_rule in zip(metrics, rules):
         source = f"{name}(save_best=...)"
@@ -104,11 +103,11 @@ def _monitors_of(hook: Mapping[str, Any]) -> Iterator[Monitor]:
 
 
 def _is_known_hook(hook: Mapping[str, Any], name: str) -> bool:
-    """Whether a hook is the known one of a name, and not a class of somebody's own."""
+    """Whether a hook is the one of mmengine or this package, not a user's class."""
     if class_name(hook) != name:
         return False
     package, _, rest = str(hook.get("type")).partition(".")
-    if "." in rest:  # a module's
+    if "." in rest:  # a full class name
         return package in _PACKAGES
     from mmengine.registry import HOOKS
 
@@ -117,7 +116,7 @@ def _is_known_hook(hook: Mapping[str, Any], name: str) -> bool:
 
 
 def _argument_errors(hook: Mapping[str, Any]) -> Iterator[str]:
-    """Arguments that the hook itself refuses, or that cannot be meant."""
+    """Describe arguments that the hook rejects, or that make no sense."""
     is_early_stopping = _is_known_hook(hook, _EARLY_STOPPING)
     if not is_early_stopping and not _is_known_hook(hook, _CHECKPOINT):
         return
@@ -194,7 +193,7 @@ def _check_rule(monitor: Monitor) -> Iterator[Finding]:
         )
     if not monitor.is_early_stopping:
         return
-    # Of another hook, nobody knows the default.
+    # The default of other hooks is unknown.
     delta = monitor.hook.get("min_delta", 0.1 if monitor.is_known else 0.0)
     if isinstance(delta, (int, float)) and delta >= 0.1:
         origin = "" if "min_delta" in monitor.hook else " (the default)"
@@ -207,5 +206,5 @@ def _check_rule(monitor: Monitor) -> Iterator[Finding]:
 
 
 def _problem_or_note(monitor: Monitor) -> Callable[[str, str], Finding]:
-    """What a wrong argument is, of a hook that is known and of another."""
+    """Choose the severity of a wrong argument: a problem for known hooks only."""
     return problem if monitor.is_known else note

@@ -1,4 +1,4 @@
-"""Whether mmengine is patched, and by whom."""
+"""Apply the patches, and check that they are active."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ from valloss_compat.options import VARIABLE
 
 
 def apply_patches() -> List[Finding]:
-    """Apply unless it is: who replaced a patch of ours since must be seen."""
+    """Apply the patches unless they are applied, and return the warnings.
+
+    They are not applied again, as that would hide patches that were replaced since.
+
+    Raises:
+        CommandError: If mmengine cannot be patched.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            patch_set.load()  # also where all is switched off
+            patch_set.load()  # imports mmengine, also if the mode is 'off'
             if _api.status().mode == "off":
                 _api.apply()
         except (ImportError, RuntimeError, ValueError) as error:
@@ -30,13 +36,13 @@ def apply_patches() -> List[Finding]:
 
 
 def describe_environment(status: Status) -> Dict[str, Any]:
-    """What runs here, for the head of the report.
+    """Describe the versions of this environment.
 
     Args:
-        status (Status): Of the package, after it was applied.
+        status (Status): The status after :func:`apply_patches`.
 
     Returns:
-        dict: Name -> version and where from, for JSON.
+        dict: Name -> ``version`` and ``where`` (a path), for JSON.
     """
     environment: Dict[str, Any] = {
         "python": {
@@ -57,13 +63,14 @@ def describe_environment(status: Status) -> Dict[str, Any]:
 
 
 def check_patches(status: Status) -> List[Finding]:
-    """Findings about the patches.
+    """Check that the patches are active.
 
     Args:
-        status (Status): Of the package, after it was applied.
+        status (Status): The status after :func:`apply_patches`.
 
     Returns:
-        list[Finding]: One for the whole, one for each patch that is not there.
+        list[Finding]: One for the plan, one for each patch that is not active, and
+        notes on overrides.
     """
     findings = [_check_plan(status)]
     for patch in status.patches:

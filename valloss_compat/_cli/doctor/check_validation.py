@@ -1,4 +1,4 @@
-"""Whether a validation loss really comes out, in this very environment."""
+"""Check by trial trainings that a validation reports the right loss."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
 from valloss_compat._cli.doctor.output import silent
 from valloss_compat._cli.doctor.registry import registered
 
-#: Where to look.
 _FIX = (
     "See the findings on patches: somebody replaced, or overrides, a method of "
     "mmengine's loops or evaluators without calling the one that was there"
@@ -21,15 +20,14 @@ _FIX = (
 
 
 def check_validation(config: Mapping[str, Any]) -> List[Finding]:
-    """Try out the validation of mmengine, and what there is in its place.
+    """Run a trial training for each loop and evaluator that may be used.
 
     Args:
-        config (dict): A whole config, its custom imports imported; empty if there
-            is none.
+        config (dict): A whole config, after its custom imports. Empty without one.
 
     Returns:
-        list[Finding]: One for mmengine, for each evaluator that is loaded and can be
-        built, and for the config's evaluator and loop.
+        list[Finding]: One for mmengine's classes, one for each loaded evaluator that
+        can be built, and one for the config's evaluator and loop.
     """
     loop = registered("LOOPS", config.get("val_cfg"), config)
     evaluator = registered("EVALUATOR", config.get("val_evaluator"), config)
@@ -38,7 +36,7 @@ def check_validation(config: Mapping[str, Any]) -> List[Finding]:
         return [note("validation", "not tried, as nothing is patched")]
     findings = check_trial()
     for cls in evaluators_to_try():
-        # A library loads evaluators that want arguments; only the config has them.
+        # Loaded evaluators may require arguments, which only the config has.
         is_configured = cls is evaluator
         arguments = _trial_arguments(config["val_evaluator"]) if is_configured else {}
         findings += check_trial(
@@ -52,11 +50,11 @@ def check_validation(config: Mapping[str, Any]) -> List[Finding]:
 
 
 def evaluators_to_try() -> List[type]:
-    """Loaded evaluators with a ``process`` or ``evaluate`` of their own."""
+    """Return loaded evaluator classes that override ``process`` or ``evaluate``."""
     from mmengine.evaluator import Evaluator
 
     classes = [Evaluator]
-    for cls in classes:  # grows while it is walked
+    for cls in classes:  # grows during the iteration
         known = set(map(id, classes))  # a metaclass may define ==
         classes += [sub for sub in cls.__subclasses__() if id(sub) not in known]
     return [
@@ -65,7 +63,7 @@ def evaluators_to_try() -> List[type]:
 
 
 def _trial_arguments(entry: Mapping[str, Any]) -> Dict[str, Any]:
-    """The arguments in a config entry that a tiny training does not give itself."""
+    """Return the arguments in a config entry that the trial does not set."""
     set_by_trial = ("type", "_scope_", "metrics", "runner", "dataloader", "evaluator")
     return {key: value for key, value in entry.items() if key not in set_by_trial}
 
@@ -76,7 +74,7 @@ def check_trial(
     arguments: Optional[Mapping[str, Any]] = None,
     report_build_error: bool = True,
 ) -> List[Finding]:
-    """Train a real model in miniature, and compare what it reports.
+    """Run a trial training and compare its result with the expected one.
 
     Args:
         evaluator (type, optional): Class of the evaluator. Defaults to None:
@@ -85,12 +83,12 @@ def check_trial(
             mmengine's.
         arguments (dict, optional): Further arguments of that class, as a config
             has them. Defaults to None: none.
-        report_build_error (bool): Whether somebody wants to know if that class
-            cannot be built. Defaults to True.
+        report_build_error (bool): Whether to report that the class cannot be built.
+            Defaults to True.
 
     Returns:
-        list[Finding]: A single one; none of a class that cannot be built, where
-        nobody asks for it.
+        list[Finding]: One finding, or none if the class cannot be built and
+        ``report_build_error`` is False.
     """
     from valloss_compat._cli.doctor import trial_run  # imports mmengine
 
@@ -108,10 +106,10 @@ def check_trial(
         if not report_build_error:
             return []
         return [note(check, f"{subject} was not tried: building it raised {raised}")]
-    except Exception as raised:  # before there was anything to train
+    except Exception as raised:  # raised before the training started
         error = raised
     finally:
-        os.environ.clear()  # a Runner sets variables
+        os.environ.clear()  # building a Runner sets variables
         os.environ.update(environment)
     differences = [] if error is None else [f"it ended with {_describe_error(error)}"]
     weighting = options.current().weighting
@@ -130,13 +128,13 @@ def check_trial(
 
 
 def _describe_error(error: Exception) -> str:
-    """An exception, and where it was raised."""
+    """Describe an exception and where it was raised."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
 
 
 def _differences(result: Any, expected: List[float], samples: int) -> List[str]:
-    """What is not as it should be, in words."""
+    """Describe how a result differs from the expected one."""
     differences = []
     for epoch, value in enumerate(expected):
         metrics: Dict[str, Any] = dict(enumerate(result.metrics)).get(epoch, {})

@@ -1,4 +1,4 @@
-"""Read a config as names: nothing that it names is built, or has to be installed."""
+"""Read a config file without building or importing the classes that it names."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
 
 def load(name: str) -> Dict[str, Any]:
-    """Read a config with its bases.
+    """Read a config file and its bases.
 
     Args:
-        name (str): A file, or ``'PACKAGE::PATH'`` as in ``_base_``.
+        name (str): Path of a file, or ``'PACKAGE::PATH'`` as in ``_base_``.
 
     Returns:
-        dict: Plain dicts and lists. In the new style of config, which imports
-        what it names, a class is the string ``'package.module.Class'``.
+        dict: Plain dicts and lists. Classes, as in the new config style, become
+        strings: ``'package.module.Class'``.
 
     Raises:
-        CommandError: If it cannot be read.
+        CommandError: If the file cannot be read.
     """
     from mmengine.config import Config
 
@@ -44,7 +44,7 @@ def load(name: str) -> Dict[str, Any]:
         if "::" not in name:
             config = Config.fromfile(name, import_custom_modules=False)
         else:
-            # mmengine knows such names in `_base_` alone.
+            # mmengine resolves 'PACKAGE::PATH' in `_base_` only.
             with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder:
                 path = os.path.join(folder, "config.py")
                 with open(path, "w", encoding="utf-8") as file:
@@ -58,7 +58,9 @@ def load(name: str) -> Dict[str, Any]:
             raise CommandError(f"there is no config {name!r}: {missing}")
     elif failure and not name.endswith(".py"):
         failure = _describe_wrong_content(name) or failure
-    if failure:  # past the except: nothing that mmengine had open outlives its error
+    # Not raised within `except`: the error of mmengine would be kept as the context,
+    # and with it the files that mmengine left open.
+    if failure:
         raise CommandError(
             f"the config {name!r} cannot be read: {failure}. "
             "Its own python has to run, and its bases have to be there"
@@ -70,7 +72,7 @@ def load(name: str) -> Dict[str, Any]:
 
 
 def _describe_missing_file(package: str, path: str) -> str:
-    """What is not here of a config that a package ships; empty if all is."""
+    """Describe why a config of a package is not found; empty if it exists."""
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None:
         return f"there is no package {package!r} here; install it, or see to its name"
@@ -89,12 +91,12 @@ def _describe_missing_file(package: str, path: str) -> str:
 
 
 def _describe_wrong_content(name: str) -> str:
-    """What a JSON or YAML file holds in the place of a config, if that is it."""
+    """Describe the content of a JSON or YAML file that is no mapping, else empty."""
     from mmengine.fileio import load as load_file
 
     try:
         contents = load_file(name)
-    except Exception:  # it does not parse: mmengine's error tells more
+    except Exception:  # a syntax error, which the error of mmengine describes
         return ""
     if isinstance(contents, Mapping):
         return ""
@@ -103,13 +105,13 @@ def _describe_wrong_content(name: str) -> str:
 
 
 def import_custom_modules(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
-    """Import what ``custom_imports`` names, as a train script would.
+    """Import the modules of ``custom_imports``, as a Runner does.
 
     Args:
         config (dict): A whole config.
 
     Returns:
-        list[tuple[str, str]]: Name and error of each that failed.
+        list[tuple[str, str]]: Name and error of each module that failed.
     """
     failed = []
     for name in custom_imports(config):
@@ -121,7 +123,7 @@ def import_custom_modules(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
 
 
 def custom_imports(config: Mapping[str, Any]) -> List[str]:
-    """The modules that ``custom_imports`` names."""
+    """Return the module names in ``custom_imports``."""
     entry = config.get("custom_imports")
     names = entry.get("imports") if isinstance(entry, Mapping) else entry
     if isinstance(names, str):

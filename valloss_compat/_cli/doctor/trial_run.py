@@ -1,8 +1,8 @@
-"""A real training in miniature, whose validation loss is known beforehand.
+"""A small training whose validation loss is known in advance.
 
-A Runner of this environment trains three epochs of a model with one parameter,
-validates after each on three batches, and may stop early. Nothing is stubbed:
-what a training would meet here, this one meets.
+A Runner trains a model with one parameter for three epochs, validates on three
+batches after each, and may stop early. Nothing is stubbed, so that the training
+shows every patch of this environment.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader, Dataset
 
-#: Samples of each validation batch, and the model's two losses on it.
+#: Number of samples and losses of each validation batch.
 SIZES = (2, 2, 1)
 LOSSES = ({"loss_cls": 0.5, "loss_box": 0.5}, {"loss_cls": 2.0}, {"loss_cls": 3.5})
-#: What each epoch adds to ``loss_cls``: the first epoch is the best.
+#: Increase of ``loss_cls`` per epoch, so that the first epoch is the best.
 RISE = 1.0
 
 
 def expected_loss(epoch: int, weighting: str) -> float:
-    """``val_loss`` of an epoch, counted from 0: the sum of the means of the losses."""
+    """Return the ``val_loss`` of an epoch (from 0): the sum of the losses' means."""
     weights = SIZES if weighting == "sample" else (1, 1, 1)
     pairs = list(zip(LOSSES, weights))
     cls = sum(losses["loss_cls"] * w for losses, w in pairs) / sum(weights)
@@ -38,16 +38,16 @@ def expected_loss(epoch: int, weighting: str) -> float:
 
 
 class TrialResult(NamedTuple):
-    """What came out.
+    """The result of a trial training.
 
     Attributes:
-        metrics (list[dict]): Those that hooks got, an epoch each.
-        to_metrics (int): How many loss elements reached a metric.
-        to_hooks (int): How many reached a hook.
-        samples (list[int]): How many predictions the metric got, an epoch each.
-        epochs (int): How many were trained.
+        metrics (list[dict]): Metrics that the hooks received, one dict per epoch.
+        metric_elements (int): Number of loss elements that reached the metric.
+        hook_elements (int): Number of loss elements that reached the hooks.
+        samples (list[int]): Number of predictions in the metric, one per epoch.
+        epochs (int): Number of epochs trained.
         best (list[str]): File names of the best checkpoints.
-        error (Exception, optional): What ended the training.
+        error (Exception, optional): The exception that ended the training.
     """
 
     metrics: List[Dict[str, Any]]
@@ -60,7 +60,7 @@ class TrialResult(NamedTuple):
 
 
 class BuildError(Exception):
-    """The constructor of an evaluator or a loop of the user's raised."""
+    """The constructor of the evaluator or the loop raised."""
 
 
 def run_trial(
@@ -69,10 +69,10 @@ def run_trial(
     loop: Optional[type],
     arguments: Mapping[str, Any],
 ) -> TrialResult:
-    """Train.
+    """Run the trial training.
 
     Args:
-        work_dir (str): A folder for what the Runner writes.
+        work_dir (str): The Runner's work dir.
         evaluator (type, optional): Class of the evaluator. Defaults to None:
             mmengine's.
         loop (type, optional): Class of the validation loop. Defaults to None:
@@ -80,10 +80,10 @@ def run_trial(
         arguments (dict): Further arguments of that class.
 
     Returns:
-        Seen: What came out.
+        TrialResult: The result, also of a training that raised.
 
     Raises:
-        NotBuilt: If that class cannot be built.
+        BuildError: If the evaluator or the loop cannot be built.
     """
     metric, hook, model = _Metric(), _RecordingHook(), _Model()
     data = DataLoader(_Dataset(), batch_size=2, collate_fn=_collate)
@@ -167,7 +167,7 @@ def _collate(items: Sequence[Dict[str, Any]]) -> Dict[str, List[Any]]:
 
 
 class _Model(BaseModel):
-    """Gives the losses of the table, and says which epoch it is in."""
+    """Returns the losses in ``LOSSES`` and counts its epochs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class _Metric(BaseMetric):
         self.samples: List[int] = []
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
-        # The evaluator makes dicts of them.
+        # The evaluator converts data samples to dicts.
         self.elements += sum("loss" in sample for sample in data_samples)
         self.results.append(len(data_samples))
 
