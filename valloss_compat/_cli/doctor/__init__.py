@@ -76,15 +76,13 @@ def doctor(args: argparse.Namespace) -> int:
     """
     with stdout_to_stderr():
         document = examine(args.config)
-    document["exit_code"] = int(
-        any(f.severity == PROBLEM for f in document["findings"])
-    )
+    code = int(any(f.severity == PROBLEM for f in document["findings"]))
+    document["exit_code"] = code
     if args.json:
         document["findings"] = [dict(f._asdict()) for f in document["findings"]]
         print(json.dumps(document, indent=2))
     else:
         print(_report(document))
-    code: int = document["exit_code"]
     return code
 
 
@@ -124,10 +122,8 @@ def _report(document: Dict[str, Any]) -> str:
     lines = []
     for name, package in document["environment"].items():
         distribution = package.get("distribution")
-        distribution = (
-            f" ({distribution})" if distribution and distribution != name else ""
-        )
-        lines.append(f"{name} {package['version']}{distribution}, {package['where']}")
+        suffix = "" if distribution in (None, name) else f" ({distribution})"
+        lines.append(f"{name} {package['version']}{suffix}, {package['where']}")
     options = ", ".join(f"{k}={v}" for k, v in document["status"]["options"].items())
     lines += [f"options: {options}", ""]
     for finding in document["findings"]:

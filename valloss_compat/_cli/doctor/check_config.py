@@ -44,7 +44,7 @@ def check_config(
     findings, config = check_types(config)
     checks: List[Tuple[str, Iterator[Finding]]] = [
         ("config.custom_imports", _check_custom_imports(config, failed_imports)),
-        ("config.validation", _check_validation(config)),
+        (check_interval.CHECK, _check_validation(config)),
         (check_hooks.CHECK, check_hooks.check_hooks(config, failed_imports)),
         (check_monitor.CHECK, check_monitor.check_monitor(config)),
         (check_model.CHECK, check_model.check_model(config)),
@@ -101,18 +101,14 @@ def _check_custom_imports(
     if not is_imported and not _is_imported_by_hook(config):
         # Only a note: the train script or `run` may import the package, and a training
         # without it ends at its start, as the hook is not registered.
-        has_val_loss_hook = bool(_config.val_loss_hooks(config))
+        consequence = ""
+        if _config.val_loss_hooks(config):
+            consequence = f", without which nobody knows {_config.VAL_LOSS_HOOK}"
         yield note(
             check,
-            "this config does not import valloss_compat"
-            + (
-                f", without which nobody knows {_config.VAL_LOSS_HOOK}"
-                if has_val_loss_hook
-                else ""
-            )
-            + ": run the train script with "
-            "`python -m valloss_compat run`, import valloss_compat in it, or add "
-            "custom_imports=dict(imports=['valloss_compat'], "
+            f"this config does not import valloss_compat{consequence}: run the train "
+            "script with `python -m valloss_compat run`, import valloss_compat in it, "
+            "or add custom_imports=dict(imports=['valloss_compat'], "
             "allow_failed_imports=False)",
         )
     elif is_imported and may_fail:
@@ -155,7 +151,7 @@ def _is_imported_by_hook(config: Mapping[str, Any]) -> bool:
 
 
 def _check_validation(config: Mapping[str, Any]) -> Iterator[Finding]:
-    check = "config.validation"
+    check = check_interval.CHECK
     present = [name for name in _VALIDATION if config.get(name) is not None]
     missing = [name for name in _VALIDATION if name not in present]
     if present and missing:
@@ -183,10 +179,10 @@ def _check_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
         # Runner.build_evaluator takes an entry without `metrics` for a metric.
         is_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
         if cls in ("", default) or is_metric:
-            yield ok("config.validation", f"{name} uses mmengine's {default}")
+            yield ok(check_interval.CHECK, f"{name} uses mmengine's {default}")
         else:
             yield note(
-                "config.validation",
+                check_interval.CHECK,
                 f"{name} has a class of its own, {config[name]['type']}: "
                 "valloss_compat patches those too. Whether that works is tried out "
                 "above, where it can be imported and built",

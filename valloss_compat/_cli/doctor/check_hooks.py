@@ -89,21 +89,18 @@ def _closest_name(name: str, scope: str) -> Optional[str]:
     """Return the registered name of which a name is a typo, if there is one."""
     names: Dict[str, str] = {}
     # Names that need no scope come last: they override those of other libraries.
-    for known, scoped in sorted(
-        _registered_names(scope), key=lambda pair: pair[0] == pair[1]
-    ):
-        names[known.lower()] = scoped
-    names.update({known.lower(): known for known in _PACKAGE_HOOKS})
+    registered = sorted(_registered_names(scope), key=lambda pair: pair[0] == pair[1])
+    names.update((plain.lower(), scoped) for plain, scoped in registered)
+    names.update((plain.lower(), plain) for plain in _PACKAGE_HOOKS)
     lower = name.lower()
     stem = _stem(lower)
-    for known in difflib.get_close_matches(lower, list(names), 3, _MIN_SIMILARITY) or [
-        known for known in names if _stem(known) == stem
-    ]:
+    matches = difflib.get_close_matches(lower, list(names), 3, _MIN_SIMILARITY)
+    for match in matches or [other for other in names if _stem(other) == stem]:
         # Not a typo but a user's class: MyEarlyStoppingHook, EMAHook2.
-        is_longer = stem != lower and stem != _stem(known) and _stem(known) in stem
-        is_numbered = lower != known and lower.rstrip("0123456789") == known
-        if not is_longer and not is_numbered and names[known] != name:
-            return names[known]
+        is_longer = stem != lower and stem != _stem(match) and _stem(match) in stem
+        is_numbered = lower != match and lower.rstrip("0123456789") == match
+        if not is_longer and not is_numbered and names[match] != name:
+            return names[match]
     return None
 
 

@@ -13,7 +13,8 @@ from valloss_compat._libraries.components import Pipeline, of_config
 from valloss_compat._libraries.pipelines import of_validation
 
 CHECK = "config.model"
-_GROUND_TRUTH = "config.ground_truth"
+_HOOK_CHECK = "config.val_loss_hook"
+_GROUND_TRUTH_CHECK = "config.ground_truth"
 
 #: Config keys of a wrapped model, as in mmdet's semi-supervised detectors, mmrazor's
 #: algorithms and mmengine's test-time augmentation.
@@ -58,14 +59,14 @@ def check_model(config: Mapping[str, Any]) -> Iterator[Finding]:
     hooks = _config.val_loss_hooks(config)
     errors = [text for entry in hooks for text in _argument_errors(entry)]
     if errors:
-        yield from (problem("config.val_loss_hook", text) for text in errors)
+        yield from (problem(_HOOK_CHECK, text) for text in errors)
         return
     rejections = list(map(str, _libraries.look(config).refusals))
     if hooks:
-        yield from (problem("config.val_loss_hook", text) for text in rejections)
+        yield from (problem(_HOOK_CHECK, text) for text in rejections)
         if not rejections:
             text = f"{_config.VAL_LOSS_HOOK} will compute the losses of {names}"
-            yield ok("config.val_loss_hook", text)
+            yield ok(_HOOK_CHECK, text)
         return
     if all(_is_of_library(model, config) for model in models):
         entry = f"custom_hooks=[dict(type='{_config.VAL_LOSS_HOOK}')]"
@@ -81,7 +82,7 @@ def check_model(config: Mapping[str, Any]) -> Iterator[Finding]:
             else note(CHECK, text)
         )
         prefix = f"{_config.VAL_LOSS_HOOK} is no way out: "
-        yield from (note("config.val_loss_hook", prefix + text) for text in rejections)
+        yield from (note(_HOOK_CHECK, prefix + text) for text in rejections)
     else:
         yield note(
             CHECK,
@@ -215,7 +216,7 @@ def _check_pipeline(
     loading = [index for index, name in enumerate(names) if name in needs.any_of]
     if not loading:
         yield note(
-            _GROUND_TRUTH,
+            _GROUND_TRUTH_CHECK,
             f"the validation pipeline has no {' or '.join(needs.any_of)}: "
             f"{needs.reason}",
         )
@@ -224,7 +225,7 @@ def _check_pipeline(
     before = [name for name in names[:first] if name in needs.not_before]
     if before:
         yield note(
-            _GROUND_TRUTH,
+            _GROUND_TRUTH_CHECK,
             f"{before[0]} comes before {names[first]} in the validation pipeline "
             f"of {library}: {needs.order}",
         )
@@ -237,7 +238,7 @@ def _check_padding(model: Mapping[str, Any]) -> Iterator[Finding]:
     sizes = [name for name in ("size", "size_divisor") if padding.get(name)]
     if sizes:
         yield note(
-            _GROUND_TRUTH,
+            _GROUND_TRUTH_CHECK,
             f"test_cfg of the data_preprocessor pads the input ({sizes[0]}="
             f"{padding[sizes[0]]}), but not the labels: a loss on them is wrong where "
             "shapes agree, and raises where not. Crop the logits, or pad a copy of the "

@@ -55,8 +55,8 @@ def evaluators_to_try() -> List[type]:
 
     classes = [Evaluator]
     for cls in classes:  # grows during the iteration
-        known = set(map(id, classes))  # a metaclass may define ==
-        classes += [sub for sub in cls.__subclasses__() if id(sub) not in known]
+        ids = set(map(id, classes))  # a metaclass may define ==
+        classes += [sub for sub in cls.__subclasses__() if id(sub) not in ids]
     return [
         cls for cls in classes[1:] if not {"process", "evaluate"}.isdisjoint(vars(cls))
     ]
