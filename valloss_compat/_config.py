@@ -1,44 +1,45 @@
-"""Which hooks a config has, and which of them is ours."""
+"""The hooks of a config, and which of them are a ``ValLossHook``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Iterator, List, Tuple
 
-#: The hook that computes losses, under whatever scope or module it is named.
-NAME = "ValLossHook"
+#: Class name of the hook that computes losses, without scope or module.
+VAL_LOSS_HOOK = "ValLossHook"
 
 
-def kind(entry: Any) -> str:
-    """The class name of what a config entry builds, without scope or module."""
-    named = entry.get("type", "") if isinstance(entry, Mapping) else ""
-    return str(getattr(named, "__name__", named)).rpartition(".")[2]
+def class_name(entry: Any) -> str:
+    """Return the class name in a config entry, without scope or module."""
+    entry_type = entry.get("type", "") if isinstance(entry, Mapping) else ""
+    return str(getattr(entry_type, "__name__", entry_type)).rpartition(".")[2]
 
 
 def hooks_with_paths(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
-    """All hooks that a Runner builds from a config, each with its place in it.
+    """Iterate over the hooks that a Runner builds from a config.
 
     Args:
         config (dict): A whole config.
 
     Yields:
-        tuple[str, dict]: Those by default first. What is no config of a hook (None,
-        where a default one is taken away; an object) is left out.
+        tuple[str, dict]: Path in the config, such as ``'custom_hooks[0]'``, and entry.
+        Default hooks come first. Entries that are no dict are skipped: None, which
+        removes a default hook, and hook objects.
     """
     defaults = config.get("default_hooks") or {}
-    customs = enumerate(config.get("custom_hooks") or ())
-    places = [(f"default_hooks.{name}", entry) for name, entry in defaults.items()]
-    places += [(f"custom_hooks[{index}]", entry) for index, entry in customs]
-    for place, entry in places:
+    custom = enumerate(config.get("custom_hooks") or ())
+    entries = [(f"default_hooks.{name}", entry) for name, entry in defaults.items()]
+    entries += [(f"custom_hooks[{index}]", entry) for index, entry in custom]
+    for path, entry in entries:
         if isinstance(entry, Mapping):
-            yield place, entry
+            yield path, entry
 
 
 def hooks(config: Any) -> List[Mapping[str, Any]]:
-    """All hooks of a config, those by default first."""
+    """Return the hooks of a config, default hooks first."""
     return [entry for _, entry in hooks_with_paths(config)]
 
 
-def ours(config: Any) -> List[Mapping[str, Any]]:
-    """Those hooks of a config that are a ``ValLossHook``."""
-    return [entry for entry in hooks(config) if kind(entry) == NAME]
+def val_loss_hooks(config: Any) -> List[Mapping[str, Any]]:
+    """Return the entries of ``ValLossHook`` in a config."""
+    return [entry for entry in hooks(config) if class_name(entry) == VAL_LOSS_HOOK]

@@ -138,7 +138,7 @@ def test_trial_run_that_cannot_start_is_a_problem(monkeypatch):
         raise RuntimeError("not today")
 
     monkeypatch.setattr(trial_run.Runner, "build_val_loop", build)
-    (finding,) = check_validation.try_out()
+    (finding,) = check_validation.check_trial()
     assert finding.severity == "problem"
     line = build.__code__.co_firstlineno + 1
     place = f"({build.__code__.co_filename}, line {line})"

@@ -1,6 +1,6 @@
-"""Wrong uses from Python: the whole message of each.
+"""The whole messages of invalid calls from Python.
 
-A message says what was got, what is expected, and what to do.
+A message names the value, the expected one and the fix.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ def configure(**options):
         ),
     ],
 )
-def test_wrong_options(monkeypatch, variable, call, message):
+def test_invalid_option_raises_with_message(monkeypatch, variable, call, message):
     monkeypatch.setenv("VALLOSS_COMPAT", variable)
     with pytest.raises((TypeError, ValueError)) as error:
         call()
-    # Python 3.13 adds which name may be meant.
-    said = re.sub(r"\. Did you mean .*", "", str(error.value))
-    assert f"{error.type.__name__}: {said}" == message
+    # Python 3.13 appends a suggestion.
+    text = re.sub(r"\. Did you mean .*", "", str(error.value))
+    assert f"{error.type.__name__}: {text}" == message
 
 
 LOSS = torch.tensor(1.0)
@@ -128,8 +128,8 @@ LOSS = torch.tensor(1.0)
         ),
     ],
 )
-def test_wrong_losses(tmp_path, losses, message):
-    """In a real validation: it ends there, and nothing of it is kept."""
+def test_invalid_losses_raise_with_message(tmp_path, losses, message):
+    """The validation ends with the error."""
     runner = make_runner(tmp_path, lambda *_: [sample(), BaseDataElement(loss=losses)])
     with pytest.raises(TypeError) as error:
         runner.val()
@@ -137,7 +137,7 @@ def test_wrong_losses(tmp_path, losses, message):
 
 
 @pytest.mark.parametrize(
-    ("metainfo", "kind", "message"),
+    ("metainfo", "error_type", "message"),
     [
         pytest.param(
             {},
@@ -146,7 +146,7 @@ def test_wrong_losses(tmp_path, losses, message):
             "cannot be told from the batch (dict of inputs: Tensor of shape ()) or the "
             "result (list of Tensor of shape (2,)): append BaseDataElement(loss=..., "
             "metainfo=dict(batch_size=n)), or go back to weighting='batch'",
-            id="size that cannot be told",
+            id="unknown size",
         ),
         pytest.param(
             {"batch_size": 2.0},
@@ -157,7 +157,9 @@ def test_wrong_losses(tmp_path, losses, message):
         ),
     ],
 )
-def test_wrong_sizes_of_a_batch(tmp_path, metainfo, kind, message):
+def test_invalid_batch_size_raises_with_message(
+    tmp_path, metainfo, error_type, message
+):
     valloss_compat.configure(weighting="sample")
 
     def respond(index, inputs):
@@ -165,6 +167,6 @@ def test_wrong_sizes_of_a_batch(tmp_path, metainfo, kind, message):
 
     runner = make_runner(tmp_path, respond)
     runner.val_dataloader.collate_fn = lambda items: {"inputs": torch.tensor(0.0)}
-    with pytest.raises(kind) as error:
+    with pytest.raises(error_type) as error:
         runner.val()
     assert str(error.value) == message

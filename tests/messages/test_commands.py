@@ -1,6 +1,6 @@
-"""Wrong uses of the command line: the whole of stderr, held in commands.txt.
+"""The whole stderr of invalid command lines, compared with commands.txt.
 
-A message says what was got, what is expected, and what to do.
+A message names the value, the expected one and the fix.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from valloss_compat._cli.plot import scalars
 
 PROGRAM = "python -m valloss_compat"
 
-#: What each is about, the command, and what it says.
+#: Title, arguments and stderr of each command.
 SNAPSHOTS = re.findall(
     rf"^# (.+)\n\$ {PROGRAM} ?(.*)\n((?:.+\n)+)",
     (Path(__file__).parent / "commands.txt").read_text(encoding="utf-8"),
@@ -28,7 +28,7 @@ SNAPSHOTS = re.findall(
 
 
 def work_dirs(folder):
-    """Everything that the commands below are given, made anew."""
+    """Create the files and folders that the commands name."""
     (folder / "nothing").mkdir()
     (folder / "other").mkdir()
     for name in ("README.md", "train.py"):
@@ -47,25 +47,27 @@ def work_dirs(folder):
     (folder / "broken.py").write_text("model = dict(type='A')\nraise KeyError('B')\n")
 
 
-# Where a config fails, old releases of mmengine (0.1.0, for one) leave a temporary file
-# whose folder is gone, and Python says so as it is freed.
+# If a config fails, old releases of mmengine (such as 0.1.0) leave a temporary file
+# without its folder, and Python reports an error when the object is freed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [pytest.param(*said, id=name) for name, *said in SNAPSHOTS],
+    [pytest.param(*snapshot, id=name) for name, *snapshot in SNAPSHOTS],
 )
-def test_wrong_commands(tmp_path, monkeypatch, capsys, arguments, message):
-    """The exit code is 2, and stdout stays empty."""
+def test_invalid_command_prints_message(
+    tmp_path, monkeypatch, capsys, arguments, message
+):
+    """With exit code 2 and an empty stdout."""
     work_dirs(tmp_path)
     monkeypatch.chdir(tmp_path)
     try:
         code = main(arguments.split())
     except SystemExit as end:  # argparse
         code = end.code
-    said = capsys.readouterr()
-    assert (code, said.out) == (2, "")
-    # Before Python 3.9 the name of a script is shown as it was given.
-    text = said.err.replace(os.path.realpath(str(tmp_path)) + os.sep, "")
+    output = capsys.readouterr()
+    assert (code, output.out) == (2, "")
+    # Python 3.9 and later show the absolute path of a script.
+    text = output.err.replace(os.path.realpath(str(tmp_path)) + os.sep, "")
     text = re.sub(f"Exception ignored in.*?(?={PROGRAM}|$)", "", text, flags=re.S)
     if "invalid choice" in text:  # Python 3.12 and later leave the quotes out
         text = text.replace("'", "")
@@ -73,8 +75,8 @@ def test_wrong_commands(tmp_path, monkeypatch, capsys, arguments, message):
     assert not Path("a.png").exists()
 
 
-def test_plot_without_matplotlib(tmp_path, monkeypatch, capsys):
-    """What is missing, and what to do."""
+def test_plot_without_matplotlib_prints_message(tmp_path, monkeypatch, capsys):
+    """The message names the missing package and the fix."""
     work_dirs(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "valloss_compat._cli.plot.figure", raising=False)
@@ -87,8 +89,8 @@ def test_plot_without_matplotlib(tmp_path, monkeypatch, capsys):
     )
 
 
-def test_plot_of_what_must_not_be_read(tmp_path, monkeypatch, capsys):
-    """Each file that could not be read, and why."""
+def test_plot_of_unreadable_files_prints_message(tmp_path, monkeypatch, capsys):
+    """The message names each file and the error."""
 
     def read(path):
         raise PermissionError(13, "Permission denied", path)
@@ -104,8 +106,8 @@ def test_plot_of_what_must_not_be_read(tmp_path, monkeypatch, capsys):
     )
 
 
-def test_run_of_a_module_that_is_not_there():
-    """As python says it, with its exit code."""
+def test_run_of_missing_module_fails_like_python():
+    """With the same message and exit code."""
     done = subprocess.run(
         [sys.executable, "-m", "valloss_compat", "run", "-m", "gone"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

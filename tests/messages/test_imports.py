@@ -1,6 +1,6 @@
-"""Environments that cannot work: the whole message that the import ends with.
+"""The whole messages of imports in environments without a usable mmengine.
 
-Each in a cold process. A message says what was got, and what to do.
+Each import runs in a cold process. A message names the error and the fix.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 import pytest
 from support.fresh import run_cold
 
-# A mmengine of which the first module is as given, and a module that is missing.
+# Imports the package with a fake mmengine in a folder and a missing module.
 COLD = """
 import sys
 class Missing:
@@ -69,7 +69,7 @@ PREFIX = (
             "and importing mmengine.runner failed with ModuleNotFoundError: No module "
             "named 'its_own_need'. Remedy: make `import mmengine.runner` work in this "
             "environment.",
-            id="without what nobody knows",
+            id="without an unknown module",
         ),
         pytest.param(
             "raise AttributeError('np.float_ was removed')",
@@ -80,8 +80,8 @@ PREFIX = (
         ),
     ],
 )
-def test_an_unusable_mmengine(tmp_path, mmengine, missing, message):
-    """In a cold process. Without a text it is the real one of the environment."""
+def test_unusable_mmengine_raises_with_message(tmp_path, mmengine, missing, message):
+    """If the text is None, mmengine is the one of the environment."""
     if mmengine is not None:
         (tmp_path / "mmengine").mkdir()
         (tmp_path / "mmengine" / "__init__.py").write_text(mmengine)
@@ -90,8 +90,7 @@ def test_an_unusable_mmengine(tmp_path, mmengine, missing, message):
     assert done.stderr.splitlines()[-1] == PREFIX + message
 
 
-def test_no_mmengine():
-    """In a cold process."""
+def test_missing_mmengine_raises_with_message():
     done = run_cold("import sys\nsys.modules['mmengine'] = None\nimport valloss_compat")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == PREFIX + (

@@ -132,7 +132,7 @@ def look(config: Mapping[str, Any], trust: Collection[str] = ()) -> Assessment:
         a config does not show the bases of a class.
     """
     scope = config.get("default_scope") or "mmengine"
-    for hook in _config.ours(config):
+    for hook in _config.val_loss_hooks(config):
         trust = [*trust, *(hook.get("trust") or ())]
         if hook.get("strategy") == "dataloader":
             model = components.of_config(config["model"], scope)

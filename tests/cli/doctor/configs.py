@@ -1,13 +1,14 @@
-"""Configs for ``doctor`` to look at, and what it finds in them."""
+"""Configs for the tests of ``doctor CONFIG``, and the findings on them."""
 
 from __future__ import annotations
 
 import copy
+from unittest import mock
 
-from valloss_compat._cli.doctor import check_config as checks
+from valloss_compat._cli.doctor import check_config, check_model
 
 STOPPING = {"type": "EarlyStoppingHook", "monitor": "val_loss", "min_delta": 0.0}
-#: A config in which nothing is to be found fault with.
+#: A config without a problem.
 GOOD = {
     "default_scope": "mine",
     "custom_imports": {"imports": ["valloss_compat"], "allow_failed_imports": False},
@@ -24,22 +25,23 @@ GOOD = {
 
 
 def config(**changed):
-    """The good one, with entries replaced; None takes one away."""
-    known = {**copy.deepcopy(GOOD), **changed}
-    return {key: value for key, value in known.items() if value is not None}
+    """Return the good config with entries replaced. None removes an entry."""
+    entries = {**copy.deepcopy(GOOD), **changed}
+    return {key: value for key, value in entries.items() if value is not None}
 
 
-def resolve(model):
-    """The class of a model, where its library is installed: here mmdet is."""
+def resolve(registry, model, config):
+    """Replace ``registered``: only mmdet and ``projects.mine`` are installed."""
     if not model["type"].endswith("Net") or model["type"] == "Net":
         return None
     module = "mmdet.models.detectors" if "Retina" in model["type"] else "projects.mine"
     return type(model["type"], (), {"__module__": module})
 
 
-def found(known, severity, failed=()):
-    """The findings of one severity, as ``check: text``."""
-    findings = checks.look(known, failed, resolve)
+def findings_of(entries, severity, failed=()):
+    """Return the findings of one severity as ``check: text``."""
+    with mock.patch.object(check_model, "registered", resolve):
+        findings = check_config.check_config(entries, failed)
     assert {f.severity for f in findings} <= {"ok", "note", "problem"}
     return [f"{f.check}: {f.text}" for f in findings if f.severity == severity]
 
@@ -48,7 +50,7 @@ def hook(**settings):
     return config(custom_hooks=[{**STOPPING, **settings}])
 
 
-def best(name, **settings):
+def save_best(name, **settings):
     entry = {"type": "CheckpointHook", "save_best": name, **settings}
     return config(default_hooks={"checkpoint": entry})
 
@@ -63,7 +65,7 @@ PIPELINE = [
 
 
 def of_library(library, model, pipeline, **changed):
-    """A config of a downstream library."""
+    """Return a config of a downstream library."""
     dataset = {"type": "Data", "pipeline": pipeline}
     return config(
         default_scope=library,
@@ -75,7 +77,7 @@ def of_library(library, model, pipeline, **changed):
 
 
 def with_loader(*pipeline, sampler=None, **changed):
-    """A config of mmpretrain whose losses have a dataloader of their own."""
+    """Return a config of mmpretrain with a separate dataloader for the losses."""
     losses = {
         "dataset": {"type": "CustomDataset", "pipeline": list(pipeline)},
         "sampler": sampler or {"type": "DefaultSampler", "shuffle": False},

@@ -1,4 +1,4 @@
-"""Runs ``doctor --json`` in a process, and reads what it found."""
+"""Run ``doctor --json`` in a process and read its document."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from cli.processes import as_command
 
 
 def examine(nursery, folder, *argv, env=None, before=""):
-    """Run ``doctor --json``; its exit code and document."""
+    """Run ``doctor --json`` and return the document."""
     done = as_command(nursery, ["doctor", "--json", *argv], folder, env, before)
     assert done.returncode in (0, 1), done.stderr
-    told = json.loads(done.stdout)
-    assert told["exit_code"] == done.returncode
-    return told
+    document = json.loads(done.stdout)
+    assert document["exit_code"] == done.returncode
+    return document
 
 
-def texts(told, severity):
-    """What was found, as ``check: text``."""
-    found = told["findings"]
-    return [f"{f['check']}: {f['text']}" for f in found if f["severity"] == severity]
+def texts(document, severity):
+    """Return the findings of one severity as ``check: text``."""
+    findings = document["findings"]
+    return [f"{f['check']}: {f['text']}" for f in findings if f["severity"] == severity]

@@ -1,4 +1,4 @@
-"""``doctor CONFIG``: hooks by names that nobody has registered."""
+"""``doctor CONFIG``: hooks whose names are not registered."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from mmengine.registry import HOOKS, Registry
 from valloss_compat._cli.doctor import check_hooks
 
 
-def look(kind, scope="mmengine", failed=(), **entry):
-    """Severity and text of what is said of one hook, which is the second."""
-    entries = [{"type": "EMAHook"}, {"type": kind, **entry}]
+def findings_of_hook(hook_type, scope="mmengine", failed=(), **entry):
+    """Return severity and text of the findings on a hook, the second of a config."""
+    entries = [{"type": "EMAHook"}, {"type": hook_type, **entry}]
     config = {"default_scope": scope, "custom_hooks": entries}
-    return [(f.severity, f.text) for f in check_hooks.look(config, failed)]
+    return [(f.severity, f.text) for f in check_hooks.check_hooks(config, failed)]
 
 
 @pytest.fixture
-def theirs(monkeypatch):
-    """A library that is installed, and registers a hook once its engine is imported."""
+def library(monkeypatch):
+    """An installed library that registers a hook when its engine is imported."""
     monkeypatch.setattr(HOOKS, "_children", dict(HOOKS.children))
-    registry = Registry("hook", parent=HOOKS, scope="mmtheirs")
+    registry = Registry("hook", parent=HOOKS, scope="mmlibrary")
 
     def load(name, *args):
-        if name != "mmtheirs.engine":
+        if name != "mmlibrary.engine":
             raise ImportError(name)
         if "MeanTeacherHook" not in registry.module_dict:
             registry.register_module(name="MeanTeacherHook", module=Hook)
@@ -32,7 +32,7 @@ def theirs(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("kind", "meant"),
+    ("hook_type", "suggestion"),
     [
         ("ValLosHook", "ValLossHook"),
         ("valLossHook", "ValLossHook"),
@@ -44,24 +44,24 @@ def theirs(monkeypatch):
         ("CheckpointHok", "CheckpointHook"),
     ],
 )
-def test_a_slip_is_a_problem(kind, meant):
-    """With its place, and the name that was meant."""
-    ((severity, text),) = look(kind)
+def test_misspelled_hook_name_is_reported(hook_type, suggestion):
+    """With its path in the config and a suggestion."""
+    ((severity, text),) = findings_of_hook(hook_type)
     assert severity == "problem"
-    assert text.startswith(f"custom_hooks[1] has the type {kind!r}, and no hook ")
-    assert text.endswith(f"Say {meant!r}")
+    assert text.startswith(f"custom_hooks[1] has the type {hook_type!r}, and no hook ")
+    assert text.endswith(f"Say {suggestion!r}")
 
 
-def test_a_default_hook():
-    """Is looked at as well; what is no hook's config is left to other checks."""
+def test_misspelled_default_hook_is_reported():
+    """Entries that are no hook config are left to other checks."""
     hooks = {"a": None, "logger": {"interval": 1}, "stop": {"type": "CheckpoitHook"}}
-    (found,) = check_hooks.look({"default_hooks": hooks}, ())
-    assert found.severity == "problem"
-    assert found.text.startswith("default_hooks.stop has the type 'CheckpoitHook'")
+    (finding,) = check_hooks.check_hooks({"default_hooks": hooks}, ())
+    assert finding.severity == "problem"
+    assert finding.text.startswith("default_hooks.stop has the type 'CheckpoitHook'")
 
 
 @pytest.mark.parametrize(
-    "kind",
+    "hook_type",
     [
         "CheckpointHook",
         "mmengine.CheckpointHook",
@@ -73,13 +73,13 @@ def test_a_default_hook():
         Hook,
     ],
 )
-def test_what_is_known_is_not_told_of(kind):
-    """Nor is a class, or its full name, which no registry has to know."""
-    assert look(kind) == []
+def test_known_hook_is_not_reported(hook_type):
+    """Nor is a class or a full class name, which need no registry."""
+    assert findings_of_hook(hook_type) == []
 
 
 @pytest.mark.parametrize(
-    "kind",
+    "hook_type",
     [
         "TeacherHook",
         "MyEarlyStoppingHook",
@@ -94,16 +94,16 @@ def test_what_is_known_is_not_told_of(kind):
         "EarlyStopHook",
     ],
 )
-def test_a_name_of_somebodys_own(kind):
-    """The train script may register it: a note, and no guess at what was meant."""
-    ((severity, text),) = look(kind)
+def test_unknown_hook_of_user_is_a_note(hook_type):
+    """The train script may register it, so there is no suggestion."""
+    ((severity, text),) = findings_of_hook(hook_type)
     assert severity == "note"
     assert "Say" not in text
     assert "custom_imports can name that module" in text
 
 
 @pytest.mark.parametrize(
-    ("kind", "scope", "failed"),
+    ("hook_type", "scope", "failed"),
     [
         ("CheckpoitHook", "mmnowhere", ()),
         ("mmnowhere.CheckpoitHook", "mmengine", ()),
@@ -111,60 +111,62 @@ def test_a_name_of_somebodys_own(kind):
     ],
     ids=["default_scope", "scope", "custom_imports"],
 )
-def test_what_cannot_be_imported_may_register_it(kind, scope, failed):
-    """No alarm: a note where the name looks like a slip, else nothing."""
-    ((severity, text),) = look(kind, scope, failed)
+def test_unknown_hook_with_failed_import_is_a_note(hook_type, scope, failed):
+    """If the name looks like a typo. Other names are not reported."""
+    ((severity, text),) = findings_of_hook(hook_type, scope, failed)
     assert severity == "note"
     assert "if mmnowhere, which cannot be imported here, has none either" in text
     assert text.endswith("say 'CheckpointHook'")
-    assert look(kind.replace("Checkpoit", "Teacher"), scope, failed) == []
+    assert (
+        findings_of_hook(hook_type.replace("Checkpoit", "Teacher"), scope, failed) == []
+    )
 
 
-def test_a_library_that_comes_before_mmengine_by_name():
-    ((_, text),) = look("aaa.CheckpoitHook")
+def test_library_sorted_before_mmengine_gets_plain_suggestion():
+    ((_, text),) = findings_of_hook("aaa.CheckpoitHook")
     assert "if aaa, which cannot be imported here, has none either" in text
 
 
-def test_a_library_that_exits_as_it_is_imported(monkeypatch):
-    """Does not end the look at the config: it cannot be imported here."""
+def test_library_that_exits_on_import_cannot_be_imported(monkeypatch):
+    """The check goes on after a SystemExit."""
 
-    def leave(name):
+    def exit_on_import(name):
         raise SystemExit(3)
 
-    monkeypatch.setattr(check_hooks.importlib, "import_module", leave)
-    ((severity, text),) = look("mmtheirs.CheckpoitHook")
+    monkeypatch.setattr(check_hooks.importlib, "import_module", exit_on_import)
+    ((severity, text),) = findings_of_hook("mmlibrary.CheckpoitHook")
     assert severity == "note"
-    assert "if mmtheirs, which cannot be imported here, has none either" in text
+    assert "if mmlibrary, which cannot be imported here, has none either" in text
 
 
-def test_hooks_of_a_library_that_is_here(theirs):
-    """Found in its scope, however that is named; a slip of one is a problem."""
-    assert look("MeanTeacherHook", "mmtheirs") == []
-    assert look("mmtheirs.MeanTeacherHook") == []
-    assert look("MeanTeacherHook", _scope_="mmtheirs") == []
-    for kind, scope, meant in (
-        ("MeanTeecherHook", "mmtheirs", "MeanTeacherHook"),
-        ("mmtheirs.MeanTeecherHook", "mmengine", "mmtheirs.MeanTeacherHook"),
-        ("MeanTeacherHook", "mmengine", "mmtheirs.MeanTeacherHook"),
+def test_hooks_of_installed_library_are_found(library):
+    """In every spelling of the scope. A typo in their names is a problem."""
+    assert findings_of_hook("MeanTeacherHook", "mmlibrary") == []
+    assert findings_of_hook("mmlibrary.MeanTeacherHook") == []
+    assert findings_of_hook("MeanTeacherHook", _scope_="mmlibrary") == []
+    for hook_type, scope, suggestion in (
+        ("MeanTeecherHook", "mmlibrary", "MeanTeacherHook"),
+        ("mmlibrary.MeanTeecherHook", "mmengine", "mmlibrary.MeanTeacherHook"),
+        ("MeanTeacherHook", "mmengine", "mmlibrary.MeanTeacherHook"),
     ):
-        ((severity, text),) = look(kind, scope)
+        ((severity, text),) = findings_of_hook(hook_type, scope)
         assert severity == "problem"
-        assert text.endswith(f"Say {meant!r}")
+        assert text.endswith(f"Say {suggestion!r}")
 
 
-def test_a_library_with_a_hook_of_a_name_of_ours(theirs):
-    """Does not bring its scope into what is said: the plain name is found."""
+def test_library_hook_of_same_name_does_not_change_suggestion(library):
+    """The suggestion has no scope, as the plain name is registered."""
     for name in ("ValLossHook", "CheckpointHook"):
-        HOOKS.children["mmtheirs"].register_module(name=name, module=Hook)
-        ((_, text),) = look(name.replace("Hook", "Hok"))
+        HOOKS.children["mmlibrary"].register_module(name=name, module=Hook)
+        ((_, text),) = findings_of_hook(name.replace("Hook", "Hok"))
         assert text.endswith(f"Say {name!r}")
 
 
-def test_a_registry_that_raises(monkeypatch):
-    """As where a library's registry names a module that is not there."""
+def test_registry_that_raises_gives_a_note(monkeypatch):
+    """As with a registry that names a missing module."""
 
     def get(key):
         raise RuntimeError(key)
 
     monkeypatch.setitem(vars(HOOKS), "get", get)  # setattr would leave a method there
-    assert {severity for severity, _ in look("MyHook")} == {"note"}
+    assert {severity for severity, _ in findings_of_hook("MyHook")} == {"note"}

@@ -1,4 +1,4 @@
-"""``doctor`` really validates: what others did to mmengine is seen by its numbers."""
+"""``doctor`` runs trial trainings, whose numbers show changes of mmengine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cli.doctor.runs import examine, texts
 
 NATIVE = hasattr(loops, "_update_losses")
 
-# What somebody does after our import, and what doctor has to name.
+# Code that replaces a patched method after the import, and its target.
 REPLACED = {
     "Evaluator.process": """
 def process(self, data_samples, data_batch=None):
@@ -45,10 +45,10 @@ def evaluate(self, size):
 Evaluator.evaluate = evaluate
 """,
 }
-# What the self-check says then: nothing where the number is right all the same, as
-# the other patches, or native mmengine's own helpers, see to it.
+# Problems that the trial training finds. None if the other patches or the helpers of
+# native mmengine still give the right number.
 NO_LOSS = "there is no val_loss after epoch 1, where 2.5 was expected"
-WANTED = {
+EXPECTED = {
     "Evaluator.evaluate": () if NATIVE else (NO_LOSS,),
     "Evaluator.process": ()
     if NATIVE
@@ -69,51 +69,48 @@ from mmengine.runner import loops
     ("variable", "values"),
     [("parity", "2.5 and 3.5"), ("weighting=sample", "2.2 and 3.2")],
 )
-def test_a_self_check_that_the_patch_really_runs_with_other_options(
-    nursery, tmp_path, variable, values
-):
-    """It expects what the options ask for."""
-    told = examine(nursery, tmp_path, env={"VALLOSS_COMPAT": variable})
-    assert texts(told, "problem") == []
-    assert any(f"val_loss = {values}" in text for text in texts(told, "ok"))
-    nothing = f"patches: nothing to patch: {told['status']['reason']}"
-    assert (nothing in texts(told, "ok")) == (variable == "parity" and NATIVE)
+def test_self_check_expects_loss_of_active_options(nursery, tmp_path, variable, values):
+    document = examine(nursery, tmp_path, env={"VALLOSS_COMPAT": variable})
+    assert texts(document, "problem") == []
+    assert any(f"val_loss = {values}" in text for text in texts(document, "ok"))
+    nothing = f"patches: nothing to patch: {document['status']['reason']}"
+    assert (nothing in texts(document, "ok")) == (variable == "parity" and NATIVE)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", sorted(REPLACED))
-def test_a_self_check_sees_a_patch_that_was_replaced(nursery, tmp_path, place):
-    """Somebody put a method of their own in the place of ours."""
-    target = place.partition(",")[0]
-    told = examine(nursery, tmp_path, before=BEFORE + REPLACED[place])
-    problems = texts(told, "problem")
+@pytest.mark.parametrize("case", sorted(REPLACED))
+def test_self_check_finds_replaced_patch(nursery, tmp_path, case):
+    """The status shows it, and the trial training its consequence."""
+    target = case.partition(",")[0]
+    document = examine(nursery, tmp_path, before=BEFORE + REPLACED[case])
+    problems = texts(document, "problem")
     assert any(text.startswith("patches: ") and target in text for text in problems)
-    states = [patch["state"] for patch in told["status"]["patches"]]
+    states = [patch["state"] for patch in document["status"]["patches"]]
     assert states.count("active") == len(states) - 1
     count = f"patches: {len(states) - 1} patches are applied: "
-    assert any(text.startswith(count) for text in texts(told, "ok"))
-    seen = [text for text in problems if text.startswith("validation: ")]
-    wanted = WANTED[place]
-    assert len(seen) == bool(wanted)
-    assert all(text in seen[0] for text in wanted)
-    if not wanted:
-        assert any("val_loss = 2.5 and 3.5" in text for text in texts(told, "ok"))
+    assert any(text.startswith(count) for text in texts(document, "ok"))
+    validation_problems = [text for text in problems if text.startswith("validation: ")]
+    expected = EXPECTED[case]
+    assert len(validation_problems) == bool(expected)
+    assert all(text in validation_problems[0] for text in expected)
+    if not expected:
+        assert any("val_loss = 2.5 and 3.5" in text for text in texts(document, "ok"))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(NATIVE, reason="in mode 'parity' nothing is patched there")
-def test_a_self_check_sees_it_in_mode_parity(nursery, tmp_path):
-    """What was replaced is not put back before it is looked at."""
+def test_self_check_finds_replaced_patch_in_parity_mode(nursery, tmp_path):
+    """The check does not apply the patches again first."""
     env = {"VALLOSS_COMPAT": "parity"}
     before = BEFORE + REPLACED["Evaluator.process"]
-    told = examine(nursery, tmp_path, env=env, before=before)
-    problems = [t for t in texts(told, "problem") if t.startswith("patches: ")]
+    document = examine(nursery, tmp_path, env=env, before=before)
+    problems = [t for t in texts(document, "problem") if t.startswith("patches: ")]
     assert "Evaluator.process is replaced" in problems[0]
 
 
 @pytest.mark.slow
-def test_a_wrapper_around_ours_is_fine(nursery, tmp_path):
-    """Who calls what was there before does no harm."""
+def test_wrapper_around_patch_is_no_problem(nursery, tmp_path):
+    """As it calls the wrapped method."""
     wrap = """
 def around(original):
     @functools.wraps(original)
@@ -171,25 +168,25 @@ class Logs(LogProcessor):
 
 
 @pytest.mark.slow
-def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
-    """A broken one is named; of one that cannot be built nothing is said."""
-    told = examine(nursery, tmp_path, before=BEFORE + EVALUATORS)
-    of = {}
-    for finding in told["findings"]:
-        of.setdefault(finding["check"], []).append(finding)
-    assert of["validation.Sound"][0]["severity"] == "ok"
-    assert of["validation.Broken"][0]["severity"] == "problem"
-    if not NATIVE:  # its own helper takes the element off before
-        hidden = [finding["text"] for finding in of["validation.Hidden"]]
+def test_loaded_evaluators_are_tried(nursery, tmp_path):
+    """A broken one is reported. One that cannot be built is skipped."""
+    document = examine(nursery, tmp_path, before=BEFORE + EVALUATORS)
+    by_check = {}
+    for finding in document["findings"]:
+        by_check.setdefault(finding["check"], []).append(finding)
+    assert by_check["validation.Sound"][0]["severity"] == "ok"
+    assert by_check["validation.Broken"][0]["severity"] == "problem"
+    if not NATIVE:  # native helpers remove the element before `process`
+        hidden = [finding["text"] for finding in by_check["validation.Hidden"]]
         assert any("loss elements reached the metric" in text for text in hidden)
         assert any("there is no val_loss" in text for text in hidden)
-    # As mmdet's MultiDatasetsEvaluator: what no config names is not asked for.
-    assert not {"validation.Refusing", "validation.Choosy"} & set(of)
+    # Like mmdet's MultiDatasetsEvaluator: not in a config, so it is skipped silently.
+    assert not {"validation.Refusing", "validation.Choosy"} & set(by_check)
     (unpatched_overrides,) = [
-        text for text in texts(told, "note") if "not patched," in text
+        text for text in texts(document, "note") if "not patched," in text
     ]
     assert "Logs.get_log_after_epoch" in unpatched_overrides
-    overrides = [text for text in texts(told, "note") if "override" in text]
+    overrides = [text for text in texts(document, "note") if "override" in text]
     assert len(overrides) == 1
     assert "Sound.evaluate" in overrides[0]
     assert "Logs." not in overrides[0]
@@ -197,7 +194,7 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "expected"),
     [
         (
             "valloss_compat._recording.recorder.means_with_total = "
@@ -243,7 +240,8 @@ def test_evaluators_of_their_own_are_tried_out(nursery, tmp_path):
     ],
     ids=["number", "checkpoint", "stopping", "hooks", "samples"],
 )
-def test_each_thing_that_is_compared(nursery, tmp_path, code, said):
-    """A wrong number, a deaf hook, a loss element in a hook, samples twice."""
-    told = examine(nursery, tmp_path, before=BEFORE + code + "\n")
-    assert any(said in text for text in texts(told, "problem")), told["findings"]
+def test_each_difference_is_reported(nursery, tmp_path, code, expected):
+    """A wrong number, inactive hooks, extra loss elements, samples counted twice."""
+    document = examine(nursery, tmp_path, before=BEFORE + code + "\n")
+    problems = texts(document, "problem")
+    assert any(expected in text for text in problems), document["findings"]

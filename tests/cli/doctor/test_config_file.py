@@ -1,4 +1,4 @@
-"""``doctor CONFIG`` with files: all formats, bases, imports, loops of their own."""
+"""``doctor CONFIG`` with files: formats, bases, imports, user loops."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ val_cfg = dict()
 CHILD = """
 _base_ = ['base.py']
 print('printed by a config')
-custom_imports = dict(imports=['valloss_compat', 'their_loops'])
+custom_imports = dict(imports=['valloss_compat', 'user_loops'])
 custom_hooks = [dict(type='EarlyStoppingHook', monitor='val_loss', min_delta=0.0)]
-val_cfg = dict(type='LoopOfTheirs')
+val_cfg = dict(type='UserLoop')
 """
-THEIRS = """
+USER_LOOP = """
 from mmengine.registry import LOOPS
 from mmengine.runner import ValLoop
 print('printed by an import')
 
 @LOOPS.register_module()
-class LoopOfTheirs(ValLoop):
+class UserLoop(ValLoop):
     def run(self):
         {body}
 """
-SOUND = "return super().run()"
+WORKING = "return super().run()"
 BROKEN = """
         self.runner.call_hook('before_val')
         self.runner.call_hook('before_val_epoch')
@@ -72,26 +72,29 @@ def write(folder, **files):
         path.write_text(textwrap.dedent(text), encoding="utf-8")
 
 
-@pytest.mark.parametrize(("body", "severity"), [(SOUND, "ok"), (BROKEN, "problem")])
-def test_a_config_with_a_base_and_a_loop(nursery, tmp_path, body, severity):
-    """The loop is imported and tried out; what a config prints is not on stdout."""
+@pytest.mark.parametrize(("body", "severity"), [(WORKING, "ok"), (BROKEN, "problem")])
+def test_loop_of_config_is_tried(nursery, tmp_path, body, severity):
+    """And imported. Output of the config does not reach stdout."""
     write(
-        tmp_path, base__py=BASE, my__py=CHILD, their_loops__py=THEIRS.format(body=body)
+        tmp_path,
+        base__py=BASE,
+        my__py=CHILD,
+        user_loops__py=USER_LOOP.format(body=body),
     )
-    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
-    assert told["config"] == str(tmp_path / "my.py")
-    loop = [f for f in told["findings"] if f["check"] == "validation.LoopOfTheirs"]
+    document = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    assert document["config"] == str(tmp_path / "my.py")
+    loop = [f for f in document["findings"] if f["check"] == "validation.UserLoop"]
     assert {finding["severity"] for finding in loop} == {severity}
-    assert any("monitors 'val_loss'" in text for text in texts(told, "ok"))
+    assert any("monitors 'val_loss'" in text for text in texts(document, "ok"))
 
 
-def test_a_loop_and_an_import_that_are_not_there(nursery, tmp_path):
-    """Said: the training would end there."""
+def test_failed_import_is_a_problem(nursery, tmp_path):
+    """The training would end there, so its loop is not tried."""
     write(tmp_path, base__py=BASE, my__py=CHILD)
-    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
-    (said,) = texts(told, "problem")
-    assert "their_loops cannot be imported" in said
-    assert not [f for f in told["findings"] if "Loop" in f["check"]]
+    document = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    (message,) = texts(document, "problem")
+    assert "user_loops cannot be imported" in message
+    assert not [f for f in document["findings"] if "Loop" in f["check"]]
 
 
 ARGUMENTS = """
@@ -108,7 +111,7 @@ class Judge(Evaluator):
         super().process(data_samples, data_batch)
 
 @LOOPS.register_module()
-class LoopOfTheirs(ValLoop):
+class UserLoop(ValLoop):
     def __init__(self, runner, dataloader, evaluator, mark):
         super().__init__(runner, dataloader, evaluator)
         assert mark == 1
@@ -116,54 +119,53 @@ class LoopOfTheirs(ValLoop):
 WITH_ARGUMENTS = """
 _base_ = ['base.py']
 default_scope = 'nowhere'
-custom_imports = dict(imports=['valloss_compat', 'theirs'])
+custom_imports = dict(imports=['valloss_compat', 'user_classes'])
 val_evaluator = dict(type='Judge', metrics=[], level={level}, _scope_='mmengine')
-val_cfg = dict(type='LoopOfTheirs', mark=1, _scope_='mmengine')
+val_cfg = dict(type='UserLoop', mark=1, _scope_='mmengine')
 """
 
 
 @pytest.mark.parametrize(("level", "severity"), [(3, "ok"), (4, "note")])
-def test_arguments_of_a_config(nursery, tmp_path, level, severity):
-    """An evaluator and a loop are tried with theirs, found in the scope they name."""
+def test_classes_are_tried_with_arguments_of_config(nursery, tmp_path, level, severity):
+    """Evaluator and loop, looked up in the scope of their entries."""
     text = WITH_ARGUMENTS.format(level=level)
-    write(tmp_path, base__py=BASE, my__py=text, theirs__py=ARGUMENTS)
-    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
-    tried = {f["check"]: f["severity"] for f in told["findings"]}
-    assert tried["validation.Judge"] == severity
-    assert tried["validation.LoopOfTheirs"] == "ok"
+    write(tmp_path, base__py=BASE, my__py=text, user_classes__py=ARGUMENTS)
+    document = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    severities = {f["check"]: f["severity"] for f in document["findings"]}
+    assert severities["validation.Judge"] == severity
+    assert severities["validation.UserLoop"] == "ok"
 
 
-REFUSING = """
+RAISING_LOOP = """
 from mmengine.registry import LOOPS
 from mmengine.runner import ValLoop
 
 @LOOPS.register_module()
-class LoopOfTheirs(ValLoop):
+class UserLoop(ValLoop):
     def __init__(self, *args, **kwargs):
         raise ValueError('not today')
 """
 
 
-def test_a_loop_that_cannot_be_built(nursery, tmp_path):
-    """Is not tried, and that is a note."""
-    write(tmp_path, base__py=BASE, my__py=CHILD, their_loops__py=REFUSING)
-    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
-    assert texts(told, "problem") == []
-    (said,) = [t for t in texts(told, "note") if "LoopOfTheirs: a tiny" in t]
-    assert "not tried: building it raised ValueError" in said
+def test_loop_that_cannot_be_built_is_a_note(nursery, tmp_path):
+    write(tmp_path, base__py=BASE, my__py=CHILD, user_loops__py=RAISING_LOOP)
+    document = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    assert texts(document, "problem") == []
+    (message,) = [t for t in texts(document, "note") if "UserLoop: a tiny" in t]
+    assert "not tried: building it raised ValueError" in message
 
 
-def test_a_loop_of_mmengine_is_not_tried_twice(nursery, tmp_path):
-    """Nor is its evaluator."""
+def test_loop_of_mmengine_is_tried_once(nursery, tmp_path):
+    """And its evaluator, too."""
     plain = BASE.replace("val_cfg = dict()", "val_cfg = dict(type='ValLoop')")
     write(tmp_path, my__py=plain)
-    told = examine(nursery, tmp_path, str(tmp_path / "my.py"))
-    tried = [f for f in told["findings"] if f["check"].startswith("validation")]
-    assert len(tried) == 1
+    document = examine(nursery, tmp_path, str(tmp_path / "my.py"))
+    trials = [f for f in document["findings"] if f["check"].startswith("validation")]
+    assert len(trials) == 1
 
 
-def test_problems_of_a_config_for_people(nursery, tmp_path):
-    """Exit status 1, and a count at the end."""
+def test_text_report_counts_problems(nursery, tmp_path):
+    """In its last line. The exit status is 1."""
     write(tmp_path, my__py=BASE.replace("val_cfg = dict()", ""))
     done = as_command(nursery, ["doctor", str(tmp_path / "my.py")], tmp_path)
     assert done.returncode == 1
@@ -172,38 +174,39 @@ def test_problems_of_a_config_for_people(nursery, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
-def test_other_formats(tmp_path, suffix):
-    """JSON is YAML too."""
+def test_json_and_yaml_are_loaded(tmp_path, suffix):
+    """The same text, as JSON is YAML."""
     path = tmp_path / f"my{suffix}"
     path.write_text(json.dumps({"model": {"type": "Net"}}), encoding="utf-8")
     assert config_file.load(str(path)) == {"model": {"type": "Net"}}
 
 
-def test_a_class_in_a_config(tmp_path):
-    """Is named as well."""
+def test_class_in_config_becomes_its_name(tmp_path):
     write(tmp_path, my__py="model = dict(type=dict, parts=[dict(type='Net')])")
-    known = config_file.load(str(tmp_path / "my.py"))
-    assert known["model"] == {"type": "builtins.dict", "parts": [{"type": "Net"}]}
+    config = config_file.load(str(tmp_path / "my.py"))
+    assert config["model"] == {"type": "builtins.dict", "parts": [{"type": "Net"}]}
 
 
 @pytest.mark.skipif(
     not hasattr(Config, "_parse_lazy_import"),
     reason="configs that import what they name came with mmengine 0.8.0",
 )
-def test_a_config_that_imports_what_it_names(tmp_path):
-    """The new style: classes are named, and need not be there."""
+def test_new_style_config_needs_no_imports(tmp_path):
+    """Its classes become names, also those that cannot be imported."""
     write(tmp_path, base__py=BASE, my__py=LAZY)
-    known = config_file.load(str(tmp_path / "my.py"))
-    assert known["model"]["type"] == "package_that_is_not_there.models.Net"
-    assert known["val_cfg"] == {}
-    assert known["custom_hooks"][0]["type"] == "mmengine.hooks.EarlyStoppingHook"
-    assert known["custom_hooks"][1]["type"] == "valloss_compat.hooks.ValLossHook"
-    (said,) = [f for f in check_config.look(known, (), str) if "imports" in f.check]
-    assert said.severity == "ok"
+    config = config_file.load(str(tmp_path / "my.py"))
+    assert config["model"]["type"] == "package_that_is_not_there.models.Net"
+    assert config["val_cfg"] == {}
+    assert config["custom_hooks"][0]["type"] == "mmengine.hooks.EarlyStoppingHook"
+    assert config["custom_hooks"][1]["type"] == "valloss_compat.hooks.ValLossHook"
+    (finding,) = [
+        f for f in check_config.check_config(config, ()) if "imports" in f.check
+    ]
+    assert finding.severity == "ok"
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("none.py", None, "there is no config file"),
         ("my.txt", "", "is no config: a name that ends in .py, .json"),
@@ -229,12 +232,14 @@ def test_a_config_that_imports_what_it_names(tmp_path):
     ],
 )
 @pytest.mark.filterwarnings(
-    # Config.fromfile leaves its copy of a file open where that does not parse.
+    # Config.fromfile leaves its copy of a file with a syntax error open.
     "ignore:unclosed file:ResourceWarning",
     "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning",
 )
-def test_what_cannot_be_read(tmp_path, name, text, said, monkeypatch):
-    """Named, with the cause."""
+def test_unreadable_config_raises_command_error(
+    tmp_path, name, text, message, monkeypatch
+):
+    """With the name of the file and the cause."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     if text is not None and "::" in name:
@@ -246,14 +251,14 @@ def test_what_cannot_be_read(tmp_path, name, text, said, monkeypatch):
         (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(CommandError) as raised:
         config_file.load(name)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert name in str(raised.value)
     del raised
-    gc.collect()  # what was left open is closed while it is not an error
+    gc.collect()  # closes files left open while ResourceWarning is ignored
 
 
-def test_exit_status_of_what_cannot_be_read(nursery, tmp_path):
-    """2, and nothing on stdout, with --json too."""
+def test_unreadable_config_exits_with_2(nursery, tmp_path):
+    """With an empty stdout, also with ``--json``."""
     done = as_command(nursery, ["doctor", "--json", "none.py"], tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "doctor: error: there is no config file 'none.py'" in done.stderr

@@ -1,4 +1,4 @@
-"""``doctor``: what it says of this environment, to people and to programs."""
+"""``doctor``: its report on this environment, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from valloss_compat._cli import doctor
 from valloss_compat._cli.doctor.findings import Finding
 
 
-def test_doctor_has_json_and_an_exit_code_where_all_is_well(nursery, tmp_path):
-    """Exit status 0, one document on stdout, and no file is left behind."""
-    told = examine(nursery, tmp_path, env={"TMPDIR": str(tmp_path)})
-    assert texts(told, "problem") == []
-    assert list(told) == [
+def test_json_document_of_working_environment(nursery, tmp_path):
+    """With exit status 0 and no file left behind."""
+    document = examine(nursery, tmp_path, env={"TMPDIR": str(tmp_path)})
+    assert texts(document, "problem") == []
+    assert list(document) == [
         "schema",
         "environment",
         "status",
@@ -29,7 +29,7 @@ def test_doctor_has_json_and_an_exit_code_where_all_is_well(nursery, tmp_path):
         "findings",
         "exit_code",
     ]
-    environment = told["environment"]
+    environment = document["environment"]
     assert environment["mmengine"]["version"] == mmengine.__version__
     assert environment["torch"]["version"] == torch.__version__
     assert environment["valloss_compat"]["version"] == __version__
@@ -37,19 +37,19 @@ def test_doctor_has_json_and_an_exit_code_where_all_is_well(nursery, tmp_path):
     version = "{}.{}.{}".format(*sys.version_info)
     assert environment["python"]["version"] == version
     assert environment["mmengine"]["where"] == os.path.dirname(mmengine.__file__)
-    assert told["schema"] == 1
-    assert any("val_loss = 2.5 and 3.5" in text for text in texts(told, "ok"))
-    applied = len(told["status"]["patches"])
+    assert document["schema"] == 1
+    assert any("val_loss = 2.5 and 3.5" in text for text in texts(document, "ok"))
+    applied = len(document["status"]["patches"])
     assert any(
         text.startswith(f"patches: {applied} patches are applied: ")
-        for text in texts(told, "ok")
+        for text in texts(document, "ok")
     )
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_in_a_cold_process_for_people(tmp_path):
-    """As a user runs it: versions, findings, a verdict; stderr is quiet."""
+def test_text_report_of_working_environment(tmp_path):
+    """In a cold process: versions, findings and verdict, nothing of git on stderr."""
     done = python(
         ["-W", "ignore", "-m", "valloss_compat", "doctor"],
         tmp_path,
@@ -63,14 +63,14 @@ def test_in_a_cold_process_for_people(tmp_path):
     assert "git" not in done.stderr
 
 
-def test_the_lines_for_people_keep_each_word_whole(monkeypatch):
-    """A name with hyphens can be copied from a narrow terminal."""
+def test_report_does_not_break_words(monkeypatch):
+    """So that a name with hyphens can be copied from a narrow terminal."""
     monkeypatch.setenv("COLUMNS", "60")
     words = ["onedl-mmengine"] * 20
     status = {"options": {"mode": "default"}}
-    found = [Finding("patches", "note", " ".join(words))]
-    told = {"environment": {}, "status": status, "findings": found}
-    lines = doctor._report(told).splitlines()
+    findings = [Finding("patches", "note", " ".join(words))]
+    document = {"environment": {}, "status": status, "findings": findings}
+    lines = doctor._report(document).splitlines()
     assert max(map(len, lines)) <= 60
     assert " ".join(lines).split()[4:-3] == words
 
@@ -78,17 +78,17 @@ def test_the_lines_for_people_keep_each_word_whole(monkeypatch):
 @pytest.mark.parametrize(
     ("columns", "width"), [("20", 60), ("80", 80), ("200", 100), (None, 100)]
 )
-def test_the_lines_for_people_are_as_wide_as_the_terminal(monkeypatch, columns, width):
-    """From 60 to 100 columns; a long path is in one line all the same."""
+def test_report_is_as_wide_as_the_terminal(monkeypatch, columns, width):
+    """From 60 to 100 columns. A longer path stays on one line."""
     if columns is None:  # no terminal at all
         monkeypatch.delenv("COLUMNS", raising=False)
         monkeypatch.setattr(sys, "__stdout__", None)
     else:
         monkeypatch.setenv("COLUMNS", columns)
-    found = [Finding("ab", "ok", "x " * 200 + "y" * 120)]
+    findings = [Finding("ab", "ok", "x " * 200 + "y" * 120)]
     status = {"options": {"mode": "default"}}
-    told = {"environment": {}, "status": status, "findings": found}
-    first, *others, path = doctor._report(told).splitlines()[2:-2]
+    document = {"environment": {}, "status": status, "findings": findings}
+    first, *others, path = doctor._report(document).splitlines()[2:-2]
     # Every other column is a space.
     assert (len(first), max(map(len, others))) == (width, width - 1)
     assert path == "    " + "y" * 120
@@ -102,25 +102,24 @@ def test_the_lines_for_people_are_as_wide_as_the_terminal(monkeypatch, columns, 
         (None, "mmengine 0.10.4, /here"),
     ],
 )
-def test_whose_mmengine_it_is(distribution, shown):
-    """Named where it is another one's."""
-    known = {"version": "0.10.4", "where": "/here", "distribution": distribution}
+def test_report_names_distribution_of_fork(distribution, shown):
+    package = {"version": "0.10.4", "where": "/here", "distribution": distribution}
     status = {"options": {"mode": "default"}}
-    told = {"environment": {"mmengine": known}, "status": status, "findings": []}
-    assert doctor._report(told).splitlines()[0] == shown
+    document = {"environment": {"mmengine": package}, "status": status, "findings": []}
+    assert doctor._report(document).splitlines()[0] == shown
 
 
-def test_off_is_a_problem(nursery, tmp_path):
-    """Our patch switched off: named, with the variable that does it."""
-    told = examine(nursery, tmp_path, env={"VALLOSS_COMPAT": "off"})
-    first = texts(told, "problem")[0]
+def test_mode_off_is_a_problem(nursery, tmp_path):
+    """The message names the variable."""
+    document = examine(nursery, tmp_path, env={"VALLOSS_COMPAT": "off"})
+    first = texts(document, "problem")[0]
     assert first.startswith("patches: nothing is patched: VALLOSS_COMPAT=off")
-    assert len(texts(told, "problem")) == 1
-    assert "validation: not tried, as nothing is patched" in texts(told, "note")
+    assert len(texts(document, "problem")) == 1
+    assert "validation: not tried, as nothing is patched" in texts(document, "note")
 
 
-def test_an_mmengine_of_unknown_shape(nursery, tmp_path):
-    """Nothing is patched, and it says so."""
+def test_unknown_mmengine_is_a_problem(nursery, tmp_path):
+    """Nothing is patched. With ``strict`` the exit status is 2."""
     mutate = """
 from mmengine.runner import loops
 if hasattr(loops, '_parse_losses'):
@@ -128,13 +127,15 @@ if hasattr(loops, '_parse_losses'):
 else:
     loops._update_losses = lambda outputs, losses: (outputs, losses)
 """
-    told = examine(nursery, tmp_path, before=mutate)
-    assert told["status"]["plan"] == "unknown"
-    problems = texts(told, "problem")
+    document = examine(nursery, tmp_path, before=mutate)
+    assert document["status"]["plan"] == "unknown"
+    problems = texts(document, "problem")
     assert any("not as valloss_compat knows" in text for text in problems)
-    # The warning of whoever imports the package is not lost.
-    warned = [t for t in texts(told, "note") if t.startswith("patches: nothing is pat")]
-    assert len(warned) == 1
+    # The warning of the import becomes a note.
+    warnings = [
+        t for t in texts(document, "note") if t.startswith("patches: nothing is pat")
+    ]
+    assert len(warnings) == 1
     done = as_command(
         nursery, ["doctor"], tmp_path, {"VALLOSS_COMPAT": "strict=true"}, mutate
     )
@@ -152,8 +153,8 @@ runpy._run_module_as_main('valloss_compat')
 
 
 @pytest.mark.parametrize("variable", ["default", "off"])
-def test_without_mmengine(tmp_path, variable):
-    """In words, with the remedy, and exit status 2."""
+def test_missing_mmengine_exits_with_2(tmp_path, variable):
+    """With the remedy and without a traceback."""
     done = python(["-c", MISSING], tmp_path, env={"VALLOSS_COMPAT": variable})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("python -m valloss_compat doctor: error: valloss_com")
@@ -161,8 +162,8 @@ def test_without_mmengine(tmp_path, variable):
     assert "Traceback" not in done.stderr
 
 
-def test_with_another_mmengine(tmp_path):
-    """A package of that name that is not OpenMMLab's."""
+def test_unrelated_mmengine_exits_with_2(tmp_path):
+    """A package of the same name that is not OpenMMLab's."""
     (tmp_path / "mmengine").mkdir()
     (tmp_path / "mmengine" / "__init__.py").write_text("", encoding="utf-8")
     done = python(["-m", "valloss_compat", "doctor"], tmp_path)
@@ -170,23 +171,23 @@ def test_with_another_mmengine(tmp_path):
     assert "not OpenMMLab's" in done.stderr
 
 
-def test_with_nonsense_in_the_environment(nursery, tmp_path):
-    """The variable, its value and what is expected; exit status 2."""
+def test_invalid_variable_exits_with_2(nursery, tmp_path):
+    """The message names the variable and its value."""
     env = {"VALLOSS_COMPAT": "nonsense"}
     done = as_command(nursery, ["doctor"], tmp_path, env=env)
     assert done.returncode == 2
     assert "VALLOSS_COMPAT is 'nonsense'" in done.stderr
 
 
-def test_main_is_safe_to_import():
-    """As tools that walk a package do."""
+def test_main_module_can_be_imported():
+    """As tools that import all modules of a package do."""
     import valloss_compat.__main__ as main
 
     assert main.__name__ == "valloss_compat.__main__"
 
 
-def test_help_needs_no_mmengine(tmp_path):
-    """Nor does it import torch."""
+def test_help_imports_no_mmengine(tmp_path):
+    """Nor torch."""
     shown = "import runpy, sys\nsys.argv[:] = ['-m', '--help']\n"
     shown += "try: runpy._run_module_as_main('valloss_compat')\n"
     shown += "finally: print({'torch', 'mmengine'} & set(sys.modules))"
@@ -195,14 +196,14 @@ def test_help_needs_no_mmengine(tmp_path):
     assert "doctor" in done.stdout
 
 
-def test_an_import_in_a_script_still_raises(tmp_path):
-    """Only the command line is forgiving: not even python -m of another package."""
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "__init__.py").write_text(
+def test_import_in_a_script_raises_without_mmengine(tmp_path):
+    """Only the package's own commands start without mmengine."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "__init__.py").write_text(
         "import sys\nsys.modules['mmengine'] = None\nimport valloss_compat"
     )
-    (tmp_path / "theirs" / "train.py").write_text("print('ran')")
-    done = python(["-m", "theirs.train"], tmp_path)
+    (tmp_path / "other" / "train.py").write_text("print('ran')")
+    done = python(["-m", "other.train"], tmp_path)
     assert "UnusableMMEngineError" in done.stderr
     assert done.stdout == ""
     assert util.find_spec("valloss_compat._version") is not None

@@ -1,13 +1,21 @@
-"""``doctor CONFIG``: what is worth knowing, and no problem by itself."""
+"""``doctor CONFIG``: configs that give a note and no problem."""
 
 from __future__ import annotations
 
 import pytest
 
-from cli.doctor.configs import PADDED, PIPELINE, best, config, found, hook, of_library
+from cli.doctor.configs import (
+    PADDED,
+    PIPELINE,
+    config,
+    findings_of,
+    hook,
+    of_library,
+    save_best,
+)
 
 NOTES = {
-    "a hook that nobody knows without run": (
+    "a hook that needs run": (
         config(
             custom_imports=None,
             custom_hooks=[{"type": "ValLossHook", "trust": ["mine.Net"]}],
@@ -38,10 +46,10 @@ NOTES = {
     "min_delta as given": (hook(min_delta=1), "has min_delta=1:"),
     "a named loss": (hook(monitor="loss_cls"), "only if the model's loss element has"),
     "a prefix": (hook(monitor="teacher/val_loss"), "prefixes its passes"),
-    "auto": (best("auto"), "save_best=...) is 'auto'"),
-    "a metric": (best(["accuracy"]), "monitors 'accuracy', which is no loss"),
+    "auto": (save_best("auto"), "save_best=...) is 'auto'"),
+    "a metric": (save_best(["accuracy"]), "monitors 'accuracy', which is no loss"),
     "a metric behind val_loss in a dictionary": (
-        best("wer"),
+        save_best("wer"),
         "monitors 'wer', which is no loss",
     ),
     "no validation": (
@@ -121,15 +129,16 @@ NOTES = {
 
 
 @pytest.mark.parametrize("case", sorted(NOTES))
-def test_notes(case):
-    """Worth knowing, and no problem by itself."""
-    known, said = NOTES[case]
-    assert any(said in text for text in found(known, "note")), found(known, "note")
-    assert found(known, "problem") == []
+def test_note_is_reported_without_a_problem(case):
+    cfg, expected = NOTES[case]
+    assert any(expected in text for text in findings_of(cfg, "note")), findings_of(
+        cfg, "note"
+    )
+    assert findings_of(cfg, "problem") == []
 
 
 @pytest.mark.parametrize("library", ["mmdet", "mmyolo"])
-def test_only_segmentors_leave_their_labels_as_they_are(library):
-    """Others have none of the size of the input."""
-    known = of_library(library, "RetinaNet", PIPELINE, data_preprocessor=PADDED)
-    assert not any("pads the input" in text for text in found(known, "note"))
+def test_padding_is_reported_for_segmentors_only(library):
+    """Labels of other libraries do not have the size of the input."""
+    cfg = of_library(library, "RetinaNet", PIPELINE, data_preprocessor=PADDED)
+    assert not any("pads the input" in text for text in findings_of(cfg, "note"))

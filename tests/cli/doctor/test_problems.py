@@ -1,4 +1,4 @@
-"""``doctor CONFIG``: what would make a training fail, or its val_loss useless."""
+"""``doctor CONFIG``: configs with a failing training or a useless val_loss."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cli.doctor.configs import (
     PADDED,
     PIPELINE,
     STOPPING,
-    best,
     config,
-    found,
+    findings_of,
     hook,
     of_library,
+    save_best,
     with_loader,
 )
 
@@ -22,36 +22,51 @@ PROBLEMS = {
         config(default_scope=None, custom_hooks=[{"type": "ValLosHook"}]),
         "config.hooks: custom_hooks[0] has the type 'ValLosHook', and no hook of",
     ),
-    "its tag in a test": (best("test_loss"), "'test_loss', but that is its name in a"),
-    "its tag in logs": (hook(monitor="val/loss"), "monitor 'val_loss'"),
+    "name in a test": (
+        save_best("test_loss"),
+        "'test_loss', but that is its name in a",
+    ),
+    "tag in the logs": (hook(monitor="val/loss"), "monitor 'val_loss'"),
     "no monitor": (config(custom_hooks=[{"type": "EarlyStoppingHook"}]), "no monitor"),
     "the wrong rule": (hook(rule="greater"), "by which the worst epoch is the best"),
     "the wrong rule of several": (
-        best(["accuracy", "val_loss"], rule=["greater", "greater"]),
+        save_best(["accuracy", "val_loss"], rule=["greater", "greater"]),
         "of 'val_loss' has rule='greater'",
     ),
-    "hooks in a list": (config(default_hooks=[1]), "config: default_hooks is [1]"),
-    "hooks in a dict": (config(custom_hooks={"a": 1}), "expected is a list"),
-    "a loader of no kind": (config(val_dataloader=5), "expected is a dict or a list"),
-    "save_best of no kind": (best(True), "CheckpointHook has save_best=True"),
-    "an interval in words": (
+    "default_hooks of type list": (
+        config(default_hooks=[1]),
+        "config: default_hooks is [1]",
+    ),
+    "custom_hooks of type dict": (config(custom_hooks={"a": 1}), "expected is a list"),
+    "val_dataloader of the wrong type": (
+        config(val_dataloader=5),
+        "expected is a dict or a list",
+    ),
+    "save_best of the wrong type": (
+        save_best(True),
+        "CheckpointHook has save_best=True",
+    ),
+    "val_interval of type str": (
         config(train_cfg={"val_interval": "1"}),
         "val_interval of train_cfg is '1', but a whole number",
     ),
     "no interval": (config(train_cfg={"val_begin": None}), "val_begin of train_cfg is"),
-    "what no check expects": (
+    "entry that makes a check raise": (
         of_library("mmseg", "EncoderDecoder", [], data_preprocessor={"test_cfg": "x"}),
         "config.model: something that this looks at is not as mmengine wants it",
     ),
     "too few rules": (
-        best(["a", "b", "val_loss"], rule=["less", "less"]),
+        save_best(["a", "b", "val_loss"], rule=["less", "less"]),
         "2 rules for 3 names",
     ),
-    "one rule in a list": (best(["a", "val_loss"], rule=["greater"]), "is the best"),
+    "one rule in a list": (
+        save_best(["a", "val_loss"], rule=["greater"]),
+        "is the best",
+    ),
     "no such rule": (hook(rule="bogus"), "EarlyStoppingHook has rule='bogus'"),
-    "min_delta in words": (hook(min_delta="0"), "min_delta='0': a number"),
+    "min_delta of type str": (hook(min_delta="0"), "min_delta='0': a number"),
     "no patience": (hook(patience=0), "patience=0: expected is how many"),
-    "a strategy of no kind": (
+    "unknown strategy": (
         config(custom_hooks=[{"type": "ValLossHook", "strategy": "nope"}]),
         "ValLossHook cannot be built as it is written: strategy is 'nope'",
     ),
@@ -93,7 +108,7 @@ PROBLEMS = {
         config(val_cfg=None, val_dataloader=None, val_evaluator=None),
         "but a loss is monitored",
     ),
-    "too late": (
+    "validation after the end": (
         config(train_cfg={"max_epochs": 5, "val_begin": 6}),
         "the first validation would be after 6, but the training ends after 5",
     ),
@@ -102,7 +117,7 @@ PROBLEMS = {
         "of a library whose models append no loss element",
     ),
     "no model": (config(model=None), "no model with a type"),
-    "the hook refuses": (
+    "model rejected by the hook": (
         config(custom_hooks=[STOPPING, {"type": "ValLossHook"}]),
         "valloss_compat does not know Net",
     ),
@@ -110,20 +125,18 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("case", sorted(PROBLEMS))
-def test_problems(case):
-    """Each with what was found, and what to do."""
-    known, said = PROBLEMS[case]
-    problems = found(known, "problem")
-    assert any(said in text for text in problems), problems
+def test_problem_is_reported(case):
+    cfg, expected = PROBLEMS[case]
+    problems = findings_of(cfg, "problem")
+    assert any(expected in text for text in problems), problems
 
 
 @pytest.mark.parametrize("rule", [["greater", "less"], ["less"], "less", None])
-def test_the_rule_of_a_metric_beside_the_loss(rule):
-    """A list of rules has one for each name, or one for all."""
-    known = best(["accuracy", "val_loss"], rule=rule)
-    assert found(known, "problem") == []
+def test_rule_of_another_metric_is_no_problem(rule):
+    """A list has one rule for each name, or one for all."""
+    cfg = save_best(["accuracy", "val_loss"], rule=rule)
+    assert findings_of(cfg, "problem") == []
 
 
-def test_more_patience_than_by_default():
-    """Is no mistake."""
-    assert found(hook(patience=3), "problem") == []
+def test_larger_patience_is_no_problem():
+    assert findings_of(hook(patience=3), "problem") == []

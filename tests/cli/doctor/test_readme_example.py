@@ -1,4 +1,4 @@
-"""The README's example of ``doctor`` prints what it shows there."""
+"""The example of ``doctor`` in the README prints the output shown there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 NATIVE = hasattr(loops, "_update_losses")
 README = Path(__file__).resolve().parents[3] / "README.md"
-# What the README says of its base.
+# The base config as the README describes it.
 BASE = """
 default_scope = 'mmpretrain'
 model = dict(type='ImageClassifier', head=dict(type='LinearClsHead'))
@@ -27,19 +27,19 @@ train_cfg = dict(by_epoch=True, max_epochs=100)
 
 
 def findings(text):
-    """Each finding in one line; native mmengine has other patches than the README's."""
+    """Return each finding as one line. Native mmengine has other patches."""
     parts = re.split(r"\n(?=\[)|\n\n", text)
     lines = [" ".join(part.split()) for part in parts if part.startswith("[")]
     return [line for line in lines if not NATIVE or "] patches: " not in line]
 
 
 def head(text):
-    """What stands before the findings, without versions and folders."""
+    """Return the lines before the findings, without versions and folders."""
     *environment, options = text.partition("\n\n")[0].splitlines()
     return [re.sub(r" .*, .*", "", line) for line in environment], options
 
 
-def test_doctor_as_in_the_readme(nursery, tmp_path):
+def test_readme_example_prints_what_readme_shows(nursery, tmp_path):
     """The same findings in the same order, and the same verdict."""
     section = README.read_text(encoding="utf-8").split("## Doctor\n")[1]
     config = re.search(r"```python\n(.*?)```", section, re.S).group(1)

@@ -1,4 +1,4 @@
-"""Which class a config entry names: as mmengine would find it, or none."""
+"""The class that a config entry names is looked up as mmengine does."""
 
 from __future__ import annotations
 
@@ -6,56 +6,66 @@ import pytest
 from mmengine.registry import LOOPS, Registry
 from mmengine.runner import ValLoop
 
-from valloss_compat._cli.doctor import registered
+from valloss_compat._cli.doctor.registry import registered
 
 
-class Theirs(ValLoop):
-    """Of a library."""
+class LibraryLoop(ValLoop):
+    """A loop of a library."""
 
 
 @pytest.fixture(autouse=True)
 def library(monkeypatch):
     """A library whose registry is loaded, with a loop and a function."""
     monkeypatch.setattr(LOOPS, "_children", dict(LOOPS.children))
-    registry = Registry("loop", parent=LOOPS, scope="mmtheirs")
-    registry.register_module(name="Theirs", module=Theirs)
+    registry = Registry("loop", parent=LOOPS, scope="mmlibrary")
+    registry.register_module(name="LibraryLoop", module=LibraryLoop)
     registry.register_module(name="make", module=lambda **_: None)
 
 
 @pytest.mark.parametrize(
-    ("entry", "config", "found"),
+    ("entry", "config", "expected"),
     [
-        ({"type": "Theirs"}, {"default_scope": "mmtheirs"}, Theirs),
-        ({"type": "Theirs", "_scope_": "mmtheirs"}, {}, Theirs),
-        ({"type": "Theirs", "_scope_": "mmtheirs"}, {"default_scope": "n_o"}, Theirs),
-        ({"type": "mmtheirs.Theirs"}, {}, Theirs),
-        ({"type": "ValLoop"}, {"default_scope": "mmtheirs"}, ValLoop),
+        ({"type": "LibraryLoop"}, {"default_scope": "mmlibrary"}, LibraryLoop),
+        ({"type": "LibraryLoop", "_scope_": "mmlibrary"}, {}, LibraryLoop),
+        (
+            {"type": "LibraryLoop", "_scope_": "mmlibrary"},
+            {"default_scope": "n_o"},
+            LibraryLoop,
+        ),
+        ({"type": "mmlibrary.LibraryLoop"}, {}, LibraryLoop),
+        ({"type": "ValLoop"}, {"default_scope": "mmlibrary"}, ValLoop),
         ({"type": "ValLoop"}, {"default_scope": "n_o"}, ValLoop),
         ({"type": "ValLoop"}, {}, ValLoop),
-        ({"type": "Theirs"}, {}, None),
-        ({"type": "Theirs", "_scope_": "n_o"}, {"default_scope": "mmtheirs"}, None),
-        ({"type": "Nobodys"}, {"default_scope": "mmtheirs"}, None),
-        ({"type": "make"}, {"default_scope": "mmtheirs"}, None),
-        ({}, {"default_scope": "mmtheirs"}, None),
+        ({"type": "LibraryLoop"}, {}, None),
+        (
+            {"type": "LibraryLoop", "_scope_": "n_o"},
+            {"default_scope": "mmlibrary"},
+            None,
+        ),
+        ({"type": "Unregistered"}, {"default_scope": "mmlibrary"}, None),
+        ({"type": "make"}, {"default_scope": "mmlibrary"}, None),
+        ({}, {"default_scope": "mmlibrary"}, None),
         (None, {}, None),
     ],
 )
-def test_the_scope_of_the_entry_then_that_of_the_config(entry, config, found):
-    assert registered("LOOPS", entry, config) is found
+def test_scope_of_entry_precedes_default_scope(entry, config, expected):
+    assert registered("LOOPS", entry, config) is expected
 
 
-def test_a_registry_that_raises(monkeypatch):
-    """As where the library of a scope does not import: there is no class to see."""
+def test_registry_that_raises_finds_nothing(monkeypatch):
+    """As with a library that cannot be imported."""
 
     def get(name):
         raise ImportError(name)
 
     monkeypatch.setitem(vars(LOOPS), "get", get)  # setattr would leave a method there
-    assert registered("LOOPS", {"type": "Theirs"}, {"default_scope": "mmdet"}) is None
+    assert (
+        registered("LOOPS", {"type": "LibraryLoop"}, {"default_scope": "mmdet"}) is None
+    )
 
 
-def test_a_registry_that_raises_for_a_scope(monkeypatch):
-    """The name alone is looked up all the same, as by the registry's parents."""
+def test_name_without_scope_is_looked_up_after_an_error(monkeypatch):
+    """As mmengine does in the registry's parents."""
 
     def get(name):
         if "." in name:

@@ -1,4 +1,4 @@
-"""``doctor``: what it says of a tiny training that went wrong, for each that can be."""
+"""``doctor``: the finding on each result of a trial training."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 
 from valloss_compat._cli.doctor import check_validation, trial_run
 
-#: What comes out where all is well.
-SEEN = trial_run.Seen(
+#: The expected result.
+RESULT = trial_run.TrialResult(
     metrics=[{"val_loss": 2.5}, {"val_loss": 3.5}],
-    to_metrics=0,
-    to_hooks=0,
+    metric_elements=0,
+    hook_elements=0,
     samples=[5, 5],
     epochs=2,
     best=["best_val_loss_epoch_1.pth"],
@@ -18,17 +18,17 @@ SEEN = trial_run.Seen(
 )
 
 
-def told(monkeypatch, **changed):
-    """The finding on a training of which that came out."""
-    seen = SEEN._replace(**changed)
-    monkeypatch.setattr(trial_run, "run", lambda *args: seen)
-    (finding,) = check_validation.try_out()
+def finding_on(monkeypatch, **changed):
+    """Return the finding on a changed result."""
+    result = RESULT._replace(**changed)
+    monkeypatch.setattr(trial_run, "run_trial", lambda *args: result)
+    (finding,) = check_validation.check_trial()
     return finding
 
 
-def test_a_training_as_it_should_be(monkeypatch):
-    """Its numbers, and who used them."""
-    assert told(monkeypatch) == (
+def test_expected_result_is_ok(monkeypatch):
+    """With its numbers and the hooks that used them."""
+    assert finding_on(monkeypatch) == (
         "validation",
         "ok",
         "a tiny training reported val_loss = 2.5 and 3.5, as it should; "
@@ -37,7 +37,7 @@ def test_a_training_as_it_should_be(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         (
             {"metrics": [{"b": 1.0, "a": 2.0}]},
@@ -50,7 +50,7 @@ def test_a_training_as_it_should_be(monkeypatch):
             "val_loss is 3.501 after epoch 2, but 3.5 was expected",
         ),
         (
-            {"to_metrics": 1},
+            {"metric_elements": 1},
             "1 loss elements reached the metric, where none was expected: the model's "
             "loss element has to be taken off before",
         ),
@@ -76,8 +76,8 @@ def test_a_training_as_it_should_be(monkeypatch):
     ],
     ids=["no loss", "number", "metric", "samples", "stopping", "epoch", "name"],
 )
-def test_what_went_wrong(monkeypatch, changed, said):
-    """What came out, and what was expected."""
-    finding = told(monkeypatch, **changed)
+def test_difference_is_a_problem(monkeypatch, changed, expected):
+    """The message names the result and the expected one."""
+    finding = finding_on(monkeypatch, **changed)
     assert finding.severity == "problem"
-    assert finding.text.startswith(f"a tiny training: {said}. See the findings on ")
+    assert finding.text.startswith(f"a tiny training: {expected}. See the findings on ")

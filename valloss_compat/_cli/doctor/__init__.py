@@ -1,4 +1,4 @@
-"""``doctor``: does the validation loss work here, and for this config?"""
+"""``doctor``: check the validation loss in this environment and for a config."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import argparse
 import json
 import shutil
 import textwrap
-import warnings
-from collections.abc import Mapping
 from typing import Any, Dict, List, Optional
 
 from valloss_compat import _api
-from valloss_compat._cli.doctor import check_config as config_checks
-from valloss_compat._cli.doctor import check_patches, check_validation, config_file
-from valloss_compat._cli.doctor.findings import PROBLEM, Finding, note
+from valloss_compat._cli.doctor import (
+    check_config,
+    check_patches,
+    check_validation,
+    config_file,
+)
+from valloss_compat._cli.doctor.findings import PROBLEM, Finding
 from valloss_compat._cli.doctor.output import stdout_to_stderr
-from valloss_compat._cli.doctor.registry import find
-from valloss_compat._patches import patch_set
-from valloss_compat.errors import CommandError
 
-#: Of the JSON document; goes up when a key changes its meaning or goes away.
+#: Version of the JSON document. Raised when a key is removed or changes its meaning.
 SCHEMA = 1
 
 _DESCRIPTION = """\
@@ -58,150 +57,76 @@ def register(subparsers: Any) -> None:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Look, and say what was found.
+    """Run all checks and print the findings.
 
     The JSON document has the keys ``schema`` (1), ``exit_code``,
     ``environment`` (name -> ``version`` and ``where``), ``status`` (as
     :meth:`valloss_compat.Status.as_dict`), ``config`` (the argument, or null)
-    and ``findings``: a list of ``check``, ``severity`` and ``text``.
+    and ``findings`` (a list of ``check``, ``severity`` and ``text``).
 
     Args:
         args (argparse.Namespace): ``json`` and ``config``.
 
     Returns:
-        int: 1 if there is a problem, else 0.
+        int: 1 if a finding is a problem, else 0.
 
     Raises:
         CommandError: If mmengine or the config cannot be read, or
-            ``VALLOSS_COMPAT`` is not understood.
+            ``VALLOSS_COMPAT`` is invalid.
     """
     with stdout_to_stderr():
-        told = examine(args.config)
-    told["exit_code"] = int(any(f.severity == PROBLEM for f in told["findings"]))
+        document = examine(args.config)
+    code = int(any(f.severity == PROBLEM for f in document["findings"]))
+    document["exit_code"] = code
     if args.json:
-        told["findings"] = [dict(f._asdict()) for f in told["findings"]]
-        print(json.dumps(told, indent=2))
+        document["findings"] = [dict(f._asdict()) for f in document["findings"]]
+        print(json.dumps(document, indent=2))
     else:
-        print(_report(told))
-    code: int = told["exit_code"]
+        print(_report(document))
     return code
 
 
-def examine(config: Optional[str]) -> Dict[str, Any]:
-    """Apply, look at the config, try it out.
+def examine(path: Optional[str]) -> Dict[str, Any]:
+    """Apply the patches, check the config and train the trial models.
 
     Args:
-        config (str, optional): As on the command line.
+        path (str, optional): The config, as on the command line.
 
     Returns:
-        dict: The document, without its exit code and with findings as such.
+        dict: The JSON document without ``exit_code``. Its findings are
+        :class:`Finding` objects.
     """
-    found = _apply()
-    of_config: List[Finding] = []
-    loop = evaluator = None
-    known: Dict[str, Any] = {}
-    if config is not None:
-        known = config_file.load(config)
-        # Before anything is tried: they may patch, too, or bring a loop.
-        failed = config_file.import_customs(known)
-        of_config = config_checks.look(
-            known, failed, lambda model: registered("MODELS", model, known)
-        )
-        loop = registered("LOOPS", known.get("val_cfg"), known)
-        evaluator = registered("EVALUATOR", known.get("val_evaluator"), known)
+    findings = check_patches.apply_patches()
+    config_findings: List[Finding] = []
+    contents: Dict[str, Any] = {}
+    if path is not None:
+        contents = config_file.load(path)
+        # Before the trial trainings: custom imports may patch mmengine or register a
+        # loop.
+        failed_imports = config_file.import_custom_modules(contents)
+        config_findings = check_config.check_config(contents, failed_imports)
+    findings += check_validation.check_validation(contents)
     status = _api.status()
-    if status.mode == "off" or status.plan == "unknown":
-        found.append(note("validation", "not tried, as nothing is patched"))
-    else:
-        found += check_validation.try_out()
-        for cls in own_evaluators():
-            # A library loads evaluators that want arguments; only the config has them.
-            named = cls is evaluator
-            settings = _settings(known["val_evaluator"]) if named else {}
-            found += check_validation.try_out(
-                evaluator=cls, settings=settings, is_asked_for=named
-            )
-        if loop is not None and not loop.__module__.startswith("mmengine."):
-            settings = _settings(known["val_cfg"])
-            found += check_validation.try_out(loop=loop, settings=settings)
-        status = _api.status()
-    found += of_config
+    findings += config_findings
     return {
         "schema": SCHEMA,
-        "environment": check_patches.describe(status),
+        "environment": check_patches.describe_environment(status),
         "status": status.as_dict(),
-        "config": config,
-        "findings": check_patches.look(status) + found,
+        "config": path,
+        "findings": check_patches.check_patches(status) + findings,
     }
 
 
-def _settings(entry: Mapping[str, Any]) -> Dict[str, Any]:
-    """The arguments in a config entry that a tiny training does not give itself."""
-    given = ("type", "_scope_", "metrics", "runner", "dataloader", "evaluator")
-    return {key: value for key, value in entry.items() if key not in given}
-
-
-def _apply() -> List[Finding]:
-    """Apply unless it is: who replaced a patch of ours since must be seen."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            patch_set.load()  # also where all is switched off
-            if _api.status().mode == "off":
-                _api.apply()
-        except (ImportError, RuntimeError, ValueError) as error:
-            raise CommandError(str(error)) from None
-    ours = [w for w in caught if "valloss_compat" in type(w.message).__module__]
-    return [note("patches", str(w.message)) for w in ours]
-
-
-def own_evaluators() -> List[type]:
-    """Loaded evaluators with a ``process`` or ``evaluate`` of their own."""
-    from mmengine.evaluator import Evaluator
-
-    classes = [Evaluator]
-    for cls in classes:  # grows while it is walked
-        seen = set(map(id, classes))  # a metaclass may define ==
-        classes += [sub for sub in cls.__subclasses__() if id(sub) not in seen]
-    return [
-        cls for cls in classes[1:] if not {"process", "evaluate"}.isdisjoint(vars(cls))
-    ]
-
-
-def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional[type]:
-    """The class that a config entry names, loaded if it can be.
-
-    Args:
-        registry (str): Name of one of mmengine's registries.
-        entry: The entry, perhaps a dict with ``type``.
-        config (dict): The whole config, for its ``default_scope``.
-
-    Returns:
-        type, optional: None where the entry names none, or none is registered.
-    """
-    from mmengine import registry as registries
-
-    name = entry.get("type") if isinstance(entry, Mapping) else None
-    if not name:
-        return None
-    scope = entry.get("_scope_") or config.get("default_scope") or "mmengine"
-    # As mmengine builds it: by the scope's registry first, then by its parents.
-    keys = (str(name) if "." in str(name) else f"{scope}.{name}", str(name))
-    with registries.DefaultScope.overwrite_default_scope(str(scope)):
-        cls = find(getattr(registries, registry), *keys)
-    return cls if isinstance(cls, type) else None
-
-
-def _report(told: Dict[str, Any]) -> str:
-    """The document as text."""
+def _report(document: Dict[str, Any]) -> str:
+    """Format the document as text."""
     lines = []
-    for name, known in told["environment"].items():
-        whose = known.get("distribution")
-        whose = f" ({whose})" if whose and whose != name else ""
-        lines.append(f"{name} {known['version']}{whose}, {known['where']}")
-    shown = ", ".join(f"{k}={v}" for k, v in told["status"]["options"].items())
-    lines += [f"options: {shown}", ""]
-    for finding in told["findings"]:
+    for name, package in document["environment"].items():
+        distribution = package.get("distribution")
+        suffix = "" if distribution in (None, name) else f" ({distribution})"
+        lines.append(f"{name} {package['version']}{suffix}, {package['where']}")
+    options = ", ".join(f"{k}={v}" for k, v in document["status"]["options"].items())
+    lines += [f"options: {options}", ""]
+    for finding in document["findings"]:
         head = f"[{finding.severity}] {finding.check}: "
         lines += textwrap.wrap(
             head + finding.text,
@@ -210,6 +135,6 @@ def _report(told: Dict[str, Any]) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-    problems = sum(finding.severity == PROBLEM for finding in told["findings"])
+    problems = sum(finding.severity == PROBLEM for finding in document["findings"])
     verdict = f"{problems} problem{'s' * (problems != 1)} found"
     return "\n".join([*lines, "", verdict if problems else "no problems found"])

@@ -1,19 +1,9 @@
-"""Whether a config will have a validation loss, and what stands in its way."""
+"""Check whether a config gives a validation loss."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor import (
@@ -25,8 +15,8 @@ from valloss_compat._cli.doctor import (
 from valloss_compat._cli.doctor.config_file import custom_imports
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
 
-#: Of what type mmengine wants an entry.
-_SHAPES: Dict[str, Tuple[type, ...]] = {
+#: Entry -> the types that mmengine accepts.
+_ENTRY_TYPES: Dict[str, Tuple[type, ...]] = {
     "default_hooks": (dict,),
     "custom_hooks": (list,),
     "train_cfg": (dict,),
@@ -34,100 +24,94 @@ _SHAPES: Dict[str, Tuple[type, ...]] = {
     "val_dataloader": (dict, list),
     "val_evaluator": (dict, list),
 }
-
-
-def mend(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
-    """Find what is of the wrong type.
-
-    Args:
-        config (dict): A whole config.
-
-    Returns:
-        tuple: A problem each, and the config with something empty in their place,
-        so that the checks can look at the rest.
-    """
-    found: List[Finding] = []
-    mended = dict(config)
-    for name, kinds in _SHAPES.items():
-        value = config.get(name)
-        if value is None or isinstance(value, kinds):
-            continue
-        mended[name] = kinds[0]()
-        shown = " or ".join(f"a {kind.__name__}" for kind in kinds)
-        found.append(
-            problem(
-                "config",
-                f"{name} is {value!r:.80}, which is not as mmengine wants it: expected "
-                f"is {shown}",
-            )
-        )
-    return found, mended
-
-
-#: The three that a validation needs, or none of them.
+#: mmengine expects all of these entries, or none of them.
 _VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
 
 
-def look(
-    config: Mapping[str, Any],
-    failed: Sequence[Tuple[str, str]],
-    resolve: Callable[[Any], Optional[type]],
+def check_config(
+    config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> List[Finding]:
-    """Findings about a config.
+    """Run all checks of a config.
 
     Args:
         config (dict): A whole config, as :func:`config_file.load` reads it.
-        failed (Sequence[tuple[str, str]]): The custom imports that failed,
-            and their errors.
-        resolve (Callable): Gives the class of a model's config; None where it
-            is not installed or does not import.
+        failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
+            import that failed.
 
     Returns:
-        list[Finding]: In the order in which a training meets the matters.
+        list[Finding]: In the order in which a training reads the entries.
     """
-    found, config = mend(config)
-    looks: List[Tuple[str, Callable[[], Iterable[Finding]]]] = [
-        ("config.custom_imports", lambda: _imports(config, failed)),
-        ("config.validation", lambda: _validation(config)),
-        (check_hooks.CHECK, lambda: check_hooks.look(config, failed)),
-        (check_monitor.CHECK, lambda: check_monitor.look(config)),
-        (check_model.CHECK, lambda: check_model.look(config, resolve)),
+    findings, config = check_types(config)
+    checks: List[Tuple[str, Iterator[Finding]]] = [
+        ("config.custom_imports", _check_custom_imports(config, failed_imports)),
+        (check_interval.CHECK, _check_validation(config)),
+        (check_hooks.CHECK, check_hooks.check_hooks(config, failed_imports)),
+        (check_monitor.CHECK, check_monitor.check_monitor(config)),
+        (check_model.CHECK, check_model.check_model(config)),
     ]
-    for check, findings in looks:
+    for check, check_findings in checks:
         try:
-            found += findings()
+            findings += check_findings
         except Exception as error:
-            found.append(
+            findings.append(
                 problem(
                     check,
                     "something that this looks at is not as mmengine wants it: "
                     f"{type(error).__name__}: {error}",
                 )
             )
-    return found
+    return findings
 
 
-def _imports(
-    config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]
+def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
+    """Check the types of the entries that the other checks read.
+
+    Args:
+        config (dict): A whole config.
+
+    Returns:
+        tuple[list[Finding], dict]: A problem for each entry of the wrong type, and
+        the config with these entries empty, so that the other checks can run.
+    """
+    findings: List[Finding] = []
+    checked = dict(config)
+    for name, types in _ENTRY_TYPES.items():
+        value = config.get(name)
+        if value is None or isinstance(value, types):
+            continue
+        checked[name] = types[0]()
+        expected = " or ".join(f"a {cls.__name__}" for cls in types)
+        findings.append(
+            problem(
+                "config",
+                f"{name} is {value!r:.80}, which is not as mmengine wants it: expected "
+                f"is {expected}",
+            )
+        )
+    return findings, checked
+
+
+def _check_custom_imports(
+    config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> Iterator[Finding]:
     check = "config.custom_imports"
     entry = config.get("custom_imports")
-    lenient = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
-    ours = any(map(_is_ours, custom_imports(config)))
-    if not ours and not _is_imported_by_a_hook(config):
-        # Whether the script imports it, or `run` does, no config shows: a note. Where
-        # nobody does, a training with the hook ends as it starts, and tells so.
-        named = bool(_config.ours(config))
+    may_fail = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
+    is_imported = any(map(_is_of_this_package, custom_imports(config)))
+    if not is_imported and not _is_imported_by_hook(config):
+        # Only a note: the train script or `run` may import the package, and a training
+        # without it ends at its start, as the hook is not registered.
+        consequence = ""
+        if _config.val_loss_hooks(config):
+            consequence = f", without which nobody knows {_config.VAL_LOSS_HOOK}"
         yield note(
             check,
-            "this config does not import valloss_compat"
-            + (f", without which nobody knows {_config.NAME}" if named else "")
-            + ": run the train script with "
-            "`python -m valloss_compat run`, import valloss_compat in it, or add "
-            "custom_imports=dict(imports=['valloss_compat'], "
+            f"this config does not import valloss_compat{consequence}: run the train "
+            "script with `python -m valloss_compat run`, import valloss_compat in it, "
+            "or add custom_imports=dict(imports=['valloss_compat'], "
             "allow_failed_imports=False)",
         )
-    elif ours and lenient:
+    elif is_imported and may_fail:
         yield note(
             check,
             "this config imports valloss_compat with allow_failed_imports=True: where "
@@ -136,9 +120,9 @@ def _imports(
         )
     else:
         yield ok(check, "this config imports valloss_compat")
-    for name, error in failed:
-        end = "go on without it" if lenient else "end"
-        finding = note if lenient else problem
+    for name, error in failed_imports:
+        end = "go on without it" if may_fail else "end"
+        finding = note if may_fail else problem
         yield finding(
             check,
             f"{name} cannot be imported here ({error}): a training in this "
@@ -147,57 +131,58 @@ def _imports(
         )
 
 
-def _is_ours(name: str) -> bool:
+def _is_of_this_package(name: str) -> bool:
     return name.split(".")[0] == "valloss_compat"
 
 
-def _is_imported_by_a_hook(config: Mapping[str, Any]) -> bool:
-    """Whether building a hook imports us: its type is our class, or its full name.
+def _is_imported_by_hook(config: Mapping[str, Any]) -> bool:
+    """Whether building a hook imports this package.
 
-    So it is in the new style of config; releases before that know no full names.
+    It does if the type of the hook is a class of this package or, in mmengine with
+    the new config style, the full name of one.
     """
     from mmengine import utils
 
-    named = [entry.get("type") for entry in _config.hooks(config)]
-    full = [name for name in named if isinstance(name, str)]
-    full = full if hasattr(utils, "get_object_from_string") else []
-    full += [cls.__module__ for cls in named if isinstance(cls, type)]
-    return any(map(_is_ours, full))
+    types = [entry.get("type") for entry in _config.hooks(config)]
+    names = [name for name in types if isinstance(name, str)]
+    names = names if hasattr(utils, "get_object_from_string") else []
+    names += [cls.__module__ for cls in types if isinstance(cls, type)]
+    return any(map(_is_of_this_package, names))
 
 
-def _validation(config: Mapping[str, Any]) -> Iterator[Finding]:
-    check = "config.validation"
-    there = [name for name in _VALIDATION if config.get(name) is not None]
-    missing = [name for name in _VALIDATION if name not in there]
-    if there and missing:
+def _check_validation(config: Mapping[str, Any]) -> Iterator[Finding]:
+    check = check_interval.CHECK
+    present = [name for name in _VALIDATION if config.get(name) is not None]
+    missing = [name for name in _VALIDATION if name not in present]
+    if present and missing:
         yield problem(
             check,
-            f"there is no {' and no '.join(missing)} beside {', '.join(there)}: "
+            f"there is no {' and no '.join(missing)} beside {', '.join(present)}: "
             "mmengine wants all three, or none",
         )
     elif missing:
         text = "this config does not validate: it has none of " + ", ".join(_VALIDATION)
-        if check_monitor.watched(config):
+        if check_monitor.monitors_loss(config):
             yield problem(
                 check, f"{text}, but a loss is monitored. Add them, or the hook waits"
             )
         else:
             yield note(check, f"{text}, so that there is no validation loss")
     else:
-        yield from check_interval.look(config)
-        yield from _own_classes(config)
+        yield from check_interval.check_interval(config)
+        yield from _check_classes(config)
 
 
-def _own_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
-    for name, usual in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
-        own = _config.kind(config.get(name))
-        # Runner.build_evaluator: without metrics it is a metric, for its Evaluator.
-        a_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
-        if own in ("", usual) or a_metric:
-            yield ok("config.validation", f"{name} uses mmengine's {usual}")
+def _check_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
+    for name, default in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
+        cls = _config.class_name(config.get(name))
+        # Runner.build_evaluator takes an entry without `metrics` for a metric.
+        is_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
+        if cls in ("", default) or is_metric:
+            yield ok(check_interval.CHECK, f"{name} uses mmengine's {default}")
         else:
             yield note(
-                "config.validation",
+                check_interval.CHECK,
                 f"{name} has a class of its own, {config[name]['type']}: "
                 "valloss_compat patches those too. Whether that works is tried out "
                 "above, where it can be imported and built",

@@ -1,4 +1,4 @@
-"""Whether the hooks of a config are known by the names that it gives them."""
+"""Check whether the hooks of a config are registered under their names."""
 
 from __future__ import annotations
 
@@ -9,94 +9,98 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor.findings import Finding, note, problem
-from valloss_compat._cli.doctor.registry import find
+from valloss_compat._cli.doctor.registry import default_scope, lookup
 
 CHECK = "config.hooks"
-#: Found wherever valloss_compat is imported; whether it is, another check tells.
-_OURS = ("EarlyStoppingHook", "ValLossHook")
-#: As of difflib: one slip in a name of ten letters, two in one of twenty.
-_ALIKE = 0.9
+#: Registered by valloss_compat. Another check tells whether a config imports it.
+_PACKAGE_HOOKS = ("EarlyStoppingHook", "ValLossHook")
+#: Ratio of difflib: about one typo in ten letters, two in twenty.
+_MIN_SIMILARITY = 0.9
 
 
-def look(
-    config: Mapping[str, Any], failed: Sequence[Tuple[str, str]]
+def check_hooks(
+    config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> Iterator[Finding]:
-    """Findings about hooks whose type nobody has registered.
+    """Check the hooks whose type is not registered.
 
     Args:
-        config (dict): A whole config, its custom imports imported.
-        failed (Sequence[tuple[str, str]]): Those that failed, and their errors.
+        config (dict): A whole config, after its custom imports.
+        failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
+            import that failed.
 
     Yields:
-        Finding: A problem where the name is a slip of a known one. What a library
-        or module that does not import here may register is none.
+        Finding: A problem if the name looks like a typo of a registered one. A note if
+        a library or module that cannot be imported here may register it.
     """
-    default = str(config.get("default_scope") or "mmengine")
-    for place, entry in _config.hooks_with_paths(config):
-        kind = entry.get("type")
-        # The full name of a class is imported, and not looked up.
-        if not isinstance(kind, str) or kind.count(".") > 1:
+    for path, entry in _config.hooks_with_paths(config):
+        hook_type = entry.get("type")
+        # mmengine imports a full class name and does not look it up.
+        if not isinstance(hook_type, str) or hook_type.count(".") > 1:
             continue
-        named, _, name = kind.rpartition(".")
-        around = str(entry.get("_scope_") or default)
-        scope = named or around
-        if name in _OURS or _is_registered(name, scope):
+        own_scope, _, name = hook_type.rpartition(".")
+        entry_scope = str(entry.get("_scope_") or default_scope(config))
+        scope = own_scope or entry_scope
+        if name in _PACKAGE_HOOKS or _is_registered(name, scope):
             continue
-        absent = [module for module, _ in failed]
-        absent += [] if scope == "mmengine" or _loads(scope) else [scope]
-        if not _is_registered(name, scope):
-            meant = _nearest(name, around)
-            yield from _unknown(f"{place} has the type {kind!r}", meant, absent)
+        absent = [module for module, _ in failed_imports]
+        absent += [] if scope == "mmengine" or _can_import(scope) else [scope]
+        if not _is_registered(name, scope):  # still: _can_import() may register it
+            suggestion = _closest_name(name, entry_scope)
+            yield from _report_unknown_name(
+                f"{path} has the type {hook_type!r}", suggestion, absent
+            )
 
 
-def _unknown(what: str, meant: Optional[str], absent: List[str]) -> Iterator[Finding]:
-    """What to say of a name that is not registered.
+def _report_unknown_name(
+    text: str, suggestion: Optional[str], absent: List[str]
+) -> Iterator[Finding]:
+    """Report a hook name that is not registered.
 
     Args:
-        what (str): Where the name is.
-        meant (str, optional): The name that may have been meant.
-        absent (list[str]): Modules that may register it, and do not import here.
+        text (str): The hook's path in the config and its type, as in the message.
+        suggestion (str, optional): A registered name with a similar spelling.
+        absent (list[str]): Modules that may register the name but cannot be imported
+            here.
     """
     if absent:
-        if meant:
+        if suggestion:
             yield note(
                 CHECK,
-                f"{what}, and no hook of that name is known here; if "
+                f"{text}, and no hook of that name is known here; if "
                 f"{' or '.join(absent)}, which cannot be imported here, has none "
-                f"either, say {meant!r}",
+                f"either, say {suggestion!r}",
             )
-    elif meant:
+    elif suggestion:
         yield problem(
             CHECK,
-            f"{what}, and no hook of that name is registered: unless the train script "
-            f"registers it, the training ends with a KeyError. Say {meant!r}",
+            f"{text}, and no hook of that name is registered: unless the train script "
+            f"registers it, the training ends with a KeyError. Say {suggestion!r}",
         )
     else:
         yield note(
             CHECK,
-            f"{what}, and no hook of that name is registered here: a train script that "
+            f"{text}, and no hook of that name is registered here: a train script that "
             "does not import the module that registers it ends with a KeyError; "
             "custom_imports can name that module",
         )
 
 
-def _nearest(name: str, scope: str) -> Optional[str]:
-    """The registered name that was meant, if this one is a slip of one."""
-    known: Dict[str, str] = {}
-    # What needs no scope comes last, and takes the place of another library's.
-    for one, shown in sorted(_names(scope), key=lambda pair: pair[0] == pair[1]):
-        known[one.lower()] = shown
-    known.update({one.lower(): one for one in _OURS})
+def _closest_name(name: str, scope: str) -> Optional[str]:
+    """Return the registered name of which a name is a typo, if there is one."""
+    names: Dict[str, str] = {}
+    # Names that need no scope come last: they override those of other libraries.
+    registered = sorted(_registered_names(scope), key=lambda pair: pair[0] == pair[1])
+    names.update((plain.lower(), scoped) for plain, scoped in registered)
+    names.update((plain.lower(), plain) for plain in _PACKAGE_HOOKS)
     lower = name.lower()
     stem = _stem(lower)
-    for one in difflib.get_close_matches(lower, list(known), 3, _ALIKE) or [
-        one for one in known if _stem(one) == stem
-    ]:
-        # A class of somebody's own is called MyEarlyStoppingHook, or EMAHook2.
-        longer = stem != lower and stem != _stem(one) and _stem(one) in stem
-        numbered = lower != one and lower.rstrip("0123456789") == one
-        if not longer and not numbered and known[one] != name:
-            return known[one]
+    matches = difflib.get_close_matches(lower, list(names), 3, _MIN_SIMILARITY)
+    for match in matches or [other for other in names if _stem(other) == stem]:
+        # Not a typo but a user's class: MyEarlyStoppingHook, EMAHook2.
+        is_longer = stem != lower and stem != _stem(match) and _stem(match) in stem
+        is_numbered = lower != match and lower.rstrip("0123456789") == match
+        if not is_longer and not is_numbered and names[match] != name:
+            return names[match]
     return None
 
 
@@ -104,25 +108,25 @@ def _stem(lower: str) -> str:
     return lower[: -len("hook")] if lower.endswith("hook") else lower
 
 
-def _names(scope: str) -> Iterator[Tuple[str, str]]:
-    """Names of all registered hooks, and how they are written in a scope."""
+def _registered_names(scope: str) -> Iterator[Tuple[str, str]]:
+    """Iterate over registered hooks: name, and name as written in a scope."""
     from mmengine.registry import HOOKS
 
     registries = [HOOKS]
-    for registry in registries:  # grows while it is walked
-        whose = "" if registry.scope in ("mmengine", scope) else f"{registry.scope}."
-        yield from ((name, whose + name) for name in registry.module_dict)
+    for registry in registries:  # grows during the iteration
+        prefix = "" if registry.scope in ("mmengine", scope) else f"{registry.scope}."
+        yield from ((name, prefix + name) for name in registry.module_dict)
         registries += registry.children.values()
 
 
 def _is_registered(name: str, scope: str) -> bool:
     from mmengine.registry import HOOKS
 
-    return find(HOOKS, name, f"{scope}.{name}") is not None
+    return lookup(HOOKS, name, f"{scope}.{name}") is not None
 
 
-def _loads(library: str) -> bool:
-    """Whether a library is here, with its hooks registered from now on."""
+def _can_import(library: str) -> bool:
+    """Whether a library can be imported, which registers its hooks."""
     try:
         importlib.import_module(f"{library}.engine")
     except (Exception, SystemExit):

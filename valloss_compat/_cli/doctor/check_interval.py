@@ -1,73 +1,75 @@
-"""When a training validates first, and whether it lasts until then."""
+"""Check whether a training lasts until its first validation."""
 
 from __future__ import annotations
 
-import dis
-import inspect
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any, Iterator, List, Tuple
 
+from packaging.version import Version
+
 from valloss_compat._cli.doctor.findings import Finding, note, problem
 
 CHECK = "config.validation"
-#: mmengine's loops: the names of their ends, and how often they validate by default.
+#: Train loop of mmengine -> argument that limits it, and its default val_interval.
 _LOOPS = {
     "EpochBasedTrainLoop": ("max_epochs", 1),
     "IterBasedTrainLoop": ("max_iters", 1000),
 }
 
 
-def look(config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings about how often a config validates.
+def check_interval(config: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check the validation interval of a config.
 
     Args:
         config (dict): A whole config that validates.
 
     Yields:
-        Finding: A problem where no validation comes before the end; a note where
-        the training loop is not mmengine's, and may know better.
+        Finding: A problem if the training ends before the first validation. Only a
+        note if the train loop is not one of mmengine's.
     """
-    train = config.get("train_cfg") or {}
-    wrong = list(_of_no_kind(train))
-    yield from (problem(CHECK, text) for text in wrong)
-    named = str(train.get("type") or "").rpartition(".")[2]
-    loop = named
+    train_cfg = config.get("train_cfg") or {}
+    errors = list(_type_errors(train_cfg))
+    yield from (problem(CHECK, text) for text in errors)
+    class_name = str(train_cfg.get("type") or "").rpartition(".")[2]
+    loop = class_name
     if loop not in _LOOPS:
-        by_epoch = "max_epochs" in train or "max_iters" not in train
+        by_epoch = "max_epochs" in train_cfg or "max_iters" not in train_cfg
         loop = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
-    end, interval = _LOOPS[loop]
-    limit = train.get(end)
-    if wrong or not isinstance(limit, int):
+    end_name, interval = _LOOPS[loop]
+    end = train_cfg.get(end_name)
+    if errors or not isinstance(end, int):
         return
-    begin = train.get("val_begin", 1)
-    intervals = [(0, train.get("val_interval", interval))]
-    intervals += [(start, step) for start, step in train.get("dynamic_intervals") or ()]
-    first = _first(begin, intervals)
-    if first <= limit or (begin <= limit and _validates_at_its_end(loop, f"_{end}")):
+    begin = train_cfg.get("val_begin", 1)
+    intervals = [(0, train_cfg.get("val_interval", interval))]
+    intervals += [
+        (start, step) for start, step in train_cfg.get("dynamic_intervals") or ()
+    ]
+    first = _first_validation(begin, intervals)
+    if first <= end or (begin <= end and _validates_after_end(loop)):
         return
-    if named in ("", loop):
-        finding, ours = problem, ""
+    if class_name in ("", loop):
+        finding, exception = problem, ""
     else:
-        finding, ours = note, f", unless {named} has another idea of that"
+        finding, exception = note, f", unless {class_name} has another idea of that"
     yield finding(
         CHECK,
         f"the first validation would be after {first}, but the training ends after "
-        f"{limit}: lower val_interval or val_begin of train_cfg{ours}",
+        f"{end}: lower val_interval or val_begin of train_cfg{exception}",
     )
 
 
-def _of_no_kind(train: Mapping[str, Any]) -> Iterator[str]:
-    """What is no number where mmengine wants one."""
+def _type_errors(train_cfg: Mapping[str, Any]) -> Iterator[str]:
+    """Describe the values of the wrong type."""
     for name in ("val_interval", "val_begin"):
-        if not isinstance(train.get(name, 1), int):
+        if not isinstance(train_cfg.get(name, 1), int):
             yield (
-                f"{name} of train_cfg is {train[name]!r}, but a whole number is "
+                f"{name} of train_cfg is {train_cfg[name]!r}, but a whole number is "
                 "expected"
             )
-    if train.get("val_interval") == 0:
+    if train_cfg.get("val_interval") == 0:
         yield "val_interval of train_cfg is 0, but at least 1 is expected"
-    pairs = train.get("dynamic_intervals")
+    pairs = train_cfg.get("dynamic_intervals")
     if pairs is not None and not _are_pairs(pairs):
         yield (
             f"dynamic_intervals of train_cfg is {pairs!r:.80}, but a list of pairs is "
@@ -85,40 +87,32 @@ def _are_pairs(value: Any) -> bool:
     return all(isinstance(number, int) for number in numbers) and 0 not in numbers[1::2]
 
 
-def _first(begin: int, intervals: List[Tuple[int, int]]) -> int:
-    """The first validation of a training that does not end.
+def _first_validation(begin: int, intervals: List[Tuple[int, int]]) -> int:
+    """Return the epoch or iteration of the first validation of an endless training.
 
     Args:
         begin (int): ``val_begin``.
-        intervals (list[tuple[int, int]]): From when on which interval holds.
+        intervals (list[tuple[int, int]]): Start of each interval, and the interval.
     """
-    found = 0
+    first = 0
     ends = [start for start, _ in intervals[1:]]
     for (start, interval), end in zip(intervals, [*ends, None]):
-        # After an epoch, mmengine looks up the interval of the one that comes next.
-        low = max(start - 1, begin, 1)
-        found = -(-low // abs(interval)) * abs(interval)
-        if end is not None and found < end - 1:
-            return found
-    return found
+        # After an epoch, mmengine looks up the interval of the next epoch.
+        earliest = max(start - 1, begin, 1)
+        first = -(-earliest // abs(interval)) * abs(interval)
+        if end is not None and first < end - 1:
+            return first
+    return first
 
 
-def _validates_at_its_end(loop: str, end: str) -> bool:
-    """Whether a loop of this mmengine validates after its last epoch or iteration.
+def _validates_after_end(loop: str) -> bool:
+    """Whether a train loop also validates after its last epoch or iteration.
 
-    mmengine 0.10.4 and later do: there ``run`` asks whether the end is reached. As
-    far as nobody can see, it does.
+    The loops of mmengine do since 0.10.4. A replaced ``run`` is assumed to do so.
     """
+    from mmengine import __version__
     from mmengine.runner import loops
 
-    run = getattr(getattr(loops, loop, None), "run", None)
-    code = getattr(inspect.unwrap(run) if callable(run) else None, "__code__", None)
-    if code is None:
-        return True
-    # Each `run` mentions the end: how long it lasts hangs on it. So the names do not
-    # tell, but that something is compared with it for being equal.
-    steps = list(dis.get_instructions(code))
-    return any(
-        one.argval == end and then.opname == "COMPARE_OP" and "==" in then.argrepr
-        for one, then in zip(steps, steps[1:])
-    )
+    run = getattr(loops, loop).run
+    is_replaced = getattr(run, "__module__", None) != loops.__name__
+    return is_replaced or Version(__version__) >= Version("0.10.4")

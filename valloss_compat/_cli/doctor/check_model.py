@@ -1,149 +1,25 @@
-"""Where the losses of a config will come from: its model, or ``ValLossHook``."""
+"""Check whether the model of a config or ``ValLossHook`` gives the losses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, NamedTuple, Tuple
 
 from valloss_compat import _config, _libraries
 from valloss_compat._cli.doctor import check_monitor
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+from valloss_compat._cli.doctor.registry import default_scope, registered
 from valloss_compat._libraries.components import Pipeline, of_config
 from valloss_compat._libraries.pipelines import of_validation
 
 CHECK = "config.model"
-_GROUND_TRUTH = "config.ground_truth"
+_HOOK_CHECK = "config.val_loss_hook"
+_GROUND_TRUTH_CHECK = "config.ground_truth"
 
-
-class Needs(NamedTuple):
-    """What a library's losses need of the pipeline.
-
-    Attributes:
-        any_of (tuple[str]): Transforms one of which has to be there.
-        why (str): What happens without.
-        not_after (tuple[str]): Transforms that must not come before those.
-        then (str): What happens if one does.
-    """
-
-    any_of: Tuple[str, ...]
-    why: str
-    not_after: Tuple[str, ...] = ()
-    then: str = ""
-
-
-_NO_TRUTH = "validation samples have no ground truth, and there is no loss without"
-_FRAME = (
-    "ground truth stays in the frame of the original image, and a loss against the "
-    "resized input is wrong without an error. Leave the order, which the metrics rely "
-    "on: ValLossHook rescales a copy by scale_factor, and so has a model of your own to"
-)
-_RESIZES = (
-    "FixScaleResize",
-    "FixShapeResize",
-    "LetterResize",
-    "Resize",
-    "ResizeShortestEdge",
-    "YOLOv5KeepRatioResize",
-)
-_HEAT_MAPS = "mmpose's heads have no targets, and their loss raises an AttributeError"
-
-#: Library -> what its losses need.
-NEEDS: Dict[str, Sequence[Needs]] = {
-    "mmdet": [
-        Needs(
-            ("LoadAnnotations", "LoadPanopticAnnotations", "LoadTrackAnnotations"),
-            _NO_TRUTH,
-            _RESIZES,
-            _FRAME,
-        )
-    ],
-    "mmyolo": [Needs(("LoadAnnotations",), _NO_TRUTH, _RESIZES, _FRAME)],
-    "mmrotate": [Needs(("LoadAnnotations",), _NO_TRUTH, _RESIZES, _FRAME)],
-    "mmocr": [
-        Needs(
-            ("LoadOCRAnnotations", "LoadKIEAnnotations"),
-            _NO_TRUTH,
-            (*_RESIZES, "RescaleToHeight"),
-            _FRAME,
-        )
-    ],
-    "mmseg": [Needs(("LoadAnnotations",), _NO_TRUTH)],
-    "mmpose": [Needs(("GenerateTarget",), _HEAT_MAPS)],
-}
-
-
-def check_ground_truth(config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings about the pipelines of a config's validation.
-
-    Args:
-        config (dict): A whole config.
-
-    Yields:
-        Finding: Notes, as only the model itself knows whether they matter.
-    """
-    scope = str(config.get("default_scope") or "mmengine")
-    library = of_config(config["model"], scope).library
-    for needs in NEEDS.get(library, ()):
-        for pipeline in of_validation(config, scope):
-            yield from _of_pipeline(needs, pipeline, library)
-    if library == "mmseg":
-        yield from _of_padding(config["model"])
-
-
-def _of_pipeline(needs: Needs, pipeline: Pipeline, library: str) -> Iterator[Finding]:
-    kinds = [part.kind for part in pipeline]
-    places = [kinds.index(kind) for kind in needs.any_of if kind in kinds]
-    if not places:
-        yield note(
-            _GROUND_TRUTH,
-            f"the validation pipeline has no {' or '.join(needs.any_of)}: {needs.why}",
-        )
-        return
-    before = [kind for kind in kinds[: min(places)] if kind in needs.not_after]
-    if before:
-        yield note(
-            _GROUND_TRUTH,
-            f"{before[0]} comes before {kinds[min(places)]} in the validation pipeline "
-            f"of {library}: {needs.then}",
-        )
-
-
-def _of_padding(model: Mapping[str, Any]) -> Iterator[Finding]:
-    """Segmentors pad labels in training only; their input in a test as well."""
-    preprocessor = model.get("data_preprocessor") or {}
-    padding = preprocessor.get("test_cfg") or {}
-    named = [name for name in ("size", "size_divisor") if padding.get(name)]
-    if named:
-        yield note(
-            _GROUND_TRUTH,
-            f"test_cfg of the data_preprocessor pads the input ({named[0]}="
-            f"{padding[named[0]]}), but not the labels: a loss on them is wrong where "
-            "shapes agree, and raises where not. Crop the logits, or pad a copy of the "
-            "labels",
-        )
-
-
-def cannot_build(entry: Mapping[str, Any]) -> Iterator[str]:
-    """What the hook itself says of its arguments."""
-    from valloss_compat.hooks import ValLossHook
-
-    ours = ("type", "_scope_", "priority")  # of mmengine's registry and Runner
-    try:
-        ValLossHook(**{key: entry[key] for key in entry if key not in ours})
-    except (TypeError, ValueError) as error:
-        yield f"{_config.NAME} cannot be built as it is written: {error}"
-
-
-def refusals(config: Mapping[str, Any]) -> Iterator[str]:
-    """What ``ValLossHook`` would refuse, in its words."""
-    for refusal in _libraries.look(config).refusals:
-        yield str(refusal)
-
-
-#: Where a model that wraps another one keeps it: mmdet's semi-supervised
-#: detectors, mmrazor's algorithms, mmengine's test-time augmentation.
-_WRAPPED = ("detector", "architecture", "module", "model", "segmentor")
-#: Libraries none of whose own models appends a loss element.
+#: Config keys of a wrapped model, as in mmdet's semi-supervised detectors, mmrazor's
+#: algorithms and mmengine's test-time augmentation.
+_WRAPPED_MODEL_KEYS = ("detector", "architecture", "module", "model", "segmentor")
+#: Libraries whose models append no loss element.
 _LIBRARIES = (
     "mmaction",
     "mmagic",
@@ -162,14 +38,11 @@ _LIBRARIES = (
 _ELEMENT = "BaseDataElement(loss={'loss_cls': tensor, ...})"
 
 
-def look(
-    config: Mapping[str, Any], resolve: Callable[[Any], Optional[type]]
-) -> Iterator[Finding]:
-    """Findings about the model, and the hook that computes its losses.
+def check_model(config: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check the model, and the hook that computes its losses.
 
     Args:
         config (dict): A whole config.
-        resolve (Callable): As of :func:`config.look`.
 
     Yields:
         Finding: At least one.
@@ -180,68 +53,194 @@ def look(
             CHECK, "this config has no model with a type: nothing can be told"
         )
         return
-    models = list(_wrapped(model))
-    scope = str(config.get("default_scope") or "mmengine")
-    shown = ", which wraps ".join(_with_scope(part, scope) for part in models)
-    found = _config.ours(config)
-    wrong = [text for entry in found for text in cannot_build(entry)]
-    if wrong:
-        yield from (problem("config.val_loss_hook", text) for text in wrong)
+    models = list(_model_chain(model))
+    scope = default_scope(config)
+    names = ", which wraps ".join(_scoped_type(model, scope) for model in models)
+    hooks = _config.val_loss_hooks(config)
+    errors = [text for entry in hooks for text in _argument_errors(entry)]
+    if errors:
+        yield from (problem(_HOOK_CHECK, text) for text in errors)
         return
-    refused = list(refusals(config))
-    if found:
-        yield from (problem("config.val_loss_hook", text) for text in refused)
-        if not refused:
-            text = f"{_config.NAME} will compute the losses of {shown}"
-            yield ok("config.val_loss_hook", text)
+    rejections = list(map(str, _libraries.look(config).refusals))
+    if hooks:
+        yield from (problem(_HOOK_CHECK, text) for text in rejections)
+        if not rejections:
+            text = f"{_config.VAL_LOSS_HOOK} will compute the losses of {names}"
+            yield ok(_HOOK_CHECK, text)
         return
-    if all(_is_of_library(part, scope, resolve(part)) for part in models):
-        entry = f"custom_hooks=[dict(type='{_config.NAME}')]"
-        by_hook = "" if refused else f"add {entry}, or "
+    if all(_is_of_library(model, config) for model in models):
+        entry = f"custom_hooks=[dict(type='{_config.VAL_LOSS_HOOK}')]"
+        hook_fix = "" if rejections else f"add {entry}, or "
         text = (
-            f"the model is {shown}, of a library whose models append no loss element: "
-            f"{by_hook}derive a model whose forward in mode 'predict' ends its result "
+            f"the model is {names}, of a library whose models append no loss element: "
+            f"{hook_fix}derive a model whose forward in mode 'predict' ends its result "
             f"with {_ELEMENT}"
         )
         yield (
-            problem(CHECK, text) if check_monitor.watched(config) else note(CHECK, text)
+            problem(CHECK, text)
+            if check_monitor.monitors_loss(config)
+            else note(CHECK, text)
         )
-        why = f"{_config.NAME} is no way out: "
-        yield from (note("config.val_loss_hook", why + text) for text in refused)
+        prefix = f"{_config.VAL_LOSS_HOOK} is no way out: "
+        yield from (note(_HOOK_CHECK, prefix + text) for text in rejections)
     else:
         yield note(
             CHECK,
-            f"the model is {shown}: its forward in mode 'predict' has to end its "
+            f"the model is {names}: its forward in mode 'predict' has to end its "
             f"result with {_ELEMENT}",
         )
-    yield from check_ground_truth(config)
+    yield from _check_ground_truth(config)
 
 
-def _wrapped(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A model, and the one that it wraps, and so on."""
+def _model_chain(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Iterate over a model, the model that it wraps, and so on."""
     while True:
         yield model
-        inner = [model[key] for key in _WRAPPED if isinstance(model.get(key), Mapping)]
-        if not inner or "type" not in inner[0]:
+        wrapped = [
+            model[key]
+            for key in _WRAPPED_MODEL_KEYS
+            if isinstance(model.get(key), Mapping)
+        ]
+        if not wrapped or "type" not in wrapped[0]:
             return
-        model = inner[0]
+        model = wrapped[0]
 
 
-def _is_of_library(model: Mapping[str, Any], scope: str, cls: Optional[type]) -> bool:
-    """Whether a model's class is a library's own, and not one of the user's.
+def _is_of_library(model: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether the class of a model belongs to a library, not to the user.
 
-    Those of users are registered in the library's scope, too: where the class
-    cannot be looked at, only a name that the adapters know tells.
+    The scope does not tell, as user classes are registered in the library's scope. If
+    the class cannot be imported, only names in the adapter's tables count.
     """
+    cls = registered("MODELS", model, config)
     if cls is not None:
         return cls.__module__.split(".")[0] in _LIBRARIES
-    part = of_config(model, scope)
-    known = _libraries.adapter_for(part)
-    return known is not None and (
-        part.kind in known.models or part.kind in known.refused
+    component = of_config(model, default_scope(config))
+    adapter = _libraries.adapter_for(component)
+    return adapter is not None and (
+        component.kind in adapter.models or component.kind in adapter.refused
     )
 
 
-def _with_scope(model: Mapping[str, Any], scope: str) -> str:
+def _scoped_type(model: Mapping[str, Any], scope: str) -> str:
     name = str(model["type"])
     return name if "." in name else f"{model.get('_scope_', scope)}.{name}"
+
+
+def _argument_errors(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Return the error that ``ValLossHook`` raises for its arguments, if any."""
+    from valloss_compat.hooks import ValLossHook
+
+    not_arguments = ("type", "_scope_", "priority")  # of mmengine's registry and Runner
+    try:
+        ValLossHook(**{key: entry[key] for key in entry if key not in not_arguments})
+    except (TypeError, ValueError) as error:
+        yield f"{_config.VAL_LOSS_HOOK} cannot be built as it is written: {error}"
+
+
+class Requirement(NamedTuple):
+    """The transforms that the losses of a library require in a pipeline.
+
+    Attributes:
+        any_of (tuple[str]): Transforms of which the pipeline needs one.
+        reason (str): The consequence if it has none.
+        not_before (tuple[str]): Transforms that must not come before those.
+        order (str): The consequence if one does.
+    """
+
+    any_of: Tuple[str, ...]
+    reason: str
+    not_before: Tuple[str, ...] = ()
+    order: str = ""
+
+
+_NO_LABELS = "validation samples have no ground truth, and there is no loss without"
+_WRONG_FRAME = (
+    "ground truth stays in the frame of the original image, and a loss against the "
+    "resized input is wrong without an error. Leave the order, which the metrics rely "
+    "on: ValLossHook rescales a copy by scale_factor, and so has a model of your own to"
+)
+_RESIZES = (
+    "FixScaleResize",
+    "FixShapeResize",
+    "LetterResize",
+    "Resize",
+    "ResizeShortestEdge",
+    "YOLOv5KeepRatioResize",
+)
+_NO_TARGETS = "mmpose's heads have no targets, and their loss raises an AttributeError"
+
+#: Library -> requirement of its losses.
+_REQUIREMENTS: Dict[str, Requirement] = {
+    "mmdet": Requirement(
+        ("LoadAnnotations", "LoadPanopticAnnotations", "LoadTrackAnnotations"),
+        _NO_LABELS,
+        _RESIZES,
+        _WRONG_FRAME,
+    ),
+    "mmyolo": Requirement(("LoadAnnotations",), _NO_LABELS, _RESIZES, _WRONG_FRAME),
+    "mmrotate": Requirement(("LoadAnnotations",), _NO_LABELS, _RESIZES, _WRONG_FRAME),
+    "mmocr": Requirement(
+        ("LoadOCRAnnotations", "LoadKIEAnnotations"),
+        _NO_LABELS,
+        (*_RESIZES, "RescaleToHeight"),
+        _WRONG_FRAME,
+    ),
+    "mmseg": Requirement(("LoadAnnotations",), _NO_LABELS),
+    "mmpose": Requirement(("GenerateTarget",), _NO_TARGETS),
+}
+
+
+def _check_ground_truth(config: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check the ground truth in the validation pipelines of a config.
+
+    Args:
+        config (dict): A whole config.
+
+    Yields:
+        Finding: Notes only, as it depends on the model whether they matter.
+    """
+    scope = default_scope(config)
+    library = of_config(config["model"], scope).library
+    if library in _REQUIREMENTS:
+        for pipeline in of_validation(config, scope):
+            yield from _check_pipeline(_REQUIREMENTS[library], pipeline, library)
+    if library == "mmseg":
+        yield from _check_padding(config["model"])
+
+
+def _check_pipeline(
+    needs: Requirement, pipeline: Pipeline, library: str
+) -> Iterator[Finding]:
+    names = [transform.kind for transform in pipeline]
+    loading = [index for index, name in enumerate(names) if name in needs.any_of]
+    if not loading:
+        yield note(
+            _GROUND_TRUTH_CHECK,
+            f"the validation pipeline has no {' or '.join(needs.any_of)}: "
+            f"{needs.reason}",
+        )
+        return
+    first = loading[0]
+    before = [name for name in names[:first] if name in needs.not_before]
+    if before:
+        yield note(
+            _GROUND_TRUTH_CHECK,
+            f"{before[0]} comes before {names[first]} in the validation pipeline "
+            f"of {library}: {needs.order}",
+        )
+
+
+def _check_padding(model: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check for padded inputs: segmentors pad their labels in training only."""
+    preprocessor = model.get("data_preprocessor") or {}
+    padding = preprocessor.get("test_cfg") or {}
+    sizes = [name for name in ("size", "size_divisor") if padding.get(name)]
+    if sizes:
+        yield note(
+            _GROUND_TRUTH_CHECK,
+            f"test_cfg of the data_preprocessor pads the input ({sizes[0]}="
+            f"{padding[sizes[0]]}), but not the labels: a loss on them is wrong where "
+            "shapes agree, and raises where not. Crop the logits, or pad a copy of the "
+            "labels",
+        )

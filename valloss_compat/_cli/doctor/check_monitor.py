@@ -1,4 +1,4 @@
-"""What a config's hooks monitor, and by what rule."""
+"""Check which metrics the hooks of a config monitor, and by which rule."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional
 
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
-from valloss_compat._cli.doctor.registry import find
-from valloss_compat._config import hooks, kind
+from valloss_compat._cli.doctor.registry import lookup
+from valloss_compat._config import class_name, hooks
 
 CHECK = "config.monitor"
 TOTAL = "val_loss"
-#: The hooks whose arguments are known: in each scope, or by a full name in one of
-#: these packages.
-_STOPS, _KEEPS = "EarlyStoppingHook", "CheckpointHook"
+#: Hooks whose arguments are checked, if their class is of one of these packages.
+_EARLY_STOPPING, _CHECKPOINT = "EarlyStoppingHook", "CheckpointHook"
 _PACKAGES = ("mmengine", "valloss_compat")
 
-#: What is sometimes monitored in its place, and why it is no metric.
-_MISTAKEN = {
+#: Names often confused with val_loss -> why they are no metric.
+_MISTAKEN_NAMES = {
     "val/val_loss": "that is its tag in the logs",
     "val/loss": "that is a tag in the logs",
     "train/loss": "that is the tag of the training loss in the logs",
@@ -32,112 +31,108 @@ class Monitor(NamedTuple):
     """One metric that one hook monitors.
 
     Attributes:
-        who (str): The hook and its argument: ``"CheckpointHook(save_best=...)"``.
-        name (str): Of the metric.
-        rule (str, optional): Which values are better, if the hook says so.
+        source (str): The hook and its argument: ``"CheckpointHook(save_best=...)"``.
+        metric (str): Name of the metric.
+        rule (str, optional): ``'less'`` or ``'greater'``, if the hook sets a rule.
         hook (dict): The hook's config.
-        stops (bool): Whether it is one that ends the training.
-        known (bool): Whether it is the hook of that very name, whose arguments are
-            known: of one whose name only ends so, nothing is certain.
+        is_early_stopping (bool): Whether the hook ends the training.
+        is_known (bool): Whether the class is mmengine's or this package's. Other hooks
+            may only have a similar name and other arguments.
     """
 
-    who: str
-    name: str
+    source: str
+    metric: str
     rule: Optional[str]
     hook: Mapping[str, Any]
-    stops: bool
-    known: bool
+    is_early_stopping: bool
+    is_known: bool
 
 
-def monitors(config: Mapping[str, Any]) -> List[Monitor]:
-    """What is monitored, in the order of the hooks."""
-    return [found for hook in hooks(config) for found in _of_hook(hook)]
-
-
-def _is(hook: Mapping[str, Any], name: str) -> bool:
-    """Whether a hook is the known one of a name, and not a class of somebody's own."""
-    if kind(hook) != name:
-        return False
-    package, _, rest = str(hook.get("type")).partition(".")
-    if "." in rest:  # a module's
-        return package in _PACKAGES
-    from mmengine.registry import HOOKS
-
-    cls = find(HOOKS, str(hook.get("type")))
-    return cls is None or cls.__module__.partition(".")[0] in _PACKAGES
-
-
-def _of_hook(hook: Mapping[str, Any]) -> Iterator[Monitor]:
-    name = kind(hook)
-    rules = hook.get("rule")
-    stops = _is(hook, _STOPS)
-    known = stops or _is(hook, _KEEPS)
-    if stops or (name.endswith(_STOPS) and "monitor" in hook):
-        monitored = str(hook.get("monitor"))
-        yield Monitor(f"{name}(monitor=...)", monitored, rules, hook, True, known)
-    best = hook.get("save_best") if name.endswith(_KEEPS) else None
-    names = best if isinstance(best, (list, tuple)) else [best] if best else []
-    # One rule holds for all, a list of rules has one for each.
-    several = list(rules) if isinstance(rules, (list, tuple)) else [rules]
-    if len(several) != len(names):  # where not 1, mmengine's own check ends the run
-        several = several[:1] * len(names)
-    for metric, rule in zip(names, several):
-        who = f"{name}(save_best=...)"
-        yield Monitor(who, str(metric), rule, hook, False, known)
-
-
-def watched(config: Mapping[str, Any]) -> bool:
-    """Whether a hook monitors a validation loss, by whatever name."""
-    return any("loss" in monitor.name.lower() for monitor in monitors(config))
-
-
-def look(config: Mapping[str, Any]) -> List[Finding]:
-    """Findings about what is monitored.
+def check_monitor(config: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check the monitored metrics of a config.
 
     Args:
         config (dict): A whole config.
 
-    Returns:
-        list[Finding]: At least one.
+    Yields:
+        Finding: At least one.
     """
-    found = [
-        problem(CHECK, f"{kind(hook)} has {text}")
-        for hook in hooks(config)
-        for text in _values(hook)
-    ]
+    for hook in hooks(config):
+        for text in _argument_errors(hook):
+            yield problem(CHECK, f"{class_name(hook)} has {text}")
     for monitor in monitors(config):
-        found += [*_name(monitor), *_rule(monitor)]
-    if not watched(config):
-        found.append(
-            note(
-                CHECK,
-                f"no hook monitors {TOTAL}: it is logged, and nothing else. For early "
-                f"stopping custom_hooks=[dict(type='EarlyStoppingHook', "
-                f"monitor='{TOTAL}', min_delta=0.0)], for the best checkpoint "
-                f"default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))",
-            )
+        yield from _check_name(monitor)
+        yield from _check_rule(monitor)
+    if not monitors_loss(config):
+        yield note(
+            CHECK,
+            f"no hook monitors {TOTAL}: it is logged, and nothing else. For early "
+            f"stopping custom_hooks=[dict(type='EarlyStoppingHook', "
+            f"monitor='{TOTAL}', min_delta=0.0)], for the best checkpoint "
+            f"default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))",
         )
-    return found
 
 
-def _values(hook: Mapping[str, Any]) -> Iterator[str]:
-    """Arguments that the hook itself refuses, or that cannot be meant."""
-    stops = _is(hook, _STOPS)
-    if not stops and not _is(hook, _KEEPS):
+def monitors_loss(config: Mapping[str, Any]) -> bool:
+    """Whether a hook monitors a metric whose name contains ``loss``."""
+    return any("loss" in monitor.metric.lower() for monitor in monitors(config))
+
+
+def monitors(config: Mapping[str, Any]) -> List[Monitor]:
+    """Return the monitored metrics, in the order of the hooks."""
+    return [monitor for hook in hooks(config) for monitor in _monitors_of(hook)]
+
+
+def _monitors_of(hook: Mapping[str, Any]) -> Iterator[Monitor]:
+    name = class_name(hook)
+    rule = hook.get("rule")
+    is_early_stopping = _is_known_hook(hook, _EARLY_STOPPING)
+    is_known = is_early_stopping or _is_known_hook(hook, _CHECKPOINT)
+    if is_early_stopping or (name.endswith(_EARLY_STOPPING) and "monitor" in hook):
+        monitored = str(hook.get("monitor"))
+        yield Monitor(f"{name}(monitor=...)", monitored, rule, hook, True, is_known)
+    best = hook.get("save_best") if name.endswith(_CHECKPOINT) else None
+    metrics = best if isinstance(best, (list, tuple)) else [best] if best else []
+    # A single rule applies to all metrics, a list has one for each.
+    rules = list(rule) if isinstance(rule, (list, tuple)) else [rule]
+    if len(rules) != len(metrics):  # unless it is 1, CheckpointHook raises
+        rules = rules[:1] * len(metrics)
+    for metric, metric_rule in zip(metrics, rules):
+        source = f"{name}(save_best=...)"
+        yield Monitor(source, str(metric), metric_rule, hook, False, is_known)
+
+
+def _is_known_hook(hook: Mapping[str, Any], name: str) -> bool:
+    """Whether a hook is the one of mmengine or this package, not a user's class."""
+    if class_name(hook) != name:
+        return False
+    package, _, rest = str(hook.get("type")).partition(".")
+    if "." in rest:  # a full class name
+        return package in _PACKAGES
+    from mmengine.registry import HOOKS
+
+    cls = lookup(HOOKS, str(hook.get("type")))
+    return cls is None or cls.__module__.partition(".")[0] in _PACKAGES
+
+
+def _argument_errors(hook: Mapping[str, Any]) -> Iterator[str]:
+    """Describe arguments that the hook rejects, or that make no sense."""
+    is_early_stopping = _is_known_hook(hook, _EARLY_STOPPING)
+    if not is_early_stopping and not _is_known_hook(hook, _CHECKPOINT):
         return
-    best, rule = hook.get("save_best"), hook.get("rule")
-    names = best if isinstance(best, list) else [best]
-    rules = rule if isinstance(rule, list) and not stops else [rule]
-    if best is not None and not all(isinstance(name, str) for name in names):
-        yield f"save_best={best!r}: expected is the name of a metric, or several"
+    save_best, rule = hook.get("save_best"), hook.get("rule")
+    names = save_best if isinstance(save_best, list) else [save_best]
+    rules = rule if isinstance(rule, list) and not is_early_stopping else [rule]
+    if save_best is not None and not all(isinstance(name, str) for name in names):
+        yield f"save_best={save_best!r}: expected is the name of a metric, or several"
     elif len(rules) not in (1, len(names)):
         yield (
             f"{len(rules)} rules for {len(names)} names in save_best: expected is one "
             "rule, or one for each name"
         )
-    if any(one not in ("less", "greater", None) for one in rules):
+    if any(value not in ("less", "greater", None) for value in rules):
         yield f"rule={rule!r}: expected is 'less' or 'greater', or no rule"
-    if not stops:
+    if not is_early_stopping:
         return
     delta, patience = hook.get("min_delta", 0.1), hook.get("patience", 1)
     if not isinstance(delta, (int, float)):
@@ -149,66 +144,67 @@ def _values(hook: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _wrong(monitor: Monitor) -> Callable[[str, str], Finding]:
-    """What a wrong argument is, of a hook that is known and of another."""
-    return problem if monitor.known else note
-
-
-def _name(monitor: Monitor) -> Iterator[Finding]:
-    who, name = monitor.who, monitor.name
-    last = name.replace(".", "/").rpartition("/")[2]
-    if monitor.stops and "monitor" not in monitor.hook:
+def _check_name(monitor: Monitor) -> Iterator[Finding]:
+    source, metric = monitor.source, monitor.metric
+    last = metric.replace(".", "/").rpartition("/")[2]
+    if monitor.is_early_stopping and "monitor" not in monitor.hook:
         yield problem(
-            CHECK, f"{who} has no monitor: expected monitor='{TOTAL}', or a metric"
+            CHECK, f"{source} has no monitor: expected monitor='{TOTAL}', or a metric"
         )
-    elif name in _MISTAKEN:
-        yield _wrong(monitor)(
+    elif metric in _MISTAKEN_NAMES:
+        yield _problem_or_note(monitor)(
             CHECK,
-            f"{who} monitors {name!r}, but {_MISTAKEN[name]}: monitor '{TOTAL}'",
+            f"{source} monitors {metric!r}, but {_MISTAKEN_NAMES[metric]}: "
+            f"monitor '{TOTAL}'",
         )
-    elif name == TOTAL:
-        yield ok(CHECK, f"{who} monitors '{TOTAL}'")
+    elif metric == TOTAL:
+        yield ok(CHECK, f"{source} monitors '{TOTAL}'")
     elif last == TOTAL:
         yield note(
             CHECK,
-            f"{who} monitors {name!r}: there is one of that name where a loop "
+            f"{source} monitors {metric!r}: there is one of that name where a loop "
             f"prefixes its passes, as mmdet's TeacherStudentValLoop does; else "
             f"monitor '{TOTAL}'",
         )
-    elif "loss" in name.lower():
+    elif "loss" in metric.lower():
         yield note(
             CHECK,
-            f"{who} monitors {name!r}, which is a metric only if the model's loss "
+            f"{source} monitors {metric!r}, which is a metric only if the model's loss "
             f"element has a loss of that name; the sum of all is '{TOTAL}'",
         )
-    elif name == "auto":
+    elif metric == "auto":
         yield note(
             CHECK,
-            f"{who} is 'auto': the first metric, which {TOTAL} is not where an "
+            f"{source} is 'auto': the first metric, which {TOTAL} is not where an "
             f"evaluator has metrics; for the loss say '{TOTAL}'",
         )
     else:
-        yield note(CHECK, f"{who} monitors {name!r}, which is no loss")
+        yield note(CHECK, f"{source} monitors {metric!r}, which is no loss")
 
 
-def _rule(monitor: Monitor) -> Iterator[Finding]:
-    if "loss" not in monitor.name.lower():
+def _check_rule(monitor: Monitor) -> Iterator[Finding]:
+    if "loss" not in monitor.metric.lower():
         return
     if monitor.rule == "greater":
-        yield _wrong(monitor)(
+        yield _problem_or_note(monitor)(
             CHECK,
-            f"{monitor.who} of {monitor.name!r} has rule='greater', by which the "
+            f"{monitor.source} of {monitor.metric!r} has rule='greater', by which the "
             "worst epoch is the best: say rule='less', or leave it out",
         )
-    if not monitor.stops:
+    if not monitor.is_early_stopping:
         return
-    # Of another hook, nobody knows the default.
-    delta = monitor.hook.get("min_delta", 0.1 if monitor.known else 0.0)
+    # The default of other hooks is unknown.
+    delta = monitor.hook.get("min_delta", 0.1 if monitor.is_known else 0.0)
     if isinstance(delta, (int, float)) and delta >= 0.1:
-        whose = "" if "min_delta" in monitor.hook else " (the default)"
+        origin = "" if "min_delta" in monitor.hook else " (the default)"
         yield note(
             CHECK,
-            f"{monitor.who} has min_delta={delta}{whose}: a loss that falls by less "
-            "from one validation to the next counts as not improved, and most do; "
+            f"{monitor.source} has min_delta={delta}{origin}: a loss that falls by "
+            "less from one validation to the next counts as not improved, and most do; "
             "min_delta=0.0 is what loss curves usually want",
         )
+
+
+def _problem_or_note(monitor: Monitor) -> Callable[[str, str], Finding]:
+    """Choose the severity of a wrong argument: a problem for known hooks only."""
+    return problem if monitor.is_known else note

@@ -1,26 +1,50 @@
-"""Whether mmengine is patched, and by whom."""
+"""Apply the patches, and check that they are active."""
 
 from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any, Dict, List
 
+from valloss_compat import _api
 from valloss_compat._api import Status
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+from valloss_compat._patches import patch_set
+from valloss_compat.errors import CommandError
 from valloss_compat.options import VARIABLE
 
 
-def describe(status: Status) -> Dict[str, Any]:
-    """What runs here, for the head of the report.
+def apply_patches() -> List[Finding]:
+    """Apply the patches unless they are applied, and return the warnings.
+
+    They are not applied again, as that would hide patches that were replaced since.
+
+    Raises:
+        CommandError: If mmengine cannot be patched.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            patch_set.load()  # imports mmengine, also if the mode is 'off'
+            if _api.status().mode == "off":
+                _api.apply()
+        except (ImportError, RuntimeError, ValueError) as error:
+            raise CommandError(str(error)) from None
+    messages = [w for w in caught if "valloss_compat" in type(w.message).__module__]
+    return [note("patches", str(w.message)) for w in messages]
+
+
+def describe_environment(status: Status) -> Dict[str, Any]:
+    """Describe the versions of this environment.
 
     Args:
-        status (Status): Of the package, after it was applied.
+        status (Status): The status after :func:`apply_patches`.
 
     Returns:
-        dict: Name -> version and where from, for JSON.
+        dict: Name -> ``version`` and ``where`` (a path), for JSON.
     """
-    told: Dict[str, Any] = {
+    environment: Dict[str, Any] = {
         "python": {
             "version": ".".join(map(str, sys.version_info[:3])),
             "where": sys.executable,
@@ -30,28 +54,29 @@ def describe(status: Status) -> Dict[str, Any]:
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
         version = getattr(module, "__version__", None)
-        told[name] = {
+        environment[name] = {
             "version": None if version is None else str(version),
             "where": os.path.dirname(file) if file else None,
         }
-    told["mmengine"]["distribution"] = status.distribution
-    return told
+    environment["mmengine"]["distribution"] = status.distribution
+    return environment
 
 
-def look(status: Status) -> List[Finding]:
-    """Findings about the patches.
+def check_patches(status: Status) -> List[Finding]:
+    """Check that the patches are active.
 
     Args:
-        status (Status): Of the package, after it was applied.
+        status (Status): The status after :func:`apply_patches`.
 
     Returns:
-        list[Finding]: One for the whole, one for each patch that is not there.
+        list[Finding]: One for the plan, one for each patch that is not active, and
+        notes on overrides.
     """
-    found = [_of_plan(status)]
+    findings = [_check_plan(status)]
     for patch in status.patches:
         if status.plan not in ("add", "correct") or patch.state == "active":
             continue
-        found.append(
+        findings.append(
             problem(
                 "patches",
                 f"{patch.target} is {patch.state}: {patch.reason}. Expected: our "
@@ -59,27 +84,27 @@ def look(status: Status) -> List[Finding]:
                 "replaces the method, or have that call the method it found there",
             )
         )
-    covered = sorted(set(status.overrides) - set(status.unpatched_overrides))
-    if covered:
-        found.append(
+    patched_overrides = sorted(set(status.overrides) - set(status.unpatched_overrides))
+    if patched_overrides:
+        findings.append(
             note(
                 "patches",
                 "these methods override a patched one; in mode 'default' they are "
-                f"patched themselves: {', '.join(covered)}",
+                f"patched themselves: {', '.join(patched_overrides)}",
             )
         )
     if status.unpatched_overrides:
-        found.append(
+        findings.append(
             note(
                 "patches",
                 "not patched, in the place of a patched method (a loop of that kind is "
                 f"as it is built): {', '.join(sorted(status.unpatched_overrides))}",
             )
         )
-    return found + [note("patches", text) for text in status.notes]
+    return findings + [note("patches", text) for text in status.notes]
 
 
-def _of_plan(status: Status) -> Finding:
+def _check_plan(status: Status) -> Finding:
     applied = sum(patch.state == "active" for patch in status.patches)
     if status.mode == "off":
         return problem(

@@ -1,4 +1,4 @@
-"""Whether a validation loss really comes out, in this very environment."""
+"""Check by trial trainings that a validation reports the right loss."""
 
 from __future__ import annotations
 
@@ -8,118 +8,170 @@ import tempfile
 import traceback
 from typing import Any, Dict, List, Mapping, Optional
 
-from valloss_compat import options
+from valloss_compat import _api, options
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
 from valloss_compat._cli.doctor.output import silent
+from valloss_compat._cli.doctor.registry import registered
 
-#: Where to look.
 _FIX = (
     "See the findings on patches: somebody replaced, or overrides, a method of "
     "mmengine's loops or evaluators without calling the one that was there"
 )
 
 
-def try_out(
+def check_validation(config: Mapping[str, Any]) -> List[Finding]:
+    """Run a trial training for each loop and evaluator that may be used.
+
+    Args:
+        config (dict): A whole config, after its custom imports. Empty without one.
+
+    Returns:
+        list[Finding]: One for mmengine's classes, one for each loaded evaluator that
+        can be built, and one for the config's evaluator and loop.
+    """
+    loop = registered("LOOPS", config.get("val_cfg"), config)
+    evaluator = registered("EVALUATOR", config.get("val_evaluator"), config)
+    status = _api.status()
+    if status.mode == "off" or status.plan == "unknown":
+        return [note("validation", "not tried, as nothing is patched")]
+    findings = check_trial()
+    for cls in evaluators_to_try():
+        # Loaded evaluators may require arguments, which only the config has.
+        is_configured = cls is evaluator
+        arguments = _trial_arguments(config["val_evaluator"]) if is_configured else {}
+        findings += check_trial(
+            evaluator=cls, arguments=arguments, report_build_error=is_configured
+        )
+    if loop is not None and not loop.__module__.startswith("mmengine."):
+        findings += check_trial(
+            loop=loop, arguments=_trial_arguments(config["val_cfg"])
+        )
+    return findings
+
+
+def evaluators_to_try() -> List[type]:
+    """Return loaded evaluator classes that override ``process`` or ``evaluate``."""
+    from mmengine.evaluator import Evaluator
+
+    classes = [Evaluator]
+    for cls in classes:  # grows during the iteration
+        ids = set(map(id, classes))  # a metaclass may define ==
+        classes += [sub for sub in cls.__subclasses__() if id(sub) not in ids]
+    return [
+        cls for cls in classes[1:] if not {"process", "evaluate"}.isdisjoint(vars(cls))
+    ]
+
+
+def _trial_arguments(entry: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the arguments in a config entry that the trial does not set."""
+    set_by_trial = ("type", "_scope_", "metrics", "runner", "dataloader", "evaluator")
+    return {key: value for key, value in entry.items() if key not in set_by_trial}
+
+
+def check_trial(
     evaluator: Optional[type] = None,
     loop: Optional[type] = None,
-    settings: Optional[Mapping[str, Any]] = None,
-    is_asked_for: bool = True,
+    arguments: Optional[Mapping[str, Any]] = None,
+    report_build_error: bool = True,
 ) -> List[Finding]:
-    """Train a real model in miniature, and compare what it reports.
+    """Run a trial training and compare its result with the expected one.
 
     Args:
         evaluator (type, optional): Class of the evaluator. Defaults to None:
             mmengine's.
         loop (type, optional): Class of the validation loop. Defaults to None:
             mmengine's.
-        settings (dict, optional): Further arguments of that class, as a config
+        arguments (dict, optional): Further arguments of that class, as a config
             has them. Defaults to None: none.
-        is_asked_for (bool): Whether somebody wants to know if that class cannot be
-            built. Defaults to True.
+        report_build_error (bool): Whether to report that the class cannot be built.
+            Defaults to True.
 
     Returns:
-        list[Finding]: A single one; none of a class that cannot be built, where
-        nobody asks for it.
+        list[Finding]: One finding, or none if the class cannot be built and
+        ``report_build_error`` is False.
     """
     from valloss_compat._cli.doctor import trial_run  # imports mmengine
 
     cls = evaluator or loop
     check = f"validation.{cls.__name__}" if cls else "validation"
-    who = f" with {cls.__module__}.{cls.__qualname__}" if cls else ""
-    what = f"a tiny training{who}"
+    class_text = f" with {cls.__module__}.{cls.__qualname__}" if cls else ""
+    subject = f"a tiny training{class_text}"
     environment = dict(os.environ)
-    seen = None
+    result = None
     try:
         with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder, silent():
-            seen = trial_run.run(folder, evaluator, loop, settings or {})
-        error = seen.error
-    except trial_run.NotBuilt as raised:
-        if not is_asked_for:
+            result = trial_run.run_trial(folder, evaluator, loop, arguments or {})
+        error = result.error
+    except trial_run.BuildError as raised:
+        if not report_build_error:
             return []
-        return [note(check, f"{what} was not tried: building it raised {raised}")]
-    except Exception as raised:  # before there was anything to train
+        return [note(check, f"{subject} was not tried: building it raised {raised}")]
+    except Exception as raised:  # raised before the training started
         error = raised
     finally:
-        os.environ.clear()  # a Runner sets variables
+        os.environ.clear()  # building a Runner sets variables
         os.environ.update(environment)
-    wrong = [] if error is None else [f"it ended with {_place(error)}"]
+    differences = [] if error is None else [f"it ended with {_describe_error(error)}"]
     weighting = options.current().weighting
-    wanted = [trial_run.expected(epoch, weighting) for epoch in (0, 1)]
-    if seen is not None:
-        wrong += _differences(seen, wanted, sum(trial_run.SIZES))
-    if wrong:
-        return [problem(check, f"{what}: {'; '.join(wrong)}. {_FIX}")]
+    expected = [trial_run.expected_loss(epoch, weighting) for epoch in (0, 1)]
+    if result is not None:
+        differences += _differences(result, expected, sum(trial_run.SIZES))
+    if differences:
+        return [problem(check, f"{subject}: {'; '.join(differences)}. {_FIX}")]
     return [
         ok(
             check,
-            f"{what} reported val_loss = {wanted[0]:g} and {wanted[1]:g}, as it "
+            f"{subject} reported val_loss = {expected[0]:g} and {expected[1]:g}, as it "
             "should; EarlyStoppingHook and CheckpointHook used it",
         )
     ]
 
 
-def _place(error: Exception) -> str:
-    """An exception, and where it was raised."""
+def _describe_error(error: Exception) -> str:
+    """Describe an exception and where it was raised."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
 
 
-def _differences(seen: Any, wanted: List[float], samples: int) -> List[str]:
-    """What is not as it should be, in words."""
-    wrong = []
-    for epoch, value in enumerate(wanted):
-        metrics: Dict[str, Any] = dict(enumerate(seen.metrics)).get(epoch, {})
-        got = metrics.get("val_loss")
-        if got is None:
+def _differences(result: Any, expected: List[float], samples: int) -> List[str]:
+    """Describe how a result differs from the expected one."""
+    differences = []
+    for epoch, value in enumerate(expected):
+        metrics: Dict[str, Any] = dict(enumerate(result.metrics)).get(epoch, {})
+        reported = metrics.get("val_loss")
+        if reported is None:
             names = ", ".join(map(repr, sorted(metrics))) or "none"
-            wrong.append(
+            differences.append(
                 f"there is no val_loss after epoch {epoch + 1}, where {value:g} was "
                 f"expected; the metrics are {names}"
             )
-        elif not math.isclose(float(got), value, rel_tol=1e-5):
-            wrong.append(
-                f"val_loss is {float(got):g} after epoch {epoch + 1}, but {value:g} "
-                "was expected"
+        elif not math.isclose(float(reported), value, rel_tol=1e-5):
+            differences.append(
+                f"val_loss is {float(reported):g} after epoch {epoch + 1}, but "
+                f"{value:g} was expected"
             )
-    for who, count in (("the metric", seen.to_metrics), ("hooks", seen.to_hooks)):
+    for receiver, count in (
+        ("the metric", result.metric_elements),
+        ("hooks", result.hook_elements),
+    ):
         if count:
-            wrong.append(
-                f"{count} loss elements reached {who}, where none was expected: the "
-                "model's loss element has to be taken off before"
+            differences.append(
+                f"{count} loss elements reached {receiver}, where none was expected: "
+                "the model's loss element has to be taken off before"
             )
-    if set(seen.samples) - {samples}:
-        wrong.append(
-            f"the metric got {seen.samples} predictions in the epochs, but {samples} "
+    if set(result.samples) - {samples}:
+        differences.append(
+            f"the metric got {result.samples} predictions in the epochs, but {samples} "
             "in each were expected"
         )
-    if seen.epochs != 2:
-        wrong.append(
-            f"EarlyStoppingHook ended the training after epoch {seen.epochs}, but 2 "
+    if result.epochs != 2:
+        differences.append(
+            f"EarlyStoppingHook ended the training after epoch {result.epochs}, but 2 "
             "was expected"
         )
-    if not any("val_loss" in name and "_1." in name for name in seen.best):
-        wrong.append(
-            f"CheckpointHook kept {seen.best or 'no best checkpoint'}, but one of "
+    if not any("val_loss" in name and "_1." in name for name in result.best):
+        differences.append(
+            f"CheckpointHook kept {result.best or 'no best checkpoint'}, but one of "
             "epoch 1 was expected"
         )
-    return wrong
+    return differences

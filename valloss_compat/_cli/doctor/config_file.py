@@ -1,4 +1,4 @@
-"""Read a config as names: nothing that it names is built, or has to be installed."""
+"""Read a config file without building or importing the classes that it names."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
 
 def load(name: str) -> Dict[str, Any]:
-    """Read a config with its bases.
+    """Read a config file and its bases.
 
     Args:
-        name (str): A file, or ``'PACKAGE::PATH'`` as in ``_base_``.
+        name (str): Path of a file, or ``'PACKAGE::PATH'`` as in ``_base_``.
 
     Returns:
-        dict: Plain dicts and lists. In the new style of config, which imports
-        what it names, a class is the string ``'package.module.Class'``.
+        dict: Plain dicts and lists. Classes, as in the new config style, become
+        strings: ``'package.module.Class'``.
 
     Raises:
-        CommandError: If it cannot be read.
+        CommandError: If the file cannot be read.
     """
     from mmengine.config import Config
 
@@ -44,7 +44,7 @@ def load(name: str) -> Dict[str, Any]:
         if "::" not in name:
             config = Config.fromfile(name, import_custom_modules=False)
         else:
-            # mmengine knows such names in `_base_` alone.
+            # mmengine resolves 'PACKAGE::PATH' in `_base_` only.
             with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder:
                 path = os.path.join(folder, "config.py")
                 with open(path, "w", encoding="utf-8") as file:
@@ -53,24 +53,26 @@ def load(name: str) -> Dict[str, Any]:
     except (Exception, SystemExit) as error:
         failure = f"{type(error).__name__}: {error}"
     if failure and "::" in name:
-        missing = _missing(*name.split("::", 1))
+        missing = _describe_missing_file(*name.split("::", 1))
         if missing:
             raise CommandError(f"there is no config {name!r}: {missing}")
     elif failure and not name.endswith(".py"):
-        failure = _no_mapping(name) or failure
-    if failure:  # past the except: nothing that mmengine had open outlives its error
+        failure = _describe_wrong_content(name) or failure
+    # Not raised within `except`: the error of mmengine would be kept as the context,
+    # and with it the files that mmengine left open.
+    if failure:
         raise CommandError(
             f"the config {name!r} cannot be read: {failure}. "
             "Its own python has to run, and its bases have to be there"
         )
     to_dict = getattr(config, "to_dict", None) or config._cfg_dict.to_dict
-    plain = _plain(to_dict())
-    assert isinstance(plain, dict)
-    return plain
+    contents = _to_plain(to_dict())
+    assert isinstance(contents, dict)
+    return contents
 
 
-def _missing(package: str, path: str) -> str:
-    """What is not here of a config that a package ships; empty if all is."""
+def _describe_missing_file(package: str, path: str) -> str:
+    """Describe why a config of a package is not found; empty if it exists."""
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None:
         return f"there is no package {package!r} here; install it, or see to its name"
@@ -88,28 +90,28 @@ def _missing(package: str, path: str) -> str:
     )
 
 
-def _no_mapping(name: str) -> str:
-    """What a JSON or YAML file holds in the place of a config, if that is it."""
+def _describe_wrong_content(name: str) -> str:
+    """Describe the content of a JSON or YAML file that is no mapping, else empty."""
     from mmengine.fileio import load as load_file
 
     try:
-        held = load_file(name)
-    except Exception:  # it does not parse: mmengine's error tells more
+        contents = load_file(name)
+    except Exception:  # a syntax error, which the error of mmengine describes
         return ""
-    if isinstance(held, Mapping):
+    if isinstance(contents, Mapping):
         return ""
-    what = "nothing" if held is None else f"a {type(held).__name__}"
+    what = "nothing" if contents is None else f"a {type(contents).__name__}"
     return f"it holds {what}, but a config must be a mapping: model: ..., and so on"
 
 
-def import_customs(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
-    """Import what ``custom_imports`` names, as a train script would.
+def import_custom_modules(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
+    """Import the modules of ``custom_imports``, as a Runner does.
 
     Args:
         config (dict): A whole config.
 
     Returns:
-        list[tuple[str, str]]: Name and error of each that failed.
+        list[tuple[str, str]]: Name and error of each module that failed.
     """
     failed = []
     for name in custom_imports(config):
@@ -121,7 +123,7 @@ def import_customs(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
 
 
 def custom_imports(config: Mapping[str, Any]) -> List[str]:
-    """The modules that ``custom_imports`` names."""
+    """Return the module names in ``custom_imports``."""
     entry = config.get("custom_imports")
     names = entry.get("imports") if isinstance(entry, Mapping) else entry
     if isinstance(names, str):
@@ -129,11 +131,11 @@ def custom_imports(config: Mapping[str, Any]) -> List[str]:
     return [str(name) for name in names] if isinstance(names, (list, tuple)) else []
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_to_plain(item) for item in value]
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     return value

@@ -1,4 +1,4 @@
-"""What ``doctor`` found."""
+"""Findings of the ``doctor`` command."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ OK, NOTE, PROBLEM = "ok", "note", "problem"
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        check (str): What was looked at, as ``'patches'`` or
-            ``'config.monitor'``: stays the same between releases.
+        check (str): Identifier of the check, such as ``'patches'`` or
+            ``'config.monitor'``. Stable between releases.
         severity (str): ``'ok'``, ``'note'`` (worth knowing) or ``'problem'``
-            (the validation loss is missing, wrong, or not used as asked).
-        text (str): What was found; for a problem also what was expected, and
-            the fix.
+            (the validation loss is missing, wrong, or not used as configured).
+        text (str): The observation. For a problem also the expectation and the fix.
     """
 
     check: str
@@ -25,15 +24,15 @@ class Finding(NamedTuple):
 
 
 def ok(check: str, text: str) -> Finding:
-    """All is well."""
+    """Create a finding without a problem."""
     return Finding(check, OK, text)
 
 
 def note(check: str, text: str) -> Finding:
-    """Worth knowing."""
+    """Create a finding that is worth knowing."""
     return Finding(check, NOTE, text)
 
 
 def problem(check: str, text: str) -> Finding:
-    """To be mended."""
+    """Create a finding that has to be fixed."""
     return Finding(check, PROBLEM, text)

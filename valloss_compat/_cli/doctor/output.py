@@ -1,4 +1,4 @@
-"""Who may write where while ``doctor`` looks."""
+"""Redirect the output of configs and libraries while ``doctor`` runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Iterator
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """What a config or a library prints is not for stdout."""
+    """Redirect stdout to stderr, also for child processes."""
     with contextlib.redirect_stdout(sys.stderr), _redirected(1, 2):
         yield
 
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Nothing is printed or warned of, not by a child process either."""
+    """Discard stdout, stderr and warnings, also of child processes."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
@@ -34,7 +34,7 @@ def silent() -> Iterator[None]:
 def _redirected(descriptor: int, to: int) -> Iterator[None]:
     try:
         before = os.dup(descriptor)
-    except OSError:  # closed, as by `>&-`: so it is again in the end
+    except OSError:  # closed, as by `>&-`; closed again at the end
         before = -1
     try:
         with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""A real training in miniature, whose validation loss is known beforehand.
+"""A small training whose validation loss is known in advance.
 
-A Runner of this environment trains three epochs of a model with one parameter,
-validates after each on three batches, and may stop early. Nothing is stubbed:
-what a training would meet here, this one meets.
+A Runner trains a model with one parameter for three epochs, validates on three
+batches after each, and may stop early. Nothing is stubbed, so that the training
+shows every patch of this environment.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader, Dataset
 
-#: Samples of each validation batch, and the model's two losses on it.
+#: Number of samples and losses of each validation batch.
 SIZES = (2, 2, 1)
 LOSSES = ({"loss_cls": 0.5, "loss_box": 0.5}, {"loss_cls": 2.0}, {"loss_cls": 3.5})
-#: What each epoch adds to ``loss_cls``: the first epoch is the best.
+#: Increase of ``loss_cls`` per epoch, so that the first epoch is the best.
 RISE = 1.0
 
 
-def expected(epoch: int, weighting: str) -> float:
-    """``val_loss`` of an epoch, counted from 0: the sum of the means of the losses."""
+def expected_loss(epoch: int, weighting: str) -> float:
+    """Return the ``val_loss`` of an epoch (from 0): the sum of the losses' means."""
     weights = SIZES if weighting == "sample" else (1, 1, 1)
     pairs = list(zip(LOSSES, weights))
     cls = sum(losses["loss_cls"] * w for losses, w in pairs) / sum(weights)
@@ -37,72 +37,74 @@ def expected(epoch: int, weighting: str) -> float:
     return cls + box + RISE * epoch
 
 
-class Seen(NamedTuple):
-    """What came out.
+class TrialResult(NamedTuple):
+    """The result of a trial training.
 
     Attributes:
-        metrics (list[dict]): Those that hooks got, an epoch each.
-        to_metrics (int): How many loss elements reached a metric.
-        to_hooks (int): How many reached a hook.
-        samples (list[int]): How many predictions the metric got, an epoch each.
-        epochs (int): How many were trained.
+        metrics (list[dict]): Metrics that the hooks received, one dict per epoch.
+        metric_elements (int): Number of loss elements that reached the metric.
+        hook_elements (int): Number of loss elements that reached the hooks.
+        samples (list[int]): Number of predictions in the metric, one per epoch.
+        epochs (int): Number of epochs trained.
         best (list[str]): File names of the best checkpoints.
-        error (Exception, optional): What ended the training.
+        error (Exception, optional): The exception that ended the training.
     """
 
     metrics: List[Dict[str, Any]]
-    to_metrics: int
-    to_hooks: int
+    metric_elements: int
+    hook_elements: int
     samples: List[int]
     epochs: int
     best: List[str]
     error: Optional[Exception]
 
 
-class NotBuilt(Exception):
-    """The constructor of an evaluator or a loop of the user's raised."""
+class BuildError(Exception):
+    """The constructor of the evaluator or the loop raised."""
 
 
-def run(
+def run_trial(
     work_dir: str,
     evaluator: Optional[type],
     loop: Optional[type],
-    settings: Mapping[str, Any],
-) -> Seen:
-    """Train.
+    arguments: Mapping[str, Any],
+) -> TrialResult:
+    """Run the trial training.
 
     Args:
-        work_dir (str): A folder for what the Runner writes.
+        work_dir (str): The Runner's work dir.
         evaluator (type, optional): Class of the evaluator. Defaults to None:
             mmengine's.
         loop (type, optional): Class of the validation loop. Defaults to None:
             mmengine's.
-        settings (dict): Further arguments of that class.
+        arguments (dict): Further arguments of that class.
 
     Returns:
-        Seen: What came out.
+        TrialResult: The result, also of a training that raised.
 
     Raises:
-        NotBuilt: If that class cannot be built.
+        BuildError: If the evaluator or the loop cannot be built.
     """
-    metric, spy, model = _Metric(), _Spy(), _Model()
-    data = DataLoader(_Numbers(), batch_size=2, collate_fn=_collate)
-    of_loop = {"type": loop, **settings} if loop else {}
+    metric, hook, model = _Metric(), _RecordingHook(), _Model()
+    data = DataLoader(_Dataset(), batch_size=2, collate_fn=_collate)
+    val_cfg = {"type": loop, **arguments} if loop else {}
     try:
-        of_metrics = evaluator(metrics=[metric], **settings) if evaluator else [metric]
+        val_evaluator = (
+            evaluator(metrics=[metric], **arguments) if evaluator else [metric]
+        )
     except Exception as raised:
-        raise NotBuilt(f"{type(raised).__name__}: {raised}") from raised
+        raise BuildError(f"{type(raised).__name__}: {raised}") from raised
     runner = Runner(
         model=model,
         work_dir=work_dir,
         train_dataloader=data,
         val_dataloader=data,
         train_cfg={"by_epoch": True, "max_epochs": 3, "val_interval": 1},
-        val_cfg=of_loop,
-        val_evaluator=of_metrics,
+        val_cfg=val_cfg,
+        val_evaluator=val_evaluator,
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
         custom_hooks=[
-            spy,
+            hook,
             {
                 "type": "EarlyStoppingHook",
                 "monitor": "val_loss",
@@ -128,29 +130,29 @@ def run(
     except Exception as raised:
         if loop is None:
             raise
-        raise NotBuilt(f"{type(raised).__name__}: {raised}") from raised
+        raise BuildError(f"{type(raised).__name__}: {raised}") from raised
     error: Optional[Exception] = None
     try:
         runner.train()
     except Exception as raised:
         error = raised
-    best = glob.glob(os.path.join(work_dir, "**", "best_*"), recursive=True)
-    return Seen(
-        spy.metrics,
+    checkpoints = glob.glob(os.path.join(work_dir, "**", "best_*"), recursive=True)
+    return TrialResult(
+        hook.metrics,
         metric.elements,
-        spy.elements,
+        hook.elements,
         metric.samples,
         model.epoch + 1,
-        [os.path.basename(path) for path in best],
+        [os.path.basename(path) for path in checkpoints],
         error,
     )
 
 
-def _is_loss(item: Any) -> bool:
+def _is_loss_element(item: Any) -> bool:
     return isinstance(item, BaseDataElement) and "loss" in item
 
 
-class _Numbers(Dataset):
+class _Dataset(Dataset):
     metainfo: ClassVar[Dict[str, Any]] = {}
 
     def __len__(self) -> int:
@@ -165,7 +167,7 @@ def _collate(items: Sequence[Dict[str, Any]]) -> Dict[str, List[Any]]:
 
 
 class _Model(BaseModel):
-    """Gives the losses of the table, and says which epoch it is in."""
+    """Returns the losses in ``LOSSES`` and counts its epochs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -197,7 +199,7 @@ class _Metric(BaseMetric):
         self.samples: List[int] = []
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
-        # The evaluator makes dicts of them.
+        # The evaluator converts data samples to dicts.
         self.elements += sum("loss" in sample for sample in data_samples)
         self.results.append(len(data_samples))
 
@@ -206,13 +208,13 @@ class _Metric(BaseMetric):
         return {"samples": float(sum(results))}
 
 
-class _Spy(Hook):
+class _RecordingHook(Hook):
     def __init__(self) -> None:
         self.elements = 0
         self.metrics: List[Dict[str, Any]] = []
 
     def after_val_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
-        self.elements += sum(map(_is_loss, kwargs["outputs"]))
+        self.elements += sum(map(_is_loss_element, kwargs["outputs"]))
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
         self.metrics.append(dict(metrics or {}))
