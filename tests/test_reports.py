@@ -10,9 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ci"))
 
-import matrix
-from reports import Cell, first_error, write_death
-from results import Results
+from matrix import run as matrix_run
+from matrix.results import Results
+from summary import Cell, first_error, write_death
 from table import Table
 
 REPORT = """<?xml version="1.0"?>
@@ -94,14 +94,14 @@ def test_only_all_cells_of_one_clean_commit_are_the_whole_matrix(tmp_path):
 
 def test_the_picture_of_a_run_is_no_change_of_its_tree(monkeypatch, tmp_path):
     """The same command after the end, with --again, goes on from its reports."""
-    monkeypatch.setattr(matrix, "ROOT", tmp_path)
+    monkeypatch.setattr(matrix_run, "ROOT", tmp_path)
     name = ["-c", "user.name=a", "-c", "user.email=a"]
     empty = ["commit", "-q", "--allow-empty", "-m", "first"]
     for words in (["init", "-q"], [*name, *empty]):
         subprocess.run(["git", *words], cwd=str(tmp_path), check=True)
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "matrix.png").touch()
-    head, changed = matrix.commit()
+    head, changed = matrix_run.commit()
     assert (len(head), changed) == (40, False)
     (tmp_path / "docs" / "other.md").touch()
-    assert matrix.commit() == (head, True)
+    assert matrix_run.commit() == (head, True)

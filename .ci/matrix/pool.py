@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import cell
-from reports import Cell, first_error, write_death
-from rows import Built, RowFailed, Rows
+from matrix.rows import Built, RowFailed, Rows
+from summary import Cell, first_error, write_death
 from table import ROOT, Release, Row
 
 #: A cell that takes longer hangs; with seven other programs on two cores one took 260.

@@ -1,6 +1,6 @@
 """Runs the tests on mutants: a process that has torch and mmengine imported, and forks.
 
-mutant_server.py TREE SOCKET
+server.py TREE SOCKET
 
 Importing torch and mmengine takes longer than most mutants live. For each request
 ("near" or "far" and the name of the mutated module) a child imports the mutated package

@@ -28,6 +28,8 @@ from pathlib import Path
 from queue import Queue
 from typing import Dict, List, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import cell
 from table import ROOT, Table
 
@@ -44,7 +46,7 @@ class Lane(NamedTuple):
 
 def ask(module: str, sockets: List[Path]) -> List[str]:
     """Return what tells by its exit code whether a test fails on a mutant."""
-    client = str(ROOT / ".ci" / "mutant_client.py")
+    client = str(ROOT / ".ci" / "mutation" / "client.py")
     return [sys.executable, "-S", client, module, *map(str, sockets)]
 
 
@@ -61,7 +63,7 @@ def serve(release: str, tree: Path, path: Path) -> subprocess.Popen[bytes]:
     search = os.pathsep.join(map(str, [*folder, tree]))
     variables = {**os.environ, "PYTHONPATH": search}
     variables.pop("VALLOSS_COMPAT_CELL", None)  # what is tested is not a wheel
-    server = str(ROOT / ".ci" / "mutant_server.py")
+    server = str(ROOT / ".ci" / "mutation" / "server.py")
     command = [sys.executable, server, str(tree), str(path)]
     process = subprocess.Popen(command, env=variables, start_new_session=True)
     while not path.exists():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
 import cell
-from reports import first_error
+from summary import first_error
 from table import ROOT, Row, Table
 
 #: What is kept free for a row in the making, in bytes: the largest took 7 GB.

@@ -1,6 +1,6 @@
 """Cosmic-ray's test command: asks one server a release; fails as soon as one kills.
 
-mutant_client.py MODULE SOCKET [SOCKET ...]
+client.py MODULE SOCKET [SOCKET ...]
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Run the whole matrix: every cell of the table, several at a time.
 
-    .venv/bin/python .ci/matrix.py                                  all of it
-    .venv/bin/python .ci/matrix.py py37-torch1.8 py313-torch2.15    these rows
-    .venv/bin/python .ci/matrix.py --releases 0.1.0 lite0.10.7      these releases
+    .venv/bin/python .ci/matrix/run.py                                  all of it
+    .venv/bin/python .ci/matrix/run.py py37-torch1.8 py313-torch2.15    these rows
+    .venv/bin/python .ci/matrix/run.py --releases 0.1.0 lite0.10.7      these releases
 
 A row's environment is made (by tox) while the cells of the row before run, and deleted
 when its last cell is done. Interrupted, the same command goes on: a cell that has a
@@ -26,11 +26,12 @@ import time
 from pathlib import Path
 from typing import List, Tuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import cell
-from pool import Pool
-from reports import Cell
-from rows import Rows
-from summary import show
+from matrix.pool import Pool
+from matrix.rows import Rows
+from summary import Cell, show
 from table import ROOT, Release, Row, Table
 
 MATRIX = ROOT / ".tox" / "matrix"
