@@ -21,101 +21,46 @@ from pathlib import Path
 
 import pytest
 
-#: Which tests to try first, by module or folder, after those with the module's name.
-NEAR = {
-    "adapters": ["adapters", "val_loss_hook"],
-    "batch_size": ["test_weighting.py", "test_weighting_batches.py"],
-    "cli": ["cli"],
-    "control": ["test_promises.py", "test_options.py"],
-    "convention": ["conformance", "test_properties.py"],
-    "device_sum": ["test_meter.py"],
-    "dispatch": ["test_native.py", "test_future.py"],
-    "epoch": ["test_loops.py", "test_own_loops.py", "wild"],
-    "family": [
-        "test_classes.py",
-        "test_gone.py",
-        "test_loops.py",
-        "test_own_loops.py",
-        "test_evaluators.py",
-        "wild",
-    ],
-    "hooks/__init__": ["test_hooks.py"],
-    "hooks/early_stopping": ["stopping"],
-    "hooks/val_loss": ["val_loss_hook"],
-    "identity": ["test_evaluators.py"],
-    "importer": ["test_import.py", "test_import_order.py", "cli"],
-    "meter": [
-        "test_device_sum.py",
-        "test_weighting.py",
-        "test_properties.py",
-        "conformance",
-    ],
-    "monitors": ["messages", "test_reports.py"],
-    "native_recorder": ["test_native.py", "conformance"],
-    "parity": ["conformance"],
-    "patches": [
-        "test_loops.py",
-        "test_own_loops.py",
-        "test_evaluators.py",
-        "test_logs.py",
-        "test_weighting_batches.py",
-        "wild",
-    ],
-    "patching": [
-        "test_family.py",
-        "test_foreign.py",
-        "test_control.py",
-        "test_evaluators.py",
-    ],
-    "plans": ["test_promises.py", "test_future.py", "test_control.py"],
-    "reach": ["test_patching.py", "test_family.py", "test_foreign.py"],
-    "recorder": [
-        "test_loops.py",
-        "test_own_loops.py",
-        "test_evaluators.py",
-        "conformance",
-        "wild",
-    ],
-    "shape": ["test_dispatch.py", "test_future.py"],
-    "status": ["test_promises.py", "test_classes.py", "test_gone.py"],
-    "sums": [
-        "test_meter.py",
-        "test_device_sum.py",
-        "test_ranks.py",
-        "test_weighting.py",
-        "conformance",
-    ],
-    "under_way": ["test_runners.py", "wild"],
-    "val_loss": ["val_loss_hook"],
-    "wrapper": [
-        "test_patching.py",
-        "test_family.py",
-        "test_foreign.py",
-        "test_promises.py",
-    ],
+#: Tests of a module or a folder that do not lie where its path says.
+ELSEWHERE = {
+    "_patches": ["integration", "conformance"],
+    "_recording": ["conformance", "integration"],
+    "hooks/val_loss_hook": ["loss_forward"],
+    "options": ["test_api.py"],
 }
 #: These start interpreters: not before all others let a mutant live.
 LAST = ["test_import.py", "test_import_order.py", "test_examples.py"]
-#: Look at the files of the package, not at what it does.
-NEVER = ["test_packaging.py"]
+#: They read the files of the repository, not what the package does.
+NEVER = ["test_ci.py", "test_layers.py", "test_packaging.py", "test_reports.py"]
+FAR = 100
 
 
 def groups(module: str, tests: Path) -> dict[str, list[str]]:
-    """Return pytest's arguments for what is near a module, and for all others."""
-    path = Path(module)
-    named = [str(found.relative_to(tests)) for found in tests.rglob("test_*.py")]
-    near = [name for name in sorted(named) if Path(name).name == f"test_{path.name}.py"]
-    for place in (path, *path.parents):
-        near += NEAR.get(str(place), [])
-    found = sorted(
-        path.name
-        for path in tests.iterdir()
-        if path.name.startswith("test_") or (path / "__init__.py").exists()
-    )
-    far = [name for name in found if name not in (*near, *LAST, *NEVER)]
+    """Return pytest's arguments for what is near a module, and for all others.
+
+    Tests lie as the modules do, without underscores. So near `_patches/loops` are
+    `test_loops*.py`, then `tests/patches`, then what `ELSEWHERE` adds.
+    """
+    mirror = Path(module[1:] if module.startswith("_") else module)
+    places = [mirror, *list(mirror.parents)[:-1]]
+    for path in (Path(module), *Path(module).parents):
+        places += map(Path, ELSEWHERE.get(str(path), []))
+
+    def rank(path: Path) -> int:
+        if path.name in LAST:
+            return FAR + 1
+        if path.name.startswith(f"test_{mirror.name}"):
+            return 0
+        above = {path, *path.parents}
+        return next((n for n, place in enumerate(places, 1) if place in above), FAR)
+
+    paths = [path.relative_to(tests) for path in sorted(tests.rglob("test_*.py"))]
+    paths = sorted((path for path in paths if path.name not in NEVER), key=rank)
+    near = [str(path) for path in paths if rank(path) < FAR]
+    far = [str(path) for path in paths if rank(path) >= FAR]
     # What takes long is near what it tests; without any mutant, all has to pass.
     quick = [] if module == "-" else ["-m", "not slow"]
-    return {"near": near, "far": [*quick, *far, *LAST]}
+    return {"near": near, "far": [*quick, *far]}
 
 
 def live(tree: Path, arguments: list[str]) -> int:
@@ -168,9 +113,6 @@ def answer(connection: socket.socket, tree: Path) -> None:
 def main() -> None:
     """Serve until the socket's file is gone or this process is ended."""
     tree, path = Path(sys.argv[1]), sys.argv[2]
-    for name in {name for names in NEAR.values() for name in names}:
-        if not (tree / "tests" / name).exists():  # would kill every mutant
-            raise FileNotFoundError(f"NEAR names {name}, which tests/ does not have")
     for name in ("mmengine.runner", "mmengine.visualization", "matplotlib.pyplot"):
         importlib.import_module(name)
     assert "valloss_compat" not in sys.modules
