@@ -2,9 +2,9 @@
 
 summary.py --cells 'CELL CELL ...' [--failed-steps 'STEP ...'] [--reports FOLDER]
 
-A cell without a readable report, or whose report holds no test, has died: it counts as
-one failed test. So does a step that failed although no cell did (lint, say). Exit code:
-0 only if some test passed and none failed.
+A cell without a readable report, or with a report without any test, has died: it counts
+as one failed test. So does a step that failed although no cell did (lint, say). Exit
+code: 0 only if some test passed and none failed.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from typing import Dict, List, Sequence, Tuple
 
 from table import REPORTS
 
-# Steps whose failures show in the reports of their cells.
+# The failures of these steps are in the reports of their cells.
 STEPS_OF_CELLS = {"readme", "core"}
 
 
 class Cell:
-    """What one cell's report says.
+    """The contents of one cell's report.
 
     Attributes:
-        name (str): The cell's.
-        died (str): Why there is no result; empty where there is one.
+        name (str): The cell's name.
+        died (str): Why there is no result; empty if there is one.
         failures (list): Name and first error line of each failed test.
-        skips (list): The reasons.
-        properties (dict): What ran: commit, versions.
-        date (str): When it began, as ISO 8601.
+        skips (list): The reason of each skipped test.
+        properties (dict): The commit and the versions that ran.
+        date (str): Start of the run, as ISO 8601.
     """
 
     def __init__(self, name: str, folder: Path = REPORTS) -> None:
@@ -90,7 +90,7 @@ class Cell:
 
 
 def first_line(text: str) -> str:
-    """Return the first line that says something, cut to fit on a screen."""
+    """Return the first line that is not empty, cut to fit on a screen."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0][:160] if lines else "no message"
 
@@ -99,12 +99,12 @@ def first_error(log: Path) -> str:
     """Return the first line of a log that looks like an error, else its last one."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     shown = [line for line in lines if line.strip()] or ["its log is empty"]
-    for looks in (r"^E  ", r"(?i)\berror\b|^fatal|\w(error|exception)\b", ""):
-        found = [line for line in shown if re.search(looks, line)]
+    for pattern in (r"^E  ", r"(?i)\berror\b|^fatal|\w(error|exception)\b", ""):
+        found = [line for line in shown if re.search(pattern, line)]
         if found:
             break
-    # Of a traceback the end says it; a log without any error may have ended anywhere.
-    return first_line(re.sub("^E +", "", found[0] if looks else found[-1]))
+    # A log without any error may have ended anywhere: its last line.
+    return first_line(re.sub("^E +", "", found[0] if pattern else found[-1]))
 
 
 def write_death(path: Path, why: str, date: str, properties: Dict[str, str]) -> None:

@@ -1,8 +1,8 @@
-"""The matrix as a table and a picture, from the JUnit reports of its cells alone.
+"""The matrix as a table and a picture, from the JUnit reports of its cells.
 
-Whole (every cell of the table has a report of one commit, with nothing changed):
-written to docs/matrix.csv and docs/matrix.png, and the lines for the README are
-printed. Else to .tox/matrix, and the picture says that it is not whole.
+If every cell has a report of the same unchanged commit, docs/matrix.csv and
+docs/matrix.png are written and the lines for the README are printed. Otherwise both go
+to .tox/matrix, and the picture says that it is not whole.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from table import ROOT, Table
 
 MATRIX = ROOT / ".tox" / "matrix"
 VERSIONS = ("python", "torch", "numpy", "mmengine", "valloss_compat")
-# Told apart by people who do not see red and green as well, and each with a mark.
+# For readers who cannot tell red from green too; each also has a symbol.
 PASSED, FAILED, NOT_RUN, NO_CELL = "#8fd0b8", "#d55e00", "#ffffff", "#f1f2f4"
 INK, FAINT = "#202124", "#5f6368"
 #: Inches a cell, and around the grid: left, top, right, bottom.
@@ -30,12 +30,12 @@ LEFT, TOP, RIGHT, BOTTOM = 1.75, 1.2, 0.2, 0.55
 
 
 class Results:
-    """What all reports say together.
+    """The reports of all cells.
 
     Attributes:
-        cells (dict): Of each cell of the table, what its report says.
-        run (list): Those that have one.
-        commits (list): Of which commits, oldest name first.
+        cells (dict): Name of each cell of the table -> its report.
+        run (list): The cells that have a report.
+        commits (list): The commits of the reports, sorted.
     """
 
     def __init__(self, table: Table, folder: Path = MATRIX) -> None:
@@ -46,19 +46,19 @@ class Results:
 
     @property
     def whole(self) -> bool:
-        """Whether these are all cells, of one commit, with nothing changed."""
+        """Whether all cells ran, on one unchanged commit."""
         one = len(self.commits) == 1 and self.commits[0].isalnum()
         return one and len(self.run) == len(self.cells)
 
     def title(self) -> str:
-        """What came out, in one line."""
+        """The outcome, in one line."""
         green = sum(cell.green for cell in self.run)
         if self.whole:
             return f"{green} of {len(self.cells)} cells passed"
         return f"NOT WHOLE: {len(self.run)} of {len(self.cells)} run, {green} passed"
 
     def details(self) -> str:
-        """How many tests, of which commit, when, in one line."""
+        """Version, commit, date and number of tests, in one line."""
         counts = ", ".join(
             f"{sum(getattr(cell, kind) for cell in self.run):,} {kind}"
             for kind in ("passed", "failed", "skipped")
@@ -66,8 +66,8 @@ class Results:
         commits = " and ".join(name[:10] + name[40:] for name in self.commits)
         days = sorted({cell.date[:10] for cell in self.run})
         when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        ours = {cell.properties.get("valloss_compat") for cell in self.run}
-        version = ", ".join(sorted(ours - {None}))
+        versions = {cell.properties.get("valloss_compat") for cell in self.run}
+        version = ", ".join(sorted(versions - {None}))
         return f"valloss_compat {version}, commit {commits}, {when}. Tests: {counts}"
 
     def write_csv(self, path: Path) -> None:
@@ -90,7 +90,7 @@ def draw(results: Results, path: Path) -> None:
     """Draw the results.
 
     Args:
-        results (Results): What all reports say.
+        results (Results): The reports of all cells.
         path (Path): The PNG file to write.
     """
     rows, releases = results.table.rows, results.table.releases
@@ -142,15 +142,17 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _draw_cell(axes: Any, x: int, y: int, cell: Any) -> None:
-    colour, mark, ink = NO_CELL, "", INK
+    colour, symbol, ink = NO_CELL, "", INK
     if cell is not None:
-        colour, mark = NOT_RUN, "?"
+        colour, symbol = NOT_RUN, "?"
         if cell.found:
-            colour, mark = PASSED, "✓"
+            colour, symbol = PASSED, "✓"
         if cell.found and not cell.green:
-            colour, mark, ink = FAILED, f"✗ {cell.failed}", "#ffffff"
+            colour, symbol, ink = FAILED, f"✗ {cell.failed}", "#ffffff"
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="#ffffff", lw=1))
-    axes.text(x + 0.5, y + 0.53, mark, ha="center", va="center", fontsize=8, color=ink)
+    axes.text(
+        x + 0.5, y + 0.53, symbol, ha="center", va="center", fontsize=8, color=ink
+    )
 
 
 def _label(axes: Any, rows: List[Any], releases: List[Any]) -> None:
@@ -182,7 +184,7 @@ def _label(axes: Any, rows: List[Any], releases: List[Any]) -> None:
 
 
 def main() -> int:
-    """Write both."""
+    """Write the table and the picture."""
     results = Results(Table())
     if not results.run:
         print(f"no report of a cell in {MATRIX.relative_to(ROOT)}")

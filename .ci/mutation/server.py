@@ -2,9 +2,9 @@
 
 server.py TREE SOCKET
 
-Importing torch and mmengine takes longer than most mutants live. For each request
+Importing torch and mmengine takes longer than killing most mutants. For each request
 ("near" or "far" and the name of the mutated module) a child imports the mutated package
-from TREE and runs tests there, until one fails: those near that module, or all others.
+from TREE and runs tests there until one fails: those near that module, or all others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ELSEWHERE = {
     "hooks/val_loss_hook": ["loss_forward"],
     "options": ["test_api.py"],
 }
-#: These start interpreters: not before all others let a mutant live.
+#: These start interpreters, so they run after all others.
 LAST = ["test_import.py", "test_import_order.py", "test_examples.py"]
 #: They read the files of the repository, not what the package does.
 NEVER = ["test_ci.py", "test_layers.py", "test_packaging.py", "test_reports.py"]
@@ -58,7 +58,7 @@ def groups(module: str, tests: Path) -> dict[str, list[str]]:
     paths = sorted((path for path in paths if path.name not in NEVER), key=rank)
     near = [str(path) for path in paths if rank(path) < FAR]
     far = [str(path) for path in paths if rank(path) >= FAR]
-    # What takes long is near what it tests; without any mutant, all has to pass.
+    # Slow tests run for near modules only, and where there is no mutant (`-`).
     quick = [] if module == "-" else ["-m", "not slow"]
     return {"near": near, "far": [*quick, *far]}
 
@@ -77,7 +77,7 @@ def live(tree: Path, arguments: list[str]) -> int:
 
 
 def forked(tree: Path, arguments: list[str], caller: list[socket.socket]) -> int:
-    """Run tests in a child; end it if the caller does not wait for it any more.
+    """Run tests in a child; kill it if the caller has gone.
 
     Returns:
         int: pytest's exit code; 71 for a child that was killed.
@@ -93,17 +93,17 @@ def forked(tree: Path, arguments: list[str], caller: list[socket.socket]) -> int
         gone, status = os.waitpid(child, os.WNOHANG)
         if gone:
             return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 71
-        if select.select(caller, [], [], 0.05)[0]:  # closed at the other end
+        if select.select(caller, [], [], 0.05)[0]:  # the connection was closed
             os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return 71
 
 
 def answer(connection: socket.socket, tree: Path) -> None:
-    """Tell one caller whether a test fails on what is in the tree now."""
+    """Tell one caller whether a test fails on the current tree."""
     group, _, module = connection.recv(100).decode().partition(" ")
     if not module:
-        return  # whoever asks was ended before it could
+        return  # the client was killed before it sent a request
     arguments = groups(module, tree / "tests")[group]
     code = forked(tree, arguments, [connection]) if arguments else 0
     with contextlib.suppress(BrokenPipeError):
@@ -111,15 +111,15 @@ def answer(connection: socket.socket, tree: Path) -> None:
 
 
 def main() -> None:
-    """Serve until the socket's file is gone or this process is ended."""
+    """Serve until this process is killed."""
     tree, path = Path(sys.argv[1]), sys.argv[2]
     for name in ("mmengine.runner", "mmengine.visualization", "matplotlib.pyplot"):
         importlib.import_module(name)
     assert "valloss_compat" not in sys.modules
     gc.freeze()
-    # Of the tests and the package as they are: no mutant is as old as these.
+    # Compiles the tests and the package: no mutant is as old as this bytecode.
     forked(tree, ["--collect-only"], [])
-    # Two mutants of one second and one length would share one file of bytecode.
+    # Two mutants of the same second and length would share a bytecode file.
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     with socket.socket(socket.AF_UNIX) as server:
