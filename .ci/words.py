@@ -89,6 +89,7 @@ def in_source(source: str) -> List[Finding]:
     """Return line, word and suggestion of each finding in a module."""
     found: List[Finding] = []
     prose: List[Tuple[int, str]] = []
+    in_fstring = 0  # before Python 3.12 an f-string is one token
     before = tokenize.TokenInfo(tokenize.NEWLINE, "", (0, 0), (0, 0), "")
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         line, text = token.start[0], token.string
@@ -99,7 +100,9 @@ def in_source(source: str) -> List[Finding]:
                 prose[-1] = (first, f"{block}\n{text}")
             else:
                 prose.append((line, text))
-        if token.type in (tokenize.COMMENT, tokenize.NL):
+        kind = tokenize.tok_name[token.type]
+        in_fstring += kind.endswith("STRING_START") - kind.endswith("STRING_END")
+        if in_fstring or kind in ("COMMENT", "NL"):
             continue
         if token.type == tokenize.NAME:
             found += [(line, word, _PROSE[word]) for word in in_name(text)]

@@ -75,6 +75,7 @@ def test_private_word_in_name_comment_or_docstring_is_found(source, expected):
     [
         "raise ValueError('nobody told us')",
         "f(\n    'whose is it',\n    a='seam')",
+        "f(f'{ours} {ours:{theirs}} a')",
         "interface = surface = housekeeping = 1  # bathroom, unquiet",
         "outlook = lookup = x.look()",
         "away_outside = see_token = 1",
