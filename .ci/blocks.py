@@ -1,9 +1,9 @@
 """Write the parts of tox.ini and README.md that follow from the table of releases.
 
-    blocks.py            write them anew
-    blocks.py --check    say which ones differ, and fail if one does
+    blocks.py            rewrite them
+    blocks.py --check    print which ones differ, and fail if one does
 
-They stand between lines that hold `>>> NAME, from .ci/releases.toml` and `<<< NAME`.
+They are between lines that hold `>>> NAME, from .ci/releases.toml` and `<<< NAME`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def labels(table: Table) -> List[str]:
 
 
 def torches(table: Table) -> List[str]:
-    """The pins of torch and of what goes with it, by factor."""
+    """The pins of torch and numpy, by factor."""
     rows = {row.torch_minor: row for row in table.rows}
     lines = aligned(
         (f"torch{minor}", f"torch=={row.torch}") for minor, row in rows.items()
@@ -53,7 +53,7 @@ def python_of(row: Row) -> Tuple[int, ...]:
 
 
 def where(row: Row, bare: List[Row]) -> str:
-    """The marker of a bare torch; the ends serve the Pythons beyond them as well."""
+    """The environment marker of a bare torch; the first and last are open-ended."""
     ordered = sorted(bare, key=python_of)
     sign = {row is ordered[0]: "<=", row is ordered[-1]: ">="}.get(True, "==")
     return f'python_version {sign} "{row.python}"'
@@ -78,7 +78,7 @@ def aligned(pairs: Iterable[Tuple[str, str]]) -> List[str]:
 
 
 def rows(table: Table) -> List[str]:
-    """README: what the matrix is made of."""
+    """The README's table of releases by Python and torch."""
     alike: Dict[Tuple[str, ...], List[str]] = {}
     for row in table.rows:
         alike.setdefault(row.runs, []).append(f"{row.python} with {row.torch}")
@@ -96,7 +96,7 @@ def rows(table: Table) -> List[str]:
 
 
 def described(table: Table, runs: str) -> str:
-    """What a row runs, in words."""
+    """The releases that a row runs, in words."""
     if runs == "edge":
         return f"mmengine {', '.join(release.version for release in table.edge)}"
     these = table.of("mmengine" if runs == "all" else runs)
@@ -118,7 +118,7 @@ BLOCKS: Dict[str, Dict[str, Callable[[Table], List[str]]]] = {
 
 
 def written(text: str, name: str, lines: List[str]) -> str:
-    """Return a file's text with one block made anew, indented as its first marker is.
+    """Return a file's text with one block rewritten, indented as its first marker.
 
     Raises:
         ValueError: If the file has no such block, or more than one.
@@ -139,7 +139,7 @@ def written(text: str, name: str, lines: List[str]) -> str:
 
 
 def changes() -> Dict[str, Tuple[str, str]]:
-    """Return the text that is there, and that should be, of each file with blocks."""
+    """Return the current and the expected text of each file with blocks."""
     table = Table()
     texts = {}
     for file, blocks in BLOCKS.items():

@@ -1,8 +1,8 @@
 """One cell: a release put in front of a row's environment, and pytest run on it.
 
-A release lies in a folder of its own and comes first on PYTHONPATH. mmengine is pure
-Python: one folder serves all rows, and cells of one row run side by side, which they
-could not if each had to install its release. Runs on Python 3.7 too.
+Each release is installed into its own folder, which comes first on PYTHONPATH. mmengine
+is pure Python: one folder serves all rows, and cells of one row can run in parallel
+without installing anything. Runs on Python 3.7 too.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ def install(requirement: str, folder: Path, python: str) -> None:
     """Install one distribution, without what it requires, into a folder of its own.
 
     Raises:
-        subprocess.CalledProcessError: If it cannot be had.
+        subprocess.CalledProcessError: If the installation fails.
     """
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Made aside and moved, so that a folder that is there is whole.
-    with tempfile.TemporaryDirectory(dir=str(folder.parent)) as aside:
-        target = ["--no-deps", "--target", os.path.join(aside, "new"), requirement]
+    # Installed elsewhere and moved, so that an existing folder is complete.
+    with tempfile.TemporaryDirectory(dir=str(folder.parent)) as temporary:
+        target = ["--no-deps", "--target", os.path.join(temporary, "new"), requirement]
         if shutil.which("uv"):  # seconds quicker
             command = ["uv", "pip", "install", "--quiet", "--python", python]
         else:
             command = [python, "-m", "pip", "--disable-pip-version-check", "install"]
         subprocess.run([*command, *target], check=True)
         try:
-            os.rename(os.path.join(aside, "new"), str(folder))
+            os.rename(os.path.join(temporary, "new"), str(folder))
         except OSError:  # another process was quicker
             if not folder.exists():
                 raise
 
 
 def folders(release: Release, row: Row | None, python: str) -> List[Path]:
-    """Return what a cell needs on PYTHONPATH; install what is not there yet.
+    """Return what a cell needs on PYTHONPATH; install what is missing.
 
     Args:
-        release (Release): Whose cell it is.
-        row (Row, optional): Where torchvision is wanted for the oldest releases; it
-            lies in the row's environment, beside its site-packages, so that the others
-            do without it, as they do in a cell of their own.
+        release (Release): The release under test.
+        row (Row, optional): Given where the oldest releases need torchvision. It is
+            installed next to the row's site-packages, so that the other releases run
+            without it, as in a tox cell.
         python (str): The environment's interpreter.
     """
     found = [RELEASES / release.name]
@@ -79,7 +79,7 @@ def environment(
         base (Mapping[str, str]): Those of the row.
         cell (str): Its name.
         paths (Sequence[Path]): What its release needs on PYTHONPATH.
-        slow (Release, optional): Who runs the slow tests in its place; None if it does.
+        slow (Release, optional): The release that runs the slow tests instead, if any.
     """
     search = os.pathsep.join(map(str, paths))
     return {
@@ -103,7 +103,7 @@ def command(
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that leads its group, and all that it started."""
+    """Kill a process that leads its group, and its children."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,4 +1,4 @@
-"""Train the demo with an order of batches of our own; keep its curve for ends.py.
+"""Train the demo with a fixed order of batches; keep its curve for ends.py.
 
 curve.py NAME
 """
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Sampler  # noqa: E402
 
 
 class PythonsOrder(Sampler):
-    """All indices, in an order that no release of torch has a say in."""
+    """All indices, in an order that does not depend on torch."""
 
     def __init__(self, length):
         self.length = length

@@ -1,9 +1,9 @@
 """Run the tests on one mmengine release after the other, in one environment.
 
-Making an environment and compiling torch's modules costs more than the tests do, so a
-row of the matrix does it once and only mmengine changes. Every release still writes its
-own JUnit report and is a cell of its own: the tests check that the release imported is
-the one that was asked for.
+Making an environment and compiling torch's modules costs more than the tests do. So a
+row of the matrix does it once, and only mmengine changes. Every release still writes
+its own JUnit report and counts as a cell: the tests check that the requested release is
+the one that is imported.
 
     each_release.py [--coverage] [RELEASE ...] [-- PYTEST_ARGUMENT ...]
 
@@ -80,7 +80,7 @@ def main():
     releases = list(map(table.release, options.releases))
     if row is not None and not releases:
         releases = table.releases_on(row)
-    if options.coverage:  # what an earlier run covered does not count
+    if options.coverage:  # drop the data of earlier runs
         subprocess.call([sys.executable, "-m", "coverage", "erase"], cwd=ROOT)
     # py37-torch1.8-releases becomes py37-torch1.8-mmengine0.1.0.
     prefix = place.replace("-releases", "")

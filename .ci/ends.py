@@ -1,12 +1,13 @@
-"""Train the demo at both ends of the matrix, and compare its curves.
+"""Train the demo on the oldest and the newest cell of the matrix; compare the curves.
 
     .venv/bin/python .ci/ends.py
 
-Same seed, on mmengine 0.1.0 with torch 1.8 and on mmengine 0.10.7 with torch 2.15: it
-must stop after the same epoch, with the same best one, and the curves must be equal to
-float tolerance. The order of batches comes from Python's random: the sampler of a newer
-torch draws one permutation more an epoch, so that from the second epoch on a seed gives
-another order, whatever mmengine is. (The first epoch is equal with it, too.)
+Both use the same seed, on mmengine 0.1.0 with torch 1.8 and on mmengine 0.10.7 with
+torch 2.15. They must stop after the same epoch, with the same best epoch, and the
+curves must be equal to float tolerance. The order of batches comes from Python's
+random: the sampler of a newer torch draws one more permutation an epoch, so from the
+second epoch on a seed gives another order on any mmengine. (The first epoch is equal
+with torch's sampler too.)
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from table import ROOT
 
 CURVES = ROOT / ".tox" / "curves"
 OLD, NEW = "py37-torch1.8-mmengine0.1.0-curve", "py313-torch2.15-mmengine0.10.7-curve"
-#: Relative. Sums in another order differ by 1e-7 in float32, and training makes that
-#: grow: measured 7e-7 at most.
+#: Relative. Sums in another order differ by 1e-7 in float32, and training amplifies
+#: that: measured 7e-7 at most.
 TOLERANCE = 1e-5
 
 

@@ -1,9 +1,9 @@
-"""Install mmcv with its operators, compiled once for the CPU, and what is built on it.
+"""Install mmcv with its operators, compiled once for the CPU, and its dependents.
 
 ``python mmcv_wheel.py MMCV WHEELS PROJECT...``: the release of mmcv, the folder
 that keeps its wheel, and the projects to install without their dependencies.
-A wheel that is there already is used; ``VALLOSS_COMPAT_MMCV_WHEEL`` names one
-that is elsewhere. mmcv publishes none for a plain CPU: compiling its sdist takes
+An existing wheel is used; ``VALLOSS_COMPAT_MMCV_WHEEL`` names one outside of the
+folder. mmcv publishes none for a plain CPU: compiling its sdist takes
 5 to 20 minutes on two cores.
 """
 
@@ -18,7 +18,7 @@ PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
 
 def wheel_of(release: str, folder: Path) -> Path:
-    """The wheel of a release for this Python, compiled if it is not there."""
+    """Return the wheel of a release for this Python; compile it if there is none."""
     given = os.environ.get("VALLOSS_COMPAT_MMCV_WHEEL")
     if given:
         return Path(given)
@@ -40,7 +40,7 @@ def wheel_of(release: str, folder: Path) -> Path:
 
 
 def main(release: str, folder: str, *projects: str) -> None:
-    """Install the wheel and the projects, each as it is."""
+    """Install the wheel and the projects, without their dependencies."""
     wheel = wheel_of(release, Path(folder))
     subprocess.run(
         [*PIP, "install", "--no-deps", str(wheel), *projects],

@@ -1,4 +1,4 @@
-"""The table of releases, read: which rows and cells there are, and their names.
+"""Reads the table of releases: the rows and cells of the matrix, and their names.
 
 A row is a Python and a torch with its companions; a cell is one release on one row.
 Runs on Python 3.7 too.
@@ -66,7 +66,7 @@ class Row(NamedTuple):
 
 
 class Table:
-    """What `.ci/releases.toml` says."""
+    """The contents of `.ci/releases.toml`."""
 
     def __init__(self, path: Path = ROOT / ".ci" / "releases.toml") -> None:
         with path.open("rb") as file:
@@ -102,14 +102,15 @@ class Table:
         return self.by_name[name if name in self.by_name else f"mmengine{name}"]
 
     def releases_on(self, row: Row) -> List[Release]:
-        """Return what runs on a row, oldest first, the forks last."""
+        """Return the releases of a row, oldest first, the forks last."""
         sets = {"all": self.of("mmengine"), "edge": self.edge}
         return [r for runs in row.runs for r in sets.get(runs) or self.of(runs)]
 
     def slow_for(self, release: Release, row: Row) -> Optional[Release]:
         """Return the release that runs a row's slow tests in place of another.
 
-        The edge releases, which are on all rows, take turns. None: it runs them itself.
+        The edge releases, which are on all rows, take turns. None if it runs them
+        itself.
         """
         one = self.edge[self.rows.index(row) % len(self.edge)]
         return None if release == one else one

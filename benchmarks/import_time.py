@@ -1,8 +1,7 @@
 """What ``import valloss_compat`` adds to ``import mmengine.runner``.
 
-Each round is a fresh process that imports the one and then the other, both
-from compiled modules in a folder of the benchmark's own. The process that
-compiles them is not counted.
+Each round is a new process that imports the one and then the other, both from
+compiled modules in a temporary folder. The process that compiles them is not counted.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ import gc, json, time
 start = time.perf_counter()
 import mmengine.runner
 between = time.perf_counter()
-# A collection of all that torch and mmengine made may be due just now, and takes
-# 120 ms, whoever allocates next.
+# A garbage collection of all objects of torch and mmengine, which takes 120 ms, may
+# be due now.
 gc.disable()
 begin = time.perf_counter()
 import valloss_compat
@@ -45,7 +44,7 @@ def measure(rounds: int) -> ImportTime:
     """Measure both imports.
 
     Args:
-        rounds (int): How often.
+        rounds (int): Number of rounds.
     """
     with tempfile.TemporaryDirectory() as folder:
         found = [_fresh(folder) for _ in range(rounds + 1)][1:]
@@ -57,7 +56,7 @@ def _fresh(folder: str) -> List[float]:
     environment = {k: v for k, v in os.environ.items() if k not in unwanted}
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _SCRIPT],
-        # Elsewhere, so that what is installed is imported and not what lies around.
+        # So that the installed package is imported, not one in the current folder.
         cwd=folder,
         env={**environment, "PYTHONPYCACHEPREFIX": os.path.join(folder, "compiled")},
         capture_output=True,

@@ -1,14 +1,13 @@
 """What the patches cost in a validation: ``ValLoop.run`` of a real Runner.
 
 The model's ``val_step`` returns the same result again and again, there are no
-hooks and no metrics, and the dataloader gives nothing: what is left is the
-loop, its evaluator and the patches. The cost of the patches is a difference of
-few microseconds between two noisy figures, so that many short epochs are run
-in turns and the median of the differences within a round is taken.
+hooks and no metrics, and the dataloader yields None. The remaining cost is that
+of the loop, its evaluator and the patches. The cost of the patches is a difference
+of few microseconds between two noisy figures, so many short epochs are run in turn
+and the median of the differences within a round is taken.
 
-Every iteration enters mmengine's ``autocast``, which takes the most time of
-all. It is left as it is; a second series leaves it out, for a difference with
-less noise.
+Every iteration enters mmengine's ``autocast``, which takes most of the time. A
+second series replaces it, for a difference with less noise.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from mmengine.runner import Runner, loops
 from recording import result_with
 from switching import in_turns, patch
 
-#: Iterations of one epoch: short, so that a round is over soon.
+#: Iterations of one epoch: few, so that a round is short.
 LENGTH = 2000
 _DEFAULT_HOOKS = (
     "runtime_info",
@@ -62,7 +61,7 @@ Rounds = Dict[Case, List[float]]
 
 
 class Loop(NamedTuple):
-    """All that was measured here.
+    """The results of this module.
 
     Attributes:
         whole (dict): With mmengine's ``autocast``.
@@ -74,7 +73,7 @@ class Loop(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two cases side by side, in microseconds per iteration.
+    """Two cases, in microseconds per iteration.
 
     Attributes:
         before (float): Median of the first case.
@@ -90,7 +89,7 @@ class Comparison(NamedTuple):
 
 
 class Batches:
-    """A dataloader that takes no time: mmengine's own would drown the rest."""
+    """A dataloader that takes no time, unlike torch's."""
 
     dataset = range(1)
 
@@ -102,12 +101,12 @@ class Batches:
 
 
 class Model(BaseModel):
-    """A model whose ``val_step`` only returns the result it was given."""
+    """A model with a ``val_step`` that only returns a given result."""
 
     result: Any = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Nobody calls this: ``val_step`` below does without."""
+        """Not used: ``val_step`` does not call it."""
 
     def val_step(self, data: Any) -> Any:
         """Return the result.
@@ -145,12 +144,12 @@ def measure(rounds: int) -> Loop:
 
 
 def compare(rounds: Rounds, before: Case, after: Case) -> Comparison:
-    """Put two cases side by side.
+    """Compare two cases.
 
     Args:
-        rounds (dict): What was measured.
-        before (Case): What the other is compared with.
-        after (Case): The other.
+        rounds (dict): The measured times.
+        before (Case): The baseline.
+        after (Case): The case to compare with it.
     """
     pairs: List[Tuple[float, float]] = list(zip(rounds[before], rounds[after]))
     return Comparison(

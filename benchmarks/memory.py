@@ -1,9 +1,9 @@
 """How much memory recording takes, by the length of the epoch.
 
-The peak that ``tracemalloc`` sees while the losses of an epoch are recorded;
-numpy, of which native mmengine's histories are made, reports to it as well.
-Epochs are recorded whole here. The longest native one starts with histories
-that are filled but for their last iterations.
+The figure is the peak of ``tracemalloc`` while the losses of an epoch are recorded;
+it includes numpy, which native mmengine's histories use. This package records whole
+epochs. The longest native epoch starts with histories that are filled except for the
+last iterations.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def measure(lengths: Sequence[int]) -> Memory:
 
 
 def _peaks(record: Callable[[int], None], lengths: Sequence[int]) -> Dict[int, int]:
-    record(lengths[0])  # what only the first epoch of a process allocates
+    record(lengths[0])  # some objects are allocated in the first epoch only
     peaks = {}
     for length in lengths:
         tracemalloc.start()

@@ -66,14 +66,14 @@ def draw(costs: Sequence[Cost], mmengine: str, path: str) -> None:
 def _draw_native(axes: Any, costs: List[Cost], label: str) -> None:
     whole = [cost for cost in costs if not cost.sampled]
     sampled = [cost for cost in costs if cost.sampled]
-    look = {"color": _NATIVE, "marker": _MARKERS[costs[0].losses], "markersize": 5}
+    style = {"color": _NATIVE, "marker": _MARKERS[costs[0].losses], "markersize": 5}
     axes.plot(
         [cost.length for cost in whole],
         [cost.native for cost in whole],
         label=label,
-        **look,
+        **style,
     )
-    # From the last whole one on, so that the line has no gap.
+    # Starts at the last whole epoch, so that the line has no gap.
     tail = whole[-1:] + sampled
     axes.plot(
         [cost.length for cost in tail],
@@ -81,5 +81,5 @@ def _draw_native(axes: Any, costs: List[Cost], label: str) -> None:
         linestyle="--",
         markerfacecolor="white",
         zorder=1.9,
-        **look,
+        **style,
     )

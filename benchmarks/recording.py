@@ -1,27 +1,26 @@
 """What recording the losses of one iteration costs, over the length of the epoch.
 
-Both sides do the same job on the same result of a ``val_step``, whole: see
-whether its last item is a loss element, take it off, add its losses.
+Both sides do the same job on the same result of a ``val_step``: check whether its
+last item is a loss element, extract it, and add its losses.
 
 - native: ``mmengine.runner.loops._update_losses`` of the installed mmengine,
-  unpatched. It appends to a ``HistoryBuffer``, which copies the history, so
-  that an iteration costs the more the later in the epoch it comes.
+  unpatched. It appends to a ``HistoryBuffer``, which copies the history, so an
+  iteration costs more the later it comes in the epoch.
 - here: ``loss_element.extract_losses`` and ``EpochAccumulators.record``.
 
-A figure is the mean cost per iteration of an epoch, the least of several
-rounds. Epochs here are run whole at every length. Native ones are run whole up
-to ``NATIVE_WHOLE``, because a million iterations with ten losses would take
-more than an hour; what lies beyond is sampled: each ``HistoryBuffer`` is filled
-to a point of the epoch, some updates are timed there, and each point stands for
-the iterations around it. :attr:`Recording.check` tells how well sampling hits a
-whole epoch. No epoch is longer than the 1,000,000 entries after which a
-``HistoryBuffer`` drops its oldest.
+A figure is the mean cost per iteration of an epoch, the least of several rounds.
+This package runs whole epochs of every length. Native epochs run whole up to
+``NATIVE_WHOLE``, because a million iterations with ten losses would take more than
+an hour. Longer ones are sampled: each ``HistoryBuffer`` is filled to a point of the
+epoch, some updates are timed there, and each point represents the iterations around
+it. :attr:`Recording.check` compares sampling with a whole epoch. No epoch is longer
+than the 1,000,000 entries after which a ``HistoryBuffer`` drops its oldest.
 
-glibc's allocator gives large blocks back to the system, and gets each page of
-the next one anew, until a block of up to 32 MB was freed; from then on it keeps
-them. A training is past that point as soon as it has loaded a checkpoint, and
-the benchmark brings itself there. Before it, native epochs of more than about
-150,000 iterations cost up to ten times what is told here.
+glibc's allocator returns large blocks to the system and requests each page of the
+next one again, until a block of up to 32 MB was freed; from then on it keeps them. A
+training is past that point as soon as it has loaded a checkpoint, and the benchmark
+starts there. Before it, native epochs of more than about 150,000 iterations cost up
+to ten times as much as reported here.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ QUICK_LENGTHS = (1000, 10**4, 50000, 10**5)
 NATIVE_WHOLE = {1: 10**5, 10: 50000}
 
 _POINTS = 5
-# Short epochs are timed several in a row: one alone is too short for a clock.
+# Short epochs are timed several in a row: one alone is too short to time.
 _MIN_ITERATIONS = 20000
 
 
@@ -73,7 +72,7 @@ class Cost(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """All that was measured here.
+    """The results of this module.
 
     Attributes:
         costs (list[Cost]): By number of losses and length.
@@ -129,22 +128,22 @@ def record_natively(result: Any, length: int, histories: Dict[str, Any]) -> None
         _, histories = update_losses(result, histories)
 
 
-def record_here(result: Any, length: int, meters: EpochAccumulators) -> None:
+def record_here(result: Any, length: int, accumulators: EpochAccumulators) -> None:
     """One epoch as this package records it.
 
     Args:
         result: What each ``val_step`` returns.
         length (int): Number of iterations.
-        meters (EpochAccumulators): As ``loop.val_loss``.
+        accumulators (EpochAccumulators): As ``loop.val_loss``.
     """
     for batch_idx in range(length):
         _, losses = extract_losses(result)
         if losses is not None:
-            meters.record(losses, batch_idx)
+            accumulators.record(losses, batch_idx)
 
 
 def histories_of(result: Any, filled: int) -> Dict[str, HistoryBuffer]:
-    """The histories of an epoch's losses at one of its points.
+    """Return the histories of an epoch's losses at one of its points.
 
     Args:
         result: What each ``val_step`` returns.
@@ -234,7 +233,7 @@ def _cost_at(result: Any, filled: int) -> float:
     """Cost of an iteration at one point of an epoch."""
     updates = 200 if filled < 10**5 else 20
     histories = histories_of(result, filled)
-    # The allocator takes some updates until it is as it is in mid-epoch.
+    # The allocator needs some updates to reach its state of mid-epoch.
     record_natively(result, 10, histories)
     start = perf_counter()
     record_natively(result, updates, histories)

@@ -1,4 +1,4 @@
-"""What was measured, beside its targets: Markdown tables and JSON."""
+"""The results and their targets, as Markdown tables and JSON."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _WORDS = {1: "one loss", 10: "ten losses"}
 #: Number of losses -> epoch length, and how many times cheaper than native.
 _TIMES_CHEAPER = {1: (10**4, 8), 10: (50000, 20)}
 _FLAT_PERCENT = 20
-_SEAMS_MICROSECONDS = 5
+_PATCHES_MICROSECONDS = 5
 _IMPORT_MILLISECONDS = 5
-# Objects of Python's own, as a larger int, are no history.
+# Small Python objects, such as a larger int, are no history.
 _GROWTH_BYTES = 256
 
 
 class Measured(NamedTuple):
-    """All that was measured, and where."""
+    """All results, and the versions and machine they are from."""
 
     where: Dict[str, str]
     recording: Recording
@@ -47,9 +47,9 @@ class Row(NamedTuple):
         what (str): What was measured.
         native (str): Of native mmengine, unpatched.
         here (str): Of mmengine with this package.
-        compared (str): The one beside the other.
-        target (str): Empty where there is none.
-        met (bool, optional): None where there is no target.
+        compared (str): The difference or ratio.
+        target (str): Empty if there is none.
+        met (bool, optional): None if there is no target.
     """
 
     what: str
@@ -61,28 +61,28 @@ class Row(NamedTuple):
 
 
 def rows(measured: Measured) -> List[Row]:
-    """The lines of the first table.
+    """Return the lines of the first table.
 
     Args:
-        measured (Measured): All that was measured.
+        measured (Measured): All results.
     """
     costs = measured.recording.costs
     lines = [_cheaper(costs, losses) for losses in (1, 10)]
     lines += [_flat(costs, losses) for losses in (1, 10)]
-    lines += _seams(measured.loop)
+    lines += _patches(measured.loop)
     lines.append(_memory(measured.memory))
     lines.append(_import(measured.import_time))
     return lines
 
 
 def markdown(measured: Measured) -> str:
-    """Both tables, ready to be pasted.
+    """Return both tables as Markdown.
 
     Args:
-        measured (Measured): All that was measured.
+        measured (Measured): All results.
     """
     mmengine = measured.where["mmengine"]
-    where = ", ".join(f"{name} {told}" for name, told in measured.where.items())
+    where = ", ".join(f"{name} {value}" for name, value in measured.where.items())
     table = [
         f"Measured with {where}.",
         "",
@@ -96,10 +96,10 @@ def markdown(measured: Measured) -> str:
 
 
 def as_dict(measured: Measured) -> Dict[str, Any]:
-    """All figures of all rounds, for JSON.
+    """Return all figures of all rounds, for JSON.
 
     Args:
-        measured (Measured): All that was measured.
+        measured (Measured): All results.
     """
 
     def named(rounds: Rounds) -> Dict[str, List[float]]:
@@ -153,7 +153,7 @@ def _flat(costs: List[Cost], losses: int) -> Row:
     )
 
 
-def _seams(loop: Loop) -> List[Row]:
+def _patches(loop: Loop) -> List[Row]:
     def row(what: str, rounds: Rounds, before: Case, after: Case) -> Row:
         found = compare(rounds, before, after)
         return Row(
@@ -166,8 +166,8 @@ def _seams(loop: Loop) -> List[Row]:
     without = "`ValLoop.run` without a loss element, an iteration"
     difference = compare(loop.whole, NATIVE_WITHOUT, HERE_WITHOUT).difference
     first = row(without, loop.whole, NATIVE_WITHOUT, HERE_WITHOUT)._replace(
-        target=f"under {_SEAMS_MICROSECONDS} us more",
-        met=difference < _SEAMS_MICROSECONDS,
+        target=f"under {_PATCHES_MICROSECONDS} us more",
+        met=difference < _PATCHES_MICROSECONDS,
     )
     return [
         first,

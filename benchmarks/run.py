@@ -1,11 +1,11 @@
-"""How fast ``valloss_compat`` is, beside native mmengine 0.10.7 in the same run.
+"""How fast ``valloss_compat`` is, compared with native mmengine in the same run.
 
     python benchmarks/run.py             # some three minutes
     python benchmarks/run.py --quick     # half a minute: shorter epochs, rough figures
 
-Prints two Markdown tables, with the targets of this project beside the figures,
-and writes ``cost.png`` and ``results.json``. It measures and tells, and no
-figure makes it fail: the exit code says only whether it ran.
+Prints two Markdown tables, with the targets of this project, and writes ``cost.png``
+and ``results.json``. A missed target does not make it fail: the exit code says only
+whether it ran.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     where = _where()
     if quick:
         where["rounds"] = "few (--quick)"
-    # Its processes first: they start from a small one.
+    # First, while this process, which starts others, is small.
     imports = _step("import", lambda: import_time.measure(3 if quick else 9))
     # Before the others have raised and fragmented what the allocator holds.
     peaks = _step(
@@ -81,7 +81,7 @@ def _step(name: str, measure: Callable[[], Any]) -> Any:
 
 
 def _where() -> Dict[str, str]:
-    """What the figures hold for: name -> version or the like."""
+    """Return the versions and the machine that the figures are for."""
     return {
         "valloss_compat": valloss_compat.__version__,
         "mmengine": mmengine.__version__,

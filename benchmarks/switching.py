@@ -1,7 +1,7 @@
-"""Native mmengine and the patched one, in turns within one process.
+"""Switches between native and patched mmengine within one process.
 
-A ratio holds on a busy machine only if both of its sides were measured at
-about the same time, so each round of a benchmark switches to and fro.
+On a busy machine a ratio is right only if both of its sides were measured at about
+the same time, so each round of a benchmark switches back and forth.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Case = TypeVar("Case")
 
 
 def patch(wanted: bool) -> None:
-    """Put the patches on, or take them off.
+    """Apply or revert the patches.
 
     Args:
-        wanted (bool): Whether mmengine is to be patched.
+        wanted (bool): Whether to patch mmengine.
 
     Raises:
-        RuntimeError: If mmengine is not native, or is not what was wanted:
-            the figures would compare it with itself.
+        RuntimeError: If mmengine is not native or the patches did not change: the
+            figures would compare mmengine with itself.
     """
     status = valloss_compat.apply() if wanted else valloss_compat.revert()
     if wanted:
@@ -36,10 +36,10 @@ def patch(wanted: bool) -> None:
 
 
 def in_turns(cases: Sequence[Case], round_idx: int) -> List[Case]:
-    """The cases of one round: every other round backwards.
+    """Return the cases of one round, reversed in every other round.
 
-    What a machine does in the long run (warming up, another's job) then weighs
-    the same on each case.
+    Slow changes of the machine (warming up, another process) then weigh the same on
+    each case.
 
     Args:
         cases (Sequence): The cases.

@@ -3,11 +3,11 @@
     python benchmarks/val_loss_hook.py [NAME ...]
 
 needs the downstream libraries (tox's ``downstream-mmpretrain``, ``downstream-full``);
-rows whose library is missing are left out. The loss is compared on small images,
-the cost on images and batches as the config ships them, as far as a CPU can: a
-validation with the hook and one without run in turn, and the medians are
-compared, a ratio within one run. `the model's own` is the part of the cost that
-mode ``'loss'`` of the model takes itself, everything shared being there already.
+rows of missing libraries are left out. The loss is compared on small images. The cost
+is compared on images and batches as in the shipped config, as far as a CPU can: a
+validation with the hook and one without run in turn, and their medians are compared.
+`the model's own` is the part of the cost that mode ``'loss'`` of the model itself
+takes, when everything that can be reused is.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from pathlib import Path
 from typing import Any, List, Optional, Sequence
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
-#: Library, or what it cannot do without -> the room of its rows in tests/.
-ROOMS = {
+#: Library, or a library that it needs -> the module in tests/ with its rows.
+ROW_MODULES = {
     "mmpretrain": "downstream.mmpretrain_rows",
     "mmdet": "downstream.full_rows",
 }
 
 
 def rows_of(names: Sequence[str]) -> List[Any]:
-    """The rows of the libraries that are installed, or those with these names."""
+    """Return the rows of the installed libraries, or those with these names."""
     rows: List[Any] = []
-    for library, room in ROOMS.items():
+    for library, module in ROW_MODULES.items():
         if _installed(library):
-            rows += importlib.import_module(room).ROWS
+            rows += importlib.import_module(module).ROWS
     return [row for row in rows if not names or row.name in names]
 
 
 def _installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it is in
+    except ModuleNotFoundError:  # its parent package is missing
         return False
 
 
@@ -50,7 +50,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the table.
 
     Returns:
-        int: 1 if a row is not its oracle's to 1e-5 relative.
+        int: 1 if a row differs from its oracle by more than 1e-5 relative.
     """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", help="rows to print; all if there is none")

@@ -1,8 +1,8 @@
 """Early stopping on the validation loss: handwritten digits, end to end.
 
 A small CNN learns 100 of the digit images that come with scikit-learn, few
-enough to be learnt by heart: the validation loss falls and then rises, while
-the training loss goes on to zero. ``EarlyStoppingHook`` and ``CheckpointHook``
+enough to be memorised: the validation loss falls and then rises, while the
+training loss goes to zero. ``EarlyStoppingHook`` and ``CheckpointHook``
 watch ``val_loss``, which mmengine reports from 0.10.5 on and which
 ``valloss_compat`` brings to every release before that.
 
@@ -83,7 +83,7 @@ class DigitsCNN(BaseModel):
 
 
 class DigitsAccuracy(BaseMetric):
-    """The share of images whose highest score is at the true class."""
+    """The share of images with the highest score at the true class."""
 
     # An empty prefix, unlike None, keeps the plain key `accuracy` unwarned.
     default_prefix = ""
@@ -96,9 +96,8 @@ class DigitsAccuracy(BaseMetric):
             data_samples (Sequence): The items of the model's tuple: scores
                 (N, 10) and labels (N,).
         """
-        # On mmengine before 0.10.5 and under VALLOSS_COMPAT=off nobody takes the
-        # loss element off: it is a third item here, which this metric has to
-        # skip for that run to get by.
+        # On mmengine before 0.10.5 and with VALLOSS_COMPAT=off the loss element is
+        # not extracted: it is a third item here, which this metric has to skip.
         scores, labels = data_samples[:2]
         hits = int((scores.argmax(dim=1) == labels).sum())
         self.results.append((hits, len(labels)))
@@ -119,7 +118,7 @@ class DigitsAccuracy(BaseMetric):
 class ImageDataset(TensorDataset):
     """Images (N, 1, 8, 8) and labels (N,), one pair a sample."""
 
-    # Every loop of mmengine asks for it, and older ones warn if it is not there.
+    # Every loop of mmengine reads it, and older ones warn if it is missing.
     metainfo: ClassVar[Dict[str, Any]] = {}
 
 
@@ -198,7 +197,7 @@ def build_runner(args: argparse.Namespace, recorder: CurveRecorder) -> Runner:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Trains, then says how it went.
+    """Trains, and prints how the training ended.
 
     Args:
         argv (Sequence[str], optional): Arguments instead of ``sys.argv``.
@@ -211,7 +210,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--picture", help="PNG file; WORK_DIR/digits.png by default")
     args = parser.parse_args(argv)
 
-    # Sums in another order give other digits: one thread, as on any machine.
+    # One thread: sums in another order would give other digits.
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     print(
@@ -221,7 +220,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     )
     recorder = CurveRecorder()
     with warnings.catch_warnings(record=True) as caught:
-        # Kept back while the table is being printed, and shown after it.
+        # Not shown while the table is printed, but after it.
         runner = build_runner(args, recorder)
         runner.train()
     for text in sorted({str(w.message) for w in caught if w.category is UserWarning}):

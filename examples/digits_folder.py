@@ -21,7 +21,7 @@ def write_digits(root: Path, sizes: Dict[str, int]) -> None:
     """Writes ``ROOT/SPLIT/DIGIT/INDEX.png``, images of 32x32 pixels.
 
     Args:
-        root (Path): Where to.
+        root (Path): The folder to write to.
         sizes (dict): Split -> number of images; no image is in two splits.
     """
     digits = load_digits()

@@ -1,4 +1,4 @@
-"""What the digits demo tells: the table of its epochs and how the run ended."""
+"""The output of the digits demo: a table of epochs, and how the run ended."""
 
 import inspect
 from typing import Any, List, NamedTuple, Optional
@@ -25,7 +25,7 @@ class CurveRecorder(Hook):
     """Keeps the curves of the run and prints one line an epoch.
 
     The validation loss is taken from the metrics that ``after_val_epoch``
-    hands out: the epoch's own value, however a release smooths its log.
+    gets: the value of the epoch, which some releases smooth in their log.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class CurveRecorder(Hook):
         print("epoch   train loss   val loss   accuracy")
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Starts the mean of the training loss anew."""
+        """Resets the mean of the training loss."""
         self._losses.clear()
 
     def after_train_iter(
@@ -70,11 +70,11 @@ class CurveRecorder(Hook):
 
 
 class SaveBest(CheckpointHook):
-    """mmengine's hook, save that a missing metric does not end the run.
+    """mmengine's hook, but a missing metric does not end the run.
 
     ``CheckpointHook(save_best='val_loss')`` raises ``KeyError: 'val_loss'`` at
-    the first validation without one. That is counted here, so that the run
-    without the shim gets to its end and can tell.
+    the first validation without one. This hook counts that instead, so that the run
+    without the shim can report it at its end.
     """
 
     missed = 0
@@ -92,7 +92,7 @@ class SaveBest(CheckpointHook):
 def explain_stop(
     recorder: CurveRecorder, max_epochs: int, stopping: Optional[Any], stopped: bool
 ) -> str:
-    """Says where the training ended and why.
+    """Explains where the training ended and why.
 
     Args:
         recorder (CurveRecorder): The curves of the run.
@@ -123,7 +123,7 @@ def explain_stop(
 def check_checkpoint(
     path: str, model: torch.nn.Module, dataloader: DataLoader
 ) -> float:
-    """Computes the loss of a checkpoint anew, in nothing but PyTorch.
+    """Computes the loss of a checkpoint again, in plain PyTorch.
 
     Args:
         path (str): The checkpoint.
@@ -134,8 +134,8 @@ def check_checkpoint(
     Returns:
         float: Mean over the batches of their mean cross entropy.
     """
-    # torch 2.6 reads weights alone unless told otherwise; old ones have no such
-    # option. The file is our own, of this very run.
+    # torch 2.6 loads only weights by default; old ones have no such option. The
+    # file is from this run.
     known = "weights_only" in inspect.signature(torch.load).parameters
     checkpoint = torch.load(path, **({"weights_only": False} if known else {}))
     model.load_state_dict(checkpoint["state_dict"])

@@ -1,9 +1,9 @@
 """A top-down pose estimator of mmpose that reports its validation loss.
 
-The recipe of mmengine's pull request 1503 for mmpose: a subclass of
-``TopdownPoseEstimator`` whose ``predict`` appends the loss element. The loss
-compares with targets, so the validation pipeline needs ``GenerateTarget``, with
-the codec of the training, and annotated boxes (``bbox_file=None``).
+The recipe of mmengine's pull request 1503 for mmpose: ``predict`` of a subclass of
+``TopdownPoseEstimator`` appends the loss element. The loss compares with targets, so
+the validation pipeline needs ``GenerateTarget``, with the codec of the training, and
+annotated boxes (``bbox_file=None``).
 
 Run it with ``python examples/mmpose_val_loss.py`` where mmpose is installed: it
 trains on some drawn figures until early stopping on ``val_loss`` ends it.
@@ -31,7 +31,7 @@ from torch import Tensor
 
 @MODELS.register_module()
 class PoseEstimatorWithValLoss(TopdownPoseEstimator):
-    """A ``TopdownPoseEstimator`` that hands out its validation loss."""
+    """A ``TopdownPoseEstimator`` that returns its validation loss."""
 
     def predict(self, inputs: Tensor, data_samples: List[Any]) -> List[Any]:
         """Predicts poses, and appends the losses of the batch.
@@ -44,10 +44,10 @@ class PoseEstimatorWithValLoss(TopdownPoseEstimator):
         Returns:
             list: The N samples with predictions, and the loss element.
         """
-        # Before the predictions: these write into the data samples. With
-        # flip_test it is the loss of the image as it is.
+        # Before the predictions, which write into the data samples. With flip_test
+        # it is the loss of the image that is not flipped.
         losses = self.loss(inputs, data_samples)
-        losses.pop("acc_pose", None)  # an accuracy, and no loss
+        losses.pop("acc_pose", None)  # an accuracy, not a loss
         return [*super().predict(inputs, data_samples), BaseDataElement(loss=losses)]
 
 

@@ -1,14 +1,14 @@
 """A config for mmpretrain's own tools/train.py: digits, stopped early on val_loss.
 
-Nothing of mmpretrain is changed. ``python examples/digits_folder.py`` writes the
-images; then mmpretrain's own script, which lies in its package:
+mmpretrain is not changed. ``python examples/digits_folder.py`` writes the images;
+then run mmpretrain's own script, which is in its package:
 
     python "$(python -c 'import mmpretrain; print(mmpretrain.__path__[0])')/.mim/tools/train.py" examples/mmpretrain_digits.py
 """  # noqa: E501
 
 _base_ = "mmpretrain::resnet/resnet18_8xb16_cifar10.py"
 
-# The two lines, and who reads the validation loss.
+# The two lines, and the hook that monitors the validation loss.
 custom_imports = dict(imports=["valloss_compat"], allow_failed_imports=False)
 custom_hooks = [
     dict(type="ValLossHook"),

@@ -1,9 +1,8 @@
-"""mmpretrain's ImageClassifier with a validation loss of its own, by four lines.
+"""mmpretrain's ImageClassifier with a validation loss, by four lines.
 
-The recipe of mmengine's pull request 1503, for who prefers a model that reports
-its loss itself: ``predict`` ends its result with a ``BaseDataElement`` whose
-only data field is ``loss``. ``ValLossHook`` (examples/mmpretrain_digits.py) does
-without the subclass.
+The recipe of mmengine's pull request 1503, for a model that reports its loss itself:
+``predict`` appends a ``BaseDataElement`` with ``loss`` as its only data field.
+``ValLossHook`` (examples/mmpretrain_digits.py) needs no subclass.
 
 ``python examples/digits_folder.py`` writes the images; then run it with
 ``python examples/mmpretrain_val_loss.py``.
@@ -28,7 +27,7 @@ from torch import Tensor
 
 @MODELS.register_module()
 class ImageClassifierWithValLoss(ImageClassifier):
-    """An ImageClassifier whose predictions end with the losses of the batch."""
+    """An ImageClassifier that appends the losses of the batch to its predictions."""
 
     def predict(
         self, inputs: Tensor, data_samples: Optional[List[Any]] = None, **kwargs: Any
@@ -38,7 +37,7 @@ class ImageClassifierWithValLoss(ImageClassifier):
         Args:
             inputs (Tensor): Images of shape (N, C, H, W).
             data_samples (list[DataSample], optional): With the labels; without
-                any, as for an image from outside, there is no loss.
+                labels, as in inference, there is no loss.
             **kwargs: For the head's ``predict``.
 
         Returns:

@@ -1,9 +1,9 @@
 """A ResNet that reports its validation loss, on any mmengine release.
 
 The model appends one item to what it returns in mode ``'predict'``: a
-``BaseDataElement`` whose only data field is ``loss``. mmengine from 0.10.5 on
-(and ``valloss_compat`` on every release) takes that item off before the
-metrics see the predictions, and reports its mean as ``val_loss``.
+``BaseDataElement`` with ``loss`` as its only data field. mmengine from 0.10.5 on
+(and ``valloss_compat`` on every release) extracts that item before the metrics
+get the predictions, and reports its mean as ``val_loss``.
 
 Run it with ``python examples/resnet_val_loss.py``.
 """
@@ -98,7 +98,7 @@ class ResNet(nn.Module):
 
 
 class ResNetWithValLoss(BaseModel):
-    """The ResNet as a model of mmengine that hands out its validation loss.
+    """The ResNet as a model of mmengine that returns its validation loss.
 
     Args:
         in_channels (int): Channels of the images. Defaults to 1.
@@ -139,7 +139,7 @@ class ResNetWithValLoss(BaseModel):
 
 
 class Accuracy(BaseMetric):
-    """The share of images whose highest score is at the true class."""
+    """The share of images with the highest score at the true class."""
 
     # An empty prefix, unlike None, keeps the plain key `accuracy` unwarned.
     default_prefix = ""
@@ -150,8 +150,7 @@ class Accuracy(BaseMetric):
         Args:
             data_batch (Any): The batch as the dataloader gave it. Not used.
             data_samples (Sequence): The items of the model's tuple: scores
-                (N, num_classes) and labels (N,). The loss element is gone by
-                now.
+                (N, num_classes) and labels (N,), without the loss element.
         """
         scores, labels = data_samples
         hits = int((scores.argmax(dim=1) == labels).sum())
@@ -173,7 +172,7 @@ class Accuracy(BaseMetric):
 class ImageDataset(TensorDataset):
     """Images (N, C, H, W) and labels (N,), one pair a sample."""
 
-    # Every loop of mmengine asks for it, and older ones warn if it is not there.
+    # Every loop of mmengine reads it, and older ones warn if it is missing.
     metainfo: ClassVar[Dict[str, Any]] = {}
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: the patched state they start from, fresh processes."""
+"""Fixtures of all tests: the patched state they start from, new processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 from support.fresh import Nursery
 
-_nursery = Nursery()  # first: it must never have seen the package
+_nursery = Nursery()  # first: it must not import the package
 
 import mmengine  # noqa: E402
 import numpy as np  # noqa: E402
@@ -23,7 +23,7 @@ from valloss_compat import _api, options  # noqa: E402
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """On a row of several releases, one of them stands for all in what is slow."""
+    """On a row of several releases, only one of them runs the slow tests."""
     stand_in = os.environ.get("VALLOSS_COMPAT_SLOW_TESTS_ON")
     if stand_in and item.get_closest_marker("slow"):
         pytest.skip(f"slow: {stand_in} runs it on this row")
@@ -34,12 +34,12 @@ def _default_mode() -> Iterator[None]:
     """Each test starts and ends with the default options and patches."""
     yield
     options._chosen = {}
-    _api.start()  # apply() without the price of a status, a thousand times
+    _api.start()  # apply() also builds a status, which is slow
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_class_of_another_module() -> Iterator[None]:
-    """Classes die by collection alone; status() shows those that still live."""
+def _collect_classes_of_module() -> Iterator[None]:
+    """Collect the classes that a module made: status() shows those still alive."""
     before = _number_of_classes()
     yield
     if _number_of_classes() > before:  # a collection takes a tenth of a second
@@ -47,7 +47,7 @@ def _no_class_of_another_module() -> Iterator[None]:
 
 
 def _number_of_classes() -> int:
-    """How many classes derive from those that are patched."""
+    """Return how many classes derive from the patched ones."""
     found: Dict[int, type] = {}  # by id: some have no hash
     left: List[type] = [BaseLoop, Evaluator, LogProcessor]
     while left:
@@ -59,14 +59,14 @@ def _number_of_classes() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def nursery() -> Iterator[Nursery]:
-    """Runs scripts in fresh processes that have mmengine imported."""
+    """Runs scripts in new processes that have mmengine imported."""
     yield _nursery
     _nursery.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _what_ran(record_testsuite_property: Any) -> None:
-    """Goes into the JUnit report: the picture of the matrix is made from it."""
+def _report_versions(record_testsuite_property: Any) -> None:
+    """Write versions into the JUnit report, for the picture of the matrix."""
     record_testsuite_property("commit", os.environ.get("VALLOSS_COMPAT_COMMIT", ""))
     record_testsuite_property("python", platform.python_version())
     for module in (torch, np, mmengine, valloss_compat):

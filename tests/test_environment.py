@@ -1,4 +1,4 @@
-"""A tox cell tests the versions that are in its name, and the installed wheel."""
+"""A tox cell tests the versions in its name, and the installed wheel."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ in_cell = pytest.mark.skipif(
 
 
 def factor(pattern: str) -> str | None:
-    """Return the part of the cell's name that a pattern's group matches, if any."""
+    """Return what the group of a pattern matches in the cell's name, if anything."""
     found = re.search(pattern, CELL)
     return found and found.group(1)
 
 
 @in_cell
-def test_python_is_the_one_in_the_cells_name():
+def test_python_is_the_one_in_the_name_of_the_cell():
     """py38 runs Python 3.8; a bare `py` promises none."""
     wanted = factor(r"\bpy3(\d+)\b")
     if wanted:
@@ -33,7 +33,7 @@ def test_python_is_the_one_in_the_cells_name():
 
 
 @in_cell
-def test_torch_is_the_one_in_the_cells_name():
+def test_torch_is_the_one_in_the_name_of_the_cell():
     """torch1.8 imports torch 1.8.x; a bare `torch` promises none."""
     import torch
 
@@ -43,8 +43,8 @@ def test_torch_is_the_one_in_the_cells_name():
 
 
 @in_cell
-def test_mmengine_is_the_one_in_the_cells_name():
-    """The release imported is the cell's own, from the distribution it names."""
+def test_mmengine_is_the_one_in_the_name_of_the_cell():
+    """The imported release is the one that the cell names."""
     import mmengine
 
     wanted = factor(r"(?:mmengine|lite|open|onedl)([\d.]+)$")
@@ -54,7 +54,7 @@ def test_mmengine_is_the_one_in_the_cells_name():
 
 @in_cell
 def test_package_comes_from_the_wheel():
-    """What is tested is the installed package, never the source tree."""
+    """The tests import the installed package, not the source tree."""
     spec = importlib.util.find_spec("valloss_compat")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""The examples do what they say, on the release that is installed."""
+"""The examples run on the installed release as documented."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def plain_val_loss(resnet: Any, dataloader: Any) -> float:
 
 
 class Expect(Hook):
-    """Keeps each epoch's metrics, and the loss that they should have held."""
+    """Keeps the metrics of each epoch, and the loss expected in them."""
 
     def __init__(self) -> None:
         self.metrics: list[Any] = []
@@ -101,14 +101,14 @@ def test_resnet_reports_the_loss_that_plain_pytorch_computes(trained):
     )
 
 
-def test_resnet_reports_its_accuracy_beside_the_loss(trained):
+def test_resnet_reports_accuracy_and_loss(trained):
     _, expect = trained
     for metrics in expect.metrics:
         assert set(metrics) == {"accuracy", "loss", "val_loss"}
         assert metrics["accuracy"] * 7 == pytest.approx(round(metrics["accuracy"] * 7))
 
 
-def test_best_checkpoint_of_the_resnet_has_the_lowest_loss(example, trained):
+def test_best_checkpoint_of_resnet_has_the_lowest_loss(example, trained):
     runner, expect = trained
     losses = [m["val_loss"] for m in expect.metrics]
     epoch = losses.index(min(losses)) + 1
@@ -133,7 +133,7 @@ def test_resnet_halves_the_resolution_between_stages(example):
     assert resnet(torch.rand(2, 3, 32, 32)).shape == (2, 5)
 
 
-def test_modes_of_the_resnet(example):
+def test_resnet_checks_mode_and_labels(example):
     model = example.ResNetWithValLoss()
     images, labels = torch.rand(2, 1, 8, 8), torch.tensor([1, 2])
     assert model(images).shape == (2, 10)
@@ -143,13 +143,13 @@ def test_modes_of_the_resnet(example):
         model(images, labels, mode="other")
 
 
-def test_main_of_the_resnet_names_the_best_checkpoint(
+def test_resnet_example_prints_the_best_checkpoint(
     example, tmp_path, capsys, monkeypatch
 ):
     images, labels = example.load_images()
     assert images.shape[1:] == (1, 8, 8)
     assert labels.shape == images.shape[:1]
-    # A few of them will do: what is tested is that it runs.
+    # A few images are enough to see that it runs.
     monkeypatch.setattr(example, "load_images", lambda: (images[:40], labels[:40]))
     example.main(["--work-dir", str(tmp_path), "--epochs", "1"])
     last = capsys.readouterr().out.splitlines()[-1]
@@ -158,9 +158,9 @@ def test_main_of_the_resnet_names_the_best_checkpoint(
 
 
 def run_demo(tmp_path: Path, epochs: int, setting: str) -> Any:
-    """Runs examples/digits.py in a process and a directory of its own."""
+    """Run examples/digits.py in a new process and directory."""
     pytest.importorskip("sklearn", reason="no scikit-learn: tox's `coverage` has it")
-    # The process is to find the very package that is under test here.
+    # The process must import the same package as this one.
     package = str(Path(valloss_compat.__file__).parent.parent)
     path = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "VALLOSS_COMPAT": setting, "PYTHONPATH": path}
@@ -186,7 +186,7 @@ def test_demo_stops_early_and_keeps_the_best(tmp_path):
 
 
 @pytest.mark.slow
-def test_demo_without_the_shim_says_what_is_missing(tmp_path):
+def test_demo_without_the_shim_reports_the_missing_metric(tmp_path):
     import mmengine.runner.loops
 
     if hasattr(mmengine.runner.loops, "_update_losses"):

@@ -1,4 +1,4 @@
-"""The package's metadata, and what CI and the README promise about it."""
+"""The package's metadata, and the commands and tables of CI and the README."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ installed = pytest.mark.skipif(
 
 
 @installed
-def test_version_is_the_distributions():
+def test_version_is_that_of_the_distribution():
     """`valloss_compat.__version__` and the installed distribution agree."""
     import valloss_compat
 
@@ -37,7 +37,7 @@ def test_version_is_the_distributions():
 
 @installed
 def test_packaging_is_the_only_requirement():
-    """A pinned environment stays as it is: no torch and no mmengine is pulled in."""
+    """Neither torch nor mmengine is required: a pinned environment does not change."""
     requirements = metadata.requires("valloss_compat") or []
     assert [r for r in requirements if "extra ==" not in r] == ["packaging"]
 
@@ -52,7 +52,7 @@ def test_wheel_is_typed_and_licensed():
 
 @installed
 def test_wheel_has_every_module_of_the_tree():
-    """No file of the package was left out of the wheel, and nothing else is in it."""
+    """The wheel has all files of the package and no others."""
     files = metadata.files("valloss_compat") or []
     shipped = {str(f) for f in files if f.parts[0] == "valloss_compat"}
     shipped = {name for name in shipped if "__pycache__" not in name}
@@ -62,7 +62,7 @@ def test_wheel_has_every_module_of_the_tree():
 
 
 def test_package_has_only_python37_syntax():
-    """Every module parses as Python 3.7, whatever Python runs the tests."""
+    """Every module parses as Python 3.7, on any Python that runs the tests."""
     for path in (ROOT / "valloss_compat").rglob("*.py"):
         source = path.read_text(encoding="utf-8")
         if sys.version_info >= (3, 8):
@@ -72,7 +72,7 @@ def test_package_has_only_python37_syntax():
 
 
 def test_readme_has_one_test_command():
-    """.ci/run finds the line to run in the README, and it is the same one."""
+    """.ci/run finds exactly one test command in the README."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     patterns = re.search(r"grep -E '(.+)' README\.md", script)
     assert patterns is not None
@@ -83,15 +83,15 @@ def test_readme_has_one_test_command():
     assert "tox-uv" in commands[0]
 
 
-def test_tox_and_readme_say_what_the_table_of_releases_says():
-    """What is made from .ci/releases.toml is made from it as it is now."""
+def test_tox_and_readme_follow_the_table_of_releases():
+    """The generated blocks are those of the current .ci/releases.toml."""
     check = [sys.executable, str(ROOT / ".ci" / "blocks.py"), "--check"]
     done = subprocess.run(check, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_cell_of_core_is_in_the_table():
-    """Of a release or a torch that the table has not, tox would install none."""
+    """A name that the table lacks would install no release or torch."""
     sys.path.insert(0, str(ROOT / ".ci"))
     try:
         from table import Table

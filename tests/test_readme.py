@@ -1,4 +1,4 @@
-"""The README's examples do what it says."""
+"""The README's examples run as documented."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def blocks():
-    """The README's Python blocks, in order."""
+    """Return the README's Python blocks, in order."""
     return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
 
 
@@ -30,7 +30,7 @@ class Pairs(Dataset):
         return {"inputs": torch.eye(4)[index, :3], "data_samples": torch.tensor(1)}
 
 
-def test_the_definitive_example_reports_its_criterion(tmp_path):
+def test_first_example_reports_its_criterion(tmp_path):
     """The first Python block, run as it stands; val_loss is the mean over batches."""
     block = blocks()[0]
     assert block.startswith("import valloss_compat")
@@ -98,7 +98,7 @@ assert any('best_val_loss' in name for name in os.listdir(runner.work_dir))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [3, 4])
-def test_the_recipes_stop_early(nursery, number):
+def test_recipe_stops_early(nursery, number):
     """In a script and in a config: after three epochs without a better val_loss."""
     block = blocks()[number]
     assert "EarlyStoppingHook" in block

@@ -1,4 +1,4 @@
-"""What CI reads from JUnit reports: green is where tests ran and none failed."""
+"""CI reads JUnit reports: a cell is green if tests ran and none failed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ci"))
 
-import matrix
-from reports import Cell, first_error, write_death
-from results import Results
+from matrix import run as matrix_run
+from matrix.results import Results
+from summary import Cell, first_error, write_death
 from table import Table
 
 REPORT = """<?xml version="1.0"?>
@@ -37,7 +37,7 @@ def cell(folder, cases, name="cell", commit=COMMIT):
     return Cell(name, folder)
 
 
-def test_a_failure_comes_with_its_first_line(tmp_path):
+def test_failure_has_its_first_line(tmp_path):
     found = cell(tmp_path, PASSED + SKIPPED + FAILED)
     assert (found.passed, found.failed, found.skipped) == (1, 1, 1)
     assert found.failures == [("a::d", "assert 1 == 2")]
@@ -46,14 +46,14 @@ def test_a_failure_comes_with_its_first_line(tmp_path):
 
 
 @pytest.mark.parametrize("cases", ["", SKIPPED, None])
-def test_a_cell_without_a_test_has_failed(tmp_path, cases):
-    """Whether it wrote a report or not."""
+def test_cell_without_a_test_has_failed(tmp_path, cases):
+    """With or without a report."""
     found = Cell("none", tmp_path) if cases is None else cell(tmp_path, cases)
     assert found.died
     assert (found.failed, found.green, found.found) == (1, False, cases is not None)
 
 
-def test_a_death_is_read_as_a_failure_of_its_commit(tmp_path):
+def test_written_death_is_read_as_failure_of_its_commit(tmp_path):
     write_death(tmp_path / "x.xml", "no <disk>", "2026-11-25", {"commit": "abc"})
     found = Cell("x", tmp_path)
     assert found.failures == [("cell::died", "no <disk>")]
@@ -61,7 +61,7 @@ def test_a_death_is_read_as_a_failure_of_its_commit(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("log", "said"),
+    ("log", "expected"),
     [
         ("ImportError while loading\nE   KeyError: 1\nE   more", "KeyError: 1"),
         ("fine\nuv: error: no torch\nend", "uv: error: no torch"),
@@ -69,13 +69,13 @@ def test_a_death_is_read_as_a_failure_of_its_commit(tmp_path):
         ("", "its log is empty"),
     ],
 )
-def test_the_error_of_a_log(tmp_path, log, said):
+def test_first_error_of_a_log_is_found(tmp_path, log, expected):
     (tmp_path / "log").write_text(log, encoding="utf-8")
-    assert first_error(tmp_path / "log") == said
+    assert first_error(tmp_path / "log") == expected
 
 
-def test_only_all_cells_of_one_clean_commit_are_the_whole_matrix(tmp_path):
-    """One that is missing, of another commit, or of a changed tree, is named."""
+def test_matrix_is_whole_with_all_cells_of_one_clean_commit(tmp_path):
+    """A missing cell, another commit or a changed tree makes it not whole."""
     table = Table()
     names = table.cells()
     for name in names[1:]:
@@ -92,16 +92,16 @@ def test_only_all_cells_of_one_clean_commit_are_the_whole_matrix(tmp_path):
         assert shown in Results(table, tmp_path).details()
 
 
-def test_the_picture_of_a_run_is_no_change_of_its_tree(monkeypatch, tmp_path):
-    """The same command after the end, with --again, goes on from its reports."""
-    monkeypatch.setattr(matrix, "ROOT", tmp_path)
+def test_picture_of_a_run_does_not_count_as_change(monkeypatch, tmp_path):
+    """A second run with --again continues from the reports."""
+    monkeypatch.setattr(matrix_run, "ROOT", tmp_path)
     name = ["-c", "user.name=a", "-c", "user.email=a"]
     empty = ["commit", "-q", "--allow-empty", "-m", "first"]
     for words in (["init", "-q"], [*name, *empty]):
         subprocess.run(["git", *words], cwd=str(tmp_path), check=True)
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "matrix.png").touch()
-    head, changed = matrix.commit()
+    head, changed = matrix_run.commit()
     assert (len(head), changed) == (40, False)
     (tmp_path / "docs" / "other.md").touch()
-    assert matrix.commit() == (head, True)
+    assert matrix_run.commit() == (head, True)

@@ -1,8 +1,8 @@
-"""What a conformance case is, and the list of all of them.
+"""The class of conformance cases, and the list of all cases.
 
-A case says what the model returns; what native mmengine makes of it was recorded
-(``record.py``). Where this package's default mode is meant to differ, the case
-says what is expected instead, worked out by hand from the contract.
+A case defines what the model returns. The behaviour of native mmengine was recorded
+(``record.py``). Where the default mode of this package differs on purpose, the case
+has the expected behaviour, derived by hand from the contract.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ Metrics = Tuple[Tuple[str, Dict[str, Any]], ...]
 
 @dataclass(frozen=True)
 class Default:
-    """What default mode does where it differs from native mmengine on purpose.
+    """Behaviour of the default mode where it differs from native on purpose.
 
     Attributes:
-        why (str): The row of the contract that says so.
+        why (str): The row of the contract that requires it.
         returned (list, optional): The metrics of each run, as (name, value).
         raises (str, optional): Name of the exception instead of metrics.
         matches (str): What the exception's message matches.
         passes_through (bool): Everything is as on an unpatched 0.10.4.
-        calls_like (str, optional): The case whose native calls of hooks and
-            metrics are expected, where native's own ended in an exception.
+        calls_like (str, optional): Name of another case. Its native calls of hooks
+            and metrics are expected, as native raises in this case.
     """
 
     why: str
@@ -41,20 +41,20 @@ class Case:
     """One case.
 
     Attributes:
-        name (str): Its id.
-        about (str): What it is, in one line.
+        name (str): The id.
+        about (str): A description in one line.
         row (str): The row of the contract that it covers.
         result (Callable): Number of the step (counted over all runs) and the
             inputs of the batch -> what ``val_step`` or ``test_step`` returns.
-        default (Default, optional): None where default mode is as native.
+        default (Default, optional): None if default mode is as native.
         warns (tuple[str]): What each warning in default mode matches, in order.
         runs (tuple[str]): ``'val'``, ``'test'`` and ``'train'``, in order.
         samples (int): Length of the dataset.
         batch_size (int): Samples in a batch.
         fp16 (bool): Whether the loops run in fp16 (bfloat16 on a CPU).
         metrics (tuple): Prefix and values of each metric in the evaluator.
-        any_result (bool): Whether the evaluator has its own ``process`` that
-            takes results of any type.
+        any_result (bool): Whether the evaluator overrides ``process`` and takes
+            results of any type.
         train_cfg (dict): For ``'train'``.
         train_sampler (str): For ``'train'``.
         save_best (bool): Whether ``CheckpointHook(save_best='val_loss')`` is used.
@@ -78,7 +78,7 @@ class Case:
 
 
 def all_cases() -> dict[str, Case]:
-    """All cases by name."""
+    """Return all cases by name."""
     from . import cases_loops, cases_results, cases_values
 
     cases: dict[str, Case] = {}

@@ -9,15 +9,15 @@ from .cases_results import RIGHT_FORM
 from .contract import (
     EPOCH,
     EQUAL,
-    LEFT,
-    LEFT_ALONE,
+    EXTRACTED,
+    NATIVE_RAISES,
     NO_MAPPING,
     NO_TOTAL,
     NUMBER,
     OTHER,
     SEVERAL,
-    TAKEN,
     TOTAL,
+    UNTOUCHED,
 )
 from .model_results import (
     element,
@@ -42,34 +42,36 @@ _TWO_LOSSES = {"loss_a": torch.tensor(0.5), "aux": torch.tensor(2.0)}
 
 CASES = [
     # ---- TestLoop -------------------------------------------------------------------
-    Case("test-list", "a list result", TAKEN, with_numbers(0.5, 1.5), runs=TEST),
-    Case("test-tuple", "a tuple result", TAKEN, in_tuple, runs=TEST),
-    Case("test-no-element", "predictions alone", LEFT, other(predictions), runs=TEST),
+    Case("test-list", "a list result", EXTRACTED, with_numbers(0.5, 1.5), runs=TEST),
+    Case("test-tuple", "a tuple result", EXTRACTED, in_tuple, runs=TEST),
+    Case(
+        "test-no-element", "predictions alone", UNTOUCHED, other(predictions), runs=TEST
+    ),
     Case("test-several", "two losses", TOTAL, with_losses(_TWO_LOSSES), runs=TEST),
     Case("test-fp16", "fp16", EQUAL, fp16, runs=TEST, fp16=True),
     Case(
         "test-dict",
         "the result is a dict",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda step: {"loss": torch.tensor(0.5), "x": torch.tensor([step])}),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
         runs=TEST,
     ),
     Case(
         "test-none",
         "the result is None, and the evaluator can take that",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda _: None),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
         runs=TEST,
         any_result=True,
     ),
     Case(
         "test-empty-list",
         "the result is an empty list",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda _: []),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
         runs=TEST,
     ),
     Case(

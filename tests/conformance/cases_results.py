@@ -1,4 +1,4 @@
-"""Cases about the form of the result: which one has a loss element, which not."""
+"""Cases about the form of the result: with and without a loss element."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from mmengine.structures import BaseDataElement
 
 from .cases import Case, Default
-from .contract import LEFT, LEFT_ALONE, NO_MAPPING, TAKEN
+from .contract import EXTRACTED, NATIVE_RAISES, NO_MAPPING, UNTOUCHED
 from .model_results import (
     LossElement,
     element,
@@ -26,25 +26,32 @@ def _loss(step: int) -> dict:
 
 
 CASES = [
-    # ---- Taken off ------------------------------------------------------------------
-    Case("list", "loss element at the end of a list", TAKEN, with_numbers(0.5, 1.5)),
-    Case("tuple", "loss element at the end of a tuple, as in PR 1503", TAKEN, in_tuple),
+    # ---- Extracted ------------------------------------------------------------------
+    Case(
+        "list", "loss element at the end of a list", EXTRACTED, with_numbers(0.5, 1.5)
+    ),
+    Case(
+        "tuple",
+        "loss element at the end of a tuple, as in PR 1503",
+        EXTRACTED,
+        in_tuple,
+    ),
     Case(
         "element-alone",
         "a list of nothing but the loss element: the metrics get an empty list",
-        TAKEN,
+        EXTRACTED,
         other(lambda step: [element(_loss(step))]),
     ),
     Case(
         "element-subclass",
         "the loss element is of a subclass of BaseDataElement",
-        TAKEN,
+        EXTRACTED,
         ending_with(lambda step: LossElement(loss=_loss(step))),
     ),
     Case(
         "element-metainfo",
         "the loss element has metainfo, which is no data field",
-        TAKEN,
+        EXTRACTED,
         ending_with(
             lambda step: BaseDataElement(metainfo={"stride": 8}, loss=_loss(step))
         ),
@@ -52,17 +59,19 @@ CASES = [
     Case(
         "no-losses-in-element",
         "the dict of losses is empty: the element goes, no loss is reported",
-        TAKEN,
+        EXTRACTED,
         with_losses({}),
     ),
-    # ---- Left alone -----------------------------------------------------------------
-    Case("no-element", "predictions alone", LEFT, other(predictions)),
-    Case("tensor-1d", "the result is a tensor", LEFT, other(lambda _: torch.ones(2))),
-    Case("string", "the result is a string", LEFT, other(lambda _: "ab")),
+    # ---- Untouched ------------------------------------------------------------------
+    Case("no-element", "predictions alone", UNTOUCHED, other(predictions)),
+    Case(
+        "tensor-1d", "the result is a tensor", UNTOUCHED, other(lambda _: torch.ones(2))
+    ),
+    Case("string", "the result is a string", UNTOUCHED, other(lambda _: "ab")),
     Case(
         "element-more-fields",
         "the last element has other fields besides loss",
-        LEFT,
+        UNTOUCHED,
         ending_with(
             lambda step: BaseDataElement(loss=_loss(step), other=torch.tensor([1.0]))
         ),
@@ -70,91 +79,91 @@ CASES = [
     Case(
         "element-other-name",
         "the last element has one field, but of another name",
-        LEFT,
+        UNTOUCHED,
         ending_with(lambda step: BaseDataElement(losses=_loss(step))),
     ),
     Case(
         "element-first",
         "the loss element is the first item, not the last",
-        LEFT,
+        UNTOUCHED,
         other(lambda step: [element(_loss(step)), *predictions(step)]),
     ),
     Case(
         "last-is-dict",
         "the last item is a plain dict {'loss': ...}",
-        LEFT,
+        UNTOUCHED,
         ending_with(lambda step: {"loss": _loss(step)}),
     ),
     Case(
         "dict",
         "the result is a dict (mmengine issue 1603)",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda step: {"loss": torch.tensor(0.5), "x": torch.tensor([step])}),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
     ),
     Case(
         "none",
         "the result is None, which mmengine's own Evaluator cannot iterate",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda _: None),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
     ),
     Case(
         "none-own-evaluator",
         "the result is None, and the evaluator can take that",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda _: None),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
         any_result=True,
     ),
     Case(
         "generator",
         "the result is a generator: the evaluator is the one who consumes it",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda step: (item for item in predictions(step))),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
     ),
     Case(
         "generator-with-element",
         "a generator that ends with a loss element is a generator",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda step: (i for i in [*predictions(step), element(_loss(step))])),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
     ),
     Case(
         "set",
         "the result is a set",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda step: {step}),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
     ),
     Case(
         "bare-element",
         "the result is a loss element itself, in no list: it cannot be iterated",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda step: element(_loss(step))),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
     ),
     Case(
         "tensor-0d",
         "the result is a tensor without dimensions, which cannot be iterated",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda _: torch.tensor(1.0)),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
     ),
     Case(
         "empty-list",
         "the result is an empty list",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda _: []),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
     ),
     Case(
         "empty-tuple",
         "the result is an empty tuple",
-        LEFT_ALONE,
+        NATIVE_RAISES,
         other(lambda _: ()),
-        Default(LEFT_ALONE, passes_through=True),
+        Default(NATIVE_RAISES, passes_through=True),
     ),
     # ---- No mapping -----------------------------------------------------------------
     Case(

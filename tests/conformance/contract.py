@@ -1,14 +1,15 @@
 """The rows of the contract that one process without log writers can show.
 
-Not here: several ranks, and what terminal, scalars.json, TensorBoard and wandb
-show. Other tests are about those.
+Other tests cover several ranks, the terminal, scalars.json, TensorBoard and wandb.
 """
 
 from __future__ import annotations
 
-TAKEN = "last item is a BaseDataElement with data fields exactly {'loss'}: taken off"
-LEFT = "anything else: passed through untouched"
-LEFT_ALONE = f"{LEFT}, where native raises"
+EXTRACTED = (
+    "last item is a BaseDataElement with data fields exactly {'loss'}: extracted"
+)
+UNTOUCHED = "anything else: passed through untouched"
+NATIVE_RAISES = f"{UNTOUCHED}, where native raises"
 NO_MAPPING = "`loss` is no mapping: TypeError that shows the right form"
 ONE = "value is a tensor with one element: one update"
 SEVERAL = "value is a tensor with several elements: mean (as training's parse_losses)"

@@ -1,4 +1,4 @@
-"""What was passed around, as JSON: short, exact, the same on every release."""
+"""Descriptions of values as JSON: short, exact, equal on every release."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mmengine.structures import BaseDataElement
 
 
 def describe(value: Any) -> str:
-    """Describe type, length and contents of what hooks or metrics were given.
+    """Describe type, length and contents of an argument of hooks or metrics.
 
     Names are sorted: before 0.7.0 a data element kept its fields in a set.
-    Iterators are named but not consumed.
+    Iterators are not consumed.
     """
     kind = type(value).__name__
     if isinstance(value, torch.Tensor):
@@ -36,7 +36,7 @@ def describe(value: Any) -> str:
 
 
 def number(value: Any) -> int | float | str:
-    """A metric's value; JSON has no NaN and no infinity, so these become words."""
+    """Return a metric's value; NaN and infinity, which JSON lacks, as strings."""
     if isinstance(value, int):
         return value
     as_float = float(value)
@@ -44,7 +44,7 @@ def number(value: Any) -> int | float | str:
 
 
 def pairs(metrics: Mapping[str, Any]) -> list[list[Any]]:
-    """Metrics as (name, value) pairs: their order counts."""
+    """Return metrics as (name, value) pairs: their order is compared too."""
     return [[name, number(value)] for name, value in metrics.items()]
 
 

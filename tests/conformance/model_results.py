@@ -1,4 +1,4 @@
-"""What the cases' models return from ``val_step`` and ``test_step``."""
+"""Results of ``val_step`` and ``test_step`` in the cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Result = Callable[[int, Any], Any]
 
 
 class LossElement(BaseDataElement):
-    """A subclass, as a library may have one."""
+    """A subclass, as a library may define one."""
 
 
 def predictions(step: int) -> list[Any]:
@@ -26,7 +26,7 @@ def element(losses: Any) -> BaseDataElement:
 
 
 def with_losses(*losses_by_step: dict[str, Any] | None) -> Result:
-    """A list result with a loss element; a step whose losses are None has none."""
+    """A list result with a loss element, left out in a step with None."""
 
     def result(step: int, inputs: Any) -> Any:
         losses = losses_by_step[step % len(losses_by_step)]

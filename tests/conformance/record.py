@@ -1,9 +1,9 @@
-"""Records what an unpatched mmengine does in every case, or checks it again.
+"""Records the behaviour of an unpatched mmengine in every case, or checks it.
 
 Run from the folder tests, without valloss_compat:
 
 python -m conformance.record              native 0.10.5, 0.10.6 or 0.10.7
-python -m conformance.record --unpatched  0.10.4, which knows no losses
+python -m conformance.record --unpatched  0.10.4, which is not native
 python -m conformance.record --check      any release: compare, write nothing
 """
 
@@ -25,7 +25,7 @@ from .trace import run_case, unavailable
 
 
 def is_native() -> bool:
-    """Whether this mmengine takes losses off by itself."""
+    """Whether this mmengine extracts losses by itself."""
     return hasattr(loops, "_update_losses")
 
 
@@ -50,7 +50,7 @@ def check(recorded: Recording, traces: dict[str, Any]) -> list[str]:
         traces (dict): What :func:`record_all` returned.
 
     Returns:
-        list[str]: What differs. The exceptions' messages do not count.
+        list[str]: The differences. Messages of exceptions are not compared.
     """
     cases = recorded["cases"]
     found = [f"{name}: in one of both only" for name in set(cases) ^ set(traces)]

@@ -1,4 +1,4 @@
-"""Model, metric, evaluator and hook of a case: each writes down its own calls."""
+"""Model, metric, evaluator and hook of a case, which record their calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .describe import describe, pairs
 
 
 class Samples(torch.utils.data.Dataset):
-    """Samples whose input is their own index."""
+    """Samples with their index as input."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -31,7 +31,7 @@ class Samples(torch.utils.data.Dataset):
 
 
 class Model(BaseModel):
-    """A model of one weight that predicts what the case says."""
+    """A model of one weight that returns the results of the case."""
 
     def __init__(self, case: Case, calls: list[Any]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Model(BaseModel):
         self._steps = itertools.count()
 
     def forward(self, inputs: Any, mode: str = "tensor") -> Any:
-        """Train on nothing much; predict the case's next result."""
+        """Return a loss to train on, or the next result of the case."""
         if mode == "loss":
             return {"loss": self.weight * torch.stack(list(inputs)).sum()}
         self._calls.append(["step"])
@@ -49,7 +49,7 @@ class Model(BaseModel):
 
 
 class RecordingMetric(BaseMetric):
-    """Writes down what it is given and reports fixed values."""
+    """Records its arguments and reports fixed values."""
 
     default_prefix = ""
 
@@ -59,7 +59,7 @@ class RecordingMetric(BaseMetric):
         self._calls = calls
 
     def process(self, data_batch: Any, data_samples: Any) -> None:
-        """Write down the samples."""
+        """Record the samples."""
         self._calls.append(["process", self.prefix, describe(data_samples)])
         self.results.append(0)
 
@@ -69,16 +69,16 @@ class RecordingMetric(BaseMetric):
 
 
 class AnyResultEvaluator(Evaluator):
-    """Takes results of any type, in a ``process`` of its own without ``super()``."""
+    """Takes results of any type: overrides ``process`` without ``super()``."""
 
     def process(self, data_samples: Any, data_batch: Any = None) -> None:
-        """Hand the result as a whole to the metrics."""
+        """Pass the whole result to the metrics."""
         for metric in self.metrics:
             metric.process(data_batch, [data_samples])
 
 
 class RecordingHook(Hook):
-    """Writes down every call that validation and testing make to hooks."""
+    """Records every call of a hook in validation and testing."""
 
     def __init__(self, trace: dict[str, Any]) -> None:
         self._calls = trace["calls"]
@@ -132,20 +132,20 @@ class RecordingHook(Hook):
         self._calls.append(["after_test"])
 
 
-class WarningsOfThePackage(logging.Handler):
-    """Keeps what ``valloss_compat`` logs as a warning."""
+class PackageWarnings(logging.Handler):
+    """Keeps the warnings that ``valloss_compat`` logs."""
 
     def __init__(self, messages: list[str]) -> None:
         super().__init__(logging.WARNING)
         self._messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the message if it is the package's."""
+        """Keep the message if it is from the package."""
         message = record.getMessage()
         if "valloss_compat" in message:
             self._messages.append(message)
 
 
 def loop_of(runner: Runner, stage: str) -> Any:
-    """The runner's validation or test loop; built or, where unused, None."""
+    """Return the validation or test loop of the runner; None if it is unused."""
     return runner._val_loop if stage == "val" else runner._test_loop

@@ -1,4 +1,4 @@
-"""The recordings in ``recorded/``: where they are, and what differs from them."""
+"""The recordings in ``recorded/``: read, write and compare."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Recording = Dict[str, Any]
 
 
 def path_of(name: str) -> str:
-    """The file of a recording."""
+    """Return the file of a recording."""
     return osp.join(FOLDER, f"{name}.json")
 
 
@@ -44,10 +44,10 @@ def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
     Args:
         expected: JSON, as recorded.
         actual: The same from a run.
-        path (str): Where they are, for the messages.
+        path (str): Their place in the trace, for the messages.
 
     Returns:
-        list[str]: What differs. Numbers may differ by 1e-9.
+        list[str]: The differences. Numbers may differ by 1e-9.
     """
     if isinstance(expected, dict) and isinstance(actual, dict):
         if set(expected) == set(actual):

@@ -1,4 +1,4 @@
-"""Replays the recorded cases on the mmengine that is installed, in both modes."""
+"""Replays the recorded cases on the installed mmengine, in both modes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CASES = all_cases()
 NATIVE_CASES = load(NATIVE[-1])["cases"]
 UNPATCHED_CASES = load(UNPATCHED)["cases"]
 
-# All of mmengine runs here, whose own warnings are not what is tested.
+# Warnings of mmengine itself are not tested here.
 pytestmark = pytest.mark.filterwarnings(
     "ignore",
     "error:::valloss_compat",
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings(
 def in_mode(monkeypatch):
     """Switch to a mode for the length of a test."""
     monkeypatch.delenv("VALLOSS_COMPAT", raising=False)
-    # Without the price of a status, hundreds of times; each test ends in the default.
+    # Not apply(), which builds a status; each test ends in default mode.
     return _api.start
 
 
@@ -45,7 +45,7 @@ def without(trace, *keys):
 
 
 def with_metrics(calls, returned):
-    """These calls, with other metrics given to ``after_val_epoch``."""
+    """Return the calls with other metrics in ``after_val_epoch``."""
     metrics = iter(returned)
     epochs = ("after_val_epoch", "after_test_epoch")
     return [[c[0], next(metrics)] if c[0] in epochs else c for c in calls]
@@ -53,7 +53,7 @@ def with_metrics(calls, returned):
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_parity_mode_is_native_bug_for_bug(name, in_mode, tmp_path):
-    """Everything is as recorded from native 0.10.7, errors included."""
+    """Everything is as recorded from native 0.10.7, including errors."""
     in_mode("parity")
     trace = replay(name, tmp_path)
     expected = without(NATIVE_CASES[name], "message")
@@ -62,7 +62,7 @@ def test_parity_mode_is_native_bug_for_bug(name, in_mode, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(n for n in CASES if not CASES[n].default))
 def test_default_mode_is_as_native(name, in_mode, tmp_path):
-    """Everything is as recorded, but for a warning where the contract asks for one."""
+    """Everything is as recorded, except for warnings that the contract requires."""
     in_mode("default")
     trace = replay(name, tmp_path)
     expected = without(NATIVE_CASES[name], "message", "warnings")
@@ -71,8 +71,8 @@ def test_default_mode_is_as_native(name, in_mode, tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(n for n in CASES if CASES[n].default))
-def test_default_mode_differs_as_the_contract_says(name, in_mode, tmp_path):
-    """The outcome is the one that was worked out by hand from the contract."""
+def test_default_mode_differs_as_in_the_contract(name, in_mode, tmp_path):
+    """The outcome is the one derived by hand from the contract."""
     in_mode("default")
     trace = replay(name, tmp_path)
     default = CASES[name].default
@@ -81,7 +81,7 @@ def test_default_mode_differs_as_the_contract_says(name, in_mode, tmp_path):
         expected = UNPATCHED_CASES[name]
         for key in ("returned", "raised", "calls"):
             assert_same(expected[key], trace[key], key)
-        # Unpatched, there is no such attribute; here there is, and it is empty.
+        # Unpatched loops have no such attribute; here it is empty.
         assert not any(trace["losses"].values())
         assert not any(trace["at_start"])
     elif default.raises:
@@ -101,7 +101,7 @@ def test_default_mode_differs_as_the_contract_says(name, in_mode, tmp_path):
 
 
 def means(returned, name):
-    """What the loop's own mapping holds after these metrics: no metric, no total."""
+    """Return the expected mapping of the loop: neither metrics nor the total."""
     stage = CASES[name].runs[-1]
     metrics = [key for _, values in CASES[name].metrics for key in values]
     kept = [p for p in returned if p[0] not in [*metrics, f"{stage}_loss"]]
@@ -109,13 +109,13 @@ def means(returned, name):
 
 
 def assert_same(expected, actual, path=""):
-    """Nothing differs, or the failure says what, a line each."""
+    """Assert that nothing differs; the failure lists the differences."""
     found = differences(expected, actual, path)
     assert not found, "\n".join(found)
 
 
 def assert_warned(trace, name):
-    """The package logs the warnings that the case expects, and no others."""
+    """Assert that the package logs the expected warnings, and no others."""
     patterns = CASES[name].warns
     assert len(trace["warnings"]) == len(patterns), trace["warnings"]
     for pattern, message in zip(patterns, trace["warnings"]):
@@ -123,16 +123,16 @@ def assert_warned(trace, name):
 
 
 @pytest.mark.skipif(not is_native(), reason="this mmengine is not native")
-def test_parity_mode_leaves_native_alone(in_mode):
-    """There is nothing to patch where the behaviour is mmengine's own."""
+def test_parity_mode_does_not_patch_native(in_mode):
+    """Only the registry is patched: the behaviour is that of mmengine."""
     in_mode("parity")
     patches = _api.status().patches
     applied = [patch.target for patch in patches if patch.state == "active"]
     assert applied == ["mmengine.registry.registry.Registry.get"]  # for ValLossHook
 
 
-def test_the_unpatched_mmengine_is_as_recorded(nursery):
-    """In a process without this package: what the replays stand on holds here too."""
+def test_unpatched_mmengine_is_as_recorded(nursery):
+    """In a process without this package, the recordings hold on this release too."""
     done = nursery.run(
         "import sys\n"
         "sys.argv[1:] = ['--check']\n"

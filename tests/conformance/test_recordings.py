@@ -1,4 +1,4 @@
-"""The recordings themselves, without any mmengine at work."""
+"""The recordings themselves, without running mmengine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ NATIVE_DISAGREES = {}  # type: dict[str, str]
 
 
 @pytest.mark.parametrize("name", NATIVE[:-1])
-def test_the_native_releases_agree(name):
-    """0.10.5, 0.10.6 and 0.10.7 do the same in all cases but those listed."""
+def test_native_releases_agree(name):
+    """0.10.5, 0.10.6 and 0.10.7 agree in all cases except those listed."""
     one, last = load(name)["cases"], load(NATIVE[-1])["cases"]
     assert set(one) == set(last)
     disagree = {case for case in one if differences(last[case], one[case])}
@@ -22,8 +22,8 @@ def test_the_native_releases_agree(name):
 
 
 @pytest.mark.parametrize("name", [*NATIVE, UNPATCHED])
-def test_a_recording_has_all_cases_and_says_where_it_is_from(name):
-    """Who adds a case records it on every release."""
+def test_recording_has_all_cases_and_its_versions(name):
+    """A new case has to be recorded on every release."""
     recording = load(name)
     assert set(recording["cases"]) == set(all_cases())
     assert recording["meta"]["mmengine"] == name.rsplit("-", 1)[1]
@@ -31,14 +31,14 @@ def test_a_recording_has_all_cases_and_says_where_it_is_from(name):
 
 
 @pytest.mark.parametrize("name", [*NATIVE, UNPATCHED])
-def test_a_recording_is_as_the_script_writes_it(name):
-    """Nobody edited it by hand into another form."""
+def test_recording_is_as_the_script_writes_it(name):
+    """It was not edited by hand."""
     with open(path_of(name), encoding="utf-8") as file:
         assert file.read() == dumps(load(name))
 
 
-def test_the_unpatched_release_knows_no_losses():
-    """The recording of 0.10.4 was not made under a patch."""
+def test_unpatched_release_reports_no_losses():
+    """The recording of 0.10.4 was made without patches."""
     for name, trace in load(UNPATCHED)["cases"].items():
         assert trace["losses"] == {}, name
         assert trace["warnings"] == [], name
@@ -48,13 +48,13 @@ def test_the_unpatched_release_knows_no_losses():
 
 
 def test_every_row_of_the_contract_has_a_case():
-    """Each row that can be shown here, and no row that the contract has not."""
+    """Each row has a case, and each case has a row."""
     assert {case.row for case in all_cases().values()} == ROWS
     assert len(all_cases()) >= 25
 
 
-def test_cases_that_differ_end_otherwise_than_native():
-    """A case is not excused from being as native without a need."""
+def test_case_with_a_default_differs_from_native():
+    """A case that behaves as native needs no ``Default``."""
     native = load(NATIVE[-1])["cases"]
     for name, case in all_cases().items():
         if case.default is not None and case.default.returned is not None:

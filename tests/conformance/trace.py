@@ -1,7 +1,7 @@
-"""Runs one case in a real mmengine ``Runner`` and writes down what happened.
+"""Runs one case in a real mmengine ``Runner`` and records a trace.
 
-The same code on every release, native or not, patched or not: whoever compares
-two traces compares two mmengines and nothing else.
+The code is the same on every release, native or not, patched or not: a difference of
+two traces is a difference of two mmengines.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from .describe import number, pairs
 from .recorders import (
     AnyResultEvaluator,
     Model,
+    PackageWarnings,
     RecordingHook,
     RecordingMetric,
     Samples,
-    WarningsOfThePackage,
     loop_of,
 )
 
 Trace = Dict[str, Any]
 
 SEVERAL_ELEMENTS = "several elements in Tensor.item()"
-"""Stands for whatever exception this torch raises there: it is not always the same."""
+"""Replaces the exception that this torch raises there: it depends on the release."""
 
 _run_numbers = itertools.count()
 
 
 def unavailable(case: Case) -> str | None:
-    """Try what the case needs of torch and mmengine themselves.
+    """Check whether torch and mmengine can run the case.
 
     Args:
         case (Case): The case.
 
     Returns:
-        str, optional: Why it cannot run here, in mmengine's own words.
+        str, optional: The reason why not, with the message of mmengine.
     """
     if not case.fp16:
         return None
@@ -67,24 +67,24 @@ def run_case(case: Case, work_dir: str) -> Trace:
         work_dir (str): An empty folder.
 
     Returns:
-        dict: What happened, as JSON knows it. ``returned``: one list of
-        (name, value) for each ``runner.val()`` or ``runner.test()``. ``raised``
-        and ``message``: what ended the run, or None. ``calls``: hooks, steps
-        and metrics in order with what they were given. ``at_start``: the names
-        in ``loop.val_loss`` (``test_loss``) as the first ``before_val_iter`` of
-        each epoch sees them. ``losses``: the means there after the run.
-        ``best``: file and score of ``save_best``. ``warnings``: the package's.
+        dict: The trace, as JSON. ``returned``: one list of (name, value) for each
+        ``runner.val()`` or ``runner.test()``. ``raised`` and ``message``: the
+        exception that ended the run, or None. ``calls``: hooks, steps and metrics
+        in order, with their arguments. ``at_start``: the names in ``loop.val_loss``
+        (``test_loss``) at the first ``before_val_iter`` of each epoch. ``losses``:
+        the means there after the run. ``best``: file and score of ``save_best``.
+        ``warnings``: those of the package.
     """
     trace: Trace = {"returned": [], "raised": None, "message": None, "calls": []}
     trace.update(at_start=[], losses={}, best=None, warnings=[])
     with ExitStack() as stack:
-        # Both start processes (compilers, git) to write what they say to the log.
+        # Both start processes (compilers, git) to log versions.
         stack.enter_context(mock.patch.object(runner_module, "collect_env", dict))
         stack.enter_context(mock.patch.object(runtime_info_hook, "get_git_hash", str))
         runner = _build_runner(case, work_dir, trace)
         for handler in runner.logger.handlers:
             stack.callback(handler.close)
-        runner.logger.addHandler(WarningsOfThePackage(trace["warnings"]))
+        runner.logger.addHandler(PackageWarnings(trace["warnings"]))
         _run(runner, case, trace)
     for stage in ("val", "test"):
         losses = getattr(loop_of(runner, stage), f"{stage}_loss", None)
@@ -105,7 +105,7 @@ def _build_runner(case: Case, work_dir: str, trace: Trace) -> Runner:
         log_level="ERROR",
         default_scope="mmengine",
         experiment_name=f"conformance_{next(_run_numbers)}",
-        # One for all cases: each new one draws matplotlib figures that nobody sees.
+        # One for all cases: each new one draws matplotlib figures.
         visualizer=Visualizer.get_instance("conformance"),
         **_loops(case, trace["calls"]),
     )

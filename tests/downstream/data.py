@@ -1,9 +1,9 @@
-"""Small data sets in the formats that the libraries read, with what makes losses wrong.
+"""Small data sets in the formats of the libraries, with cases that make losses wrong.
 
-Every image has a size and an aspect ratio of its own, so that a batch is padded
-and a ground truth in the wrong frame shows. Boxes reach over the border, masks
-are polygons and run lengths, some boxes are crowds, one image has no object.
-All of it is drawn from a fixed seed.
+Images differ in size and aspect ratio, so that a batch is padded and a ground truth in
+the wrong frame is noticed. Boxes reach over the border, masks are polygons and run
+lengths, some boxes are crowds, one image has no object. All of it is drawn from a
+fixed seed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pycocotools import mask as coco_mask
 SIZES = ((120, 90), (80, 128), (101, 67), (64, 64), (150, 51), (77, 103), (133, 98))
 #: Index of the image without objects.
 EMPTY = 3
-#: Classes of the segmentation maps; 255 is what no loss counts.
+#: Classes of the segmentation maps; losses ignore 255.
 SEGMENTS = 19
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from downstream import oracle, shipped
 from downstream.rows import Row
 
-#: Detectors whose second stage looks at other regions for the loss: it runs twice.
+#: Detectors with a second stage that uses other regions for the loss: it runs twice.
 _TWO_STAGES = ("R-CNN",)
 
 ROWS = tuple(

@@ -1,8 +1,8 @@
-"""Classifiers of mmpretrain, from the configs that it ships.
+"""Classifiers of mmpretrain, from the shipped configs.
 
-Data are an image folder, or VOC's XML for several labels. What is changed of a
-config: the data set, the numbers of classes and workers, batches of four; ViT
-and ConvNeXt are the smallest of their families.
+The data are an image folder, or VOC's XML for several labels. The data set, the numbers
+of classes and workers and the batch size are changed; ViT and ConvNeXt are the smallest
+of their families.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mmengine.runner import Runner
 from downstream.rows import Row
 
 CLASSES = 3
-#: Width and height: no two images are cut alike.
+#: Width and height: each image is cropped differently.
 SIZES = ((80, 60), (64, 90), (70, 70), (101, 67), (60, 120), (90, 75), (77, 103))
 
 
 def shipped(path: str) -> Any:
-    """A config as mmpretrain installs it."""
+    """Return a config as mmpretrain installs it."""
     import mmpretrain
 
     root = os.path.join(os.path.dirname(mmpretrain.__file__), ".mim", "configs")
@@ -46,7 +46,7 @@ def images(folder: Path) -> List[Path]:
 
 
 def image_folder(root: Path) -> Dict[str, Any]:
-    """A folder a class; what mmpretrain's CustomDataset reads."""
+    """Write a folder a class, for mmpretrain's CustomDataset."""
     for index, path in enumerate(images(root / "all")):
         (root / f"class{index % CLASSES}").mkdir(exist_ok=True)
         path.rename(root / f"class{index % CLASSES}" / path.name)
@@ -127,7 +127,7 @@ def configured(
 
 
 def oracle(config: Any, model: Any) -> Dict[str, float]:
-    """The model's own loss, in eval mode, on a data set of its own."""
+    """Return the loss of the model in eval mode, on a separate data set."""
     loader = Runner.build_dataloader(copy.deepcopy(config.val_dataloader))
     model.eval()
     sums: Dict[str, float] = {}
@@ -149,12 +149,12 @@ def row(name: str, path: str, data: Any = image_folder, **changes: Any) -> Row:
 
 
 def replaced(kind: str, **settings: Any) -> Dict[str, Any]:
-    """A part in the place of the one that the config ships."""
+    """Return the config of a component that replaces the shipped one."""
     return {"_delete_": True, "type": kind, **settings}
 
 
 _VGG_VOC = "vgg/vgg16_8xb16_voc.py"
-#: It ships in a retriever only, which is refused.
+#: It is shipped in a retriever only, which is rejected.
 _ARCFACE = replaced(
     "ArcFaceClsHead",
     in_channels=2048,

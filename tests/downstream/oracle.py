@@ -1,8 +1,8 @@
-"""What a validation loss has to be: the model's own, on data loaded for training.
+"""The expected validation loss: that of the model, on data loaded as for training.
 
-Nothing of ``valloss_compat`` is used here. A dataset of its own loads the
-annotations before it resizes, as a train pipeline does, but draws nothing; the
-model runs in eval mode, in mode ``'loss'``, on the same batches.
+``valloss_compat`` is not used here. A separate dataset loads the annotations before it
+resizes, as a train pipeline does, but without random transforms. The model runs in eval
+mode, in mode ``'loss'``, on the same batches.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from mmengine.runner import Runner
 
 
 def losses(config: Any, model: Any, reorder: bool = True) -> Dict[str, float]:
-    """The mean of each named loss over the batches, and their sum as ``val_loss``.
+    """Return the mean of each named loss over the batches, and their sum ``val_loss``.
 
     Args:
-        config (Config): The config whose validation is to be matched.
+        config (Config): The config of the validation.
         model (nn.Module): The model.
         reorder (bool): Whether annotations are loaded first. Defaults to True.
     """
@@ -47,12 +47,12 @@ def losses(config: Any, model: Any, reorder: bool = True) -> Dict[str, float]:
 
 
 def training_flag(model: Any) -> bool:
-    """As in training; but mmseg would pad its batch to the crop of the training."""
+    """Whether to preprocess as in training: mmseg would pad to the training crop."""
     return type(model.data_preprocessor).__name__ != "SegDataPreProcessor"
 
 
 def annotations_first(pipeline: List[Any]) -> List[Any]:
-    """The transforms of a pipeline with LoadAnnotations right after the image."""
+    """Return a pipeline with LoadAnnotations right after the image."""
     loads = [step for step in pipeline if step["type"] == "LoadAnnotations"]
     others = [step for step in pipeline if step["type"] != "LoadAnnotations"]
     return [others[0], *loads, *others[1:]]

@@ -1,7 +1,7 @@
-"""One row of the oracle table: a model, what its loss has to be, what ours is.
+"""One row of the oracle table: a model, its expected and its reported loss.
 
-The rooms of the libraries (``mmpretrain_rows`` and so on) list their rows; the
-tests check each one, ``benchmarks/val_loss_hook.py`` prints them.
+The modules of the libraries (``mmpretrain_rows`` and so on) list their rows; the tests
+check each one, ``benchmarks/val_loss_hook.py`` prints them.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ class Row(NamedTuple):
 
     Attributes:
         library (str): Its package.
-        name (str): What it is called in the table.
-        config (Callable): ``config(folder)`` writes the data set and gives the
-            whole config, its val_dataloader reading that.
-        oracle (Callable): ``oracle(config, model)`` gives the losses by the
-            model's own mode ``'loss'``, on data loaded as for training: name
-            -> mean over the batches, the sum of these as ``val_loss``.
-        target (float): What a validation may cost, compared with one without.
-        build (Callable, optional): ``build(config)`` gives the model. Defaults
-            to None: the runner builds it, and its head is given wild weights.
-        large (Callable, optional): As ``config``, with images and batches as the
-            config ships them, for :func:`cost`: next to a small image, what
-            does not grow with images would weigh too much. Defaults to None:
-            those of ``config``.
+        name (str): Its name in the table.
+        config (Callable): ``config(folder)`` writes the data set and returns the
+            whole config, with a val_dataloader that reads it.
+        oracle (Callable): ``oracle(config, model)`` returns the losses of mode
+            ``'loss'`` of the model, on data loaded as for training: name -> mean
+            over the batches, and their sum as ``val_loss``.
+        target (float): The highest cost of a validation, relative to one without
+            the hook.
+        build (Callable, optional): ``build(config)`` returns the model. Defaults to
+            None: the runner builds it, and its head gets random weights.
+        large (Callable, optional): As ``config``, with images and batches as in the
+            shipped config, for :func:`cost`: with small images the constant costs
+            would weigh too much. Defaults to None: as ``config``.
     """
 
     library: str
@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
 
 class Seed(Hook):
-    """Samplers of boxes draw: the first batch starts from a seed, as for the oracle."""
+    """Samplers of boxes draw: each batch starts from the seed of the oracle."""
 
     def before_val_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None
@@ -57,15 +57,15 @@ class Seed(Hook):
 
 
 class Measured(NamedTuple):
-    """What a row came out as.
+    """The results of a row.
 
     Attributes:
-        oracle (float): What the ``val_loss`` has to be.
-        ours (float): What the hook reports.
-        cost (float): CPU time of a validation with the hook, by that of one
+        oracle (float): The expected ``val_loss``.
+        ours (float): The ``val_loss`` that the hook reports.
+        cost (float): CPU time of a validation with the hook, relative to one
             without.
-        theirs (float): What of this the model spends in mode ``'loss'``: what
-            is over 1 there, no sharing can take away.
+        theirs (float): The part of it that the model spends in mode ``'loss'``,
+            plus 1: reuse cannot reduce it.
     """
 
     oracle: float
@@ -75,7 +75,7 @@ class Measured(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """Relative to the oracle."""
+        """The relative difference from the oracle."""
         return abs(self.ours - self.oracle) / abs(self.oracle)
 
 
@@ -98,7 +98,7 @@ def runner_of(config: Any, folder: Path, model: Any = None, **hook: Any) -> Runn
 
 
 def spread(model: Any) -> None:
-    """Weights by which samples differ: fresh ones give all the same loss."""
+    """Set random weights: with initial ones all samples have the same loss."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in getattr(model, "head", model).parameters():
@@ -110,7 +110,7 @@ def measure(row: Row, folder: Path, repeats: int = 5) -> Measured:
 
     Args:
         row (Row): The row.
-        folder (Path): Where data and logs go.
+        folder (Path): For data and logs.
         repeats (int): Validations of each kind, in turn; the median counts.
     """
     config = row.config(folder / "small")
@@ -135,7 +135,7 @@ def _hooked(row: Row, config: Any, folder: Path) -> Runner:
 def cost(
     with_hook: Runner, config: Any, folder: Path, repeats: int
 ) -> Tuple[float, float]:
-    """What a validation costs with the hook: as of :class:`Measured`."""
+    """Return ``cost`` and ``theirs`` of :class:`Measured`."""
     model = with_hook.model
     without = runner_of(config, folder, model=model)
     without.val()

@@ -1,8 +1,8 @@
-"""Models from the configs that the libraries ship, made small enough for a CPU.
+"""Models from the shipped configs of the libraries, small enough for a CPU.
 
-What is changed: images are small, no weights are downloaded, data are those of
-:mod:`data`. Architectures, losses, assigners, preprocessors and the order of
-the transforms are those of the config.
+Images are small, no weights are downloaded, and data are those of :mod:`data`.
+Architectures, losses, assigners, preprocessors and the order of the transforms are
+unchanged.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Shipped(NamedTuple):
     """A row of the oracle table.
 
     Attributes:
-        name (str): What it is called in the table.
+        name (str): Its name in the table.
         library (str): ``'mmdet'``, ``'mmseg'`` or ``'mmpose'``.
-        config (str): Where in the library's configs it is.
-        model (dict): What is changed in its ``model``.
+        config (str): Its path in the configs of the library.
+        model (dict): Changes of its ``model``.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Shipped(NamedTuple):
     model: Mapping[str, Any] = MappingProxyType({})
 
 
-#: Regions that a second stage looks at: a thousand of them take a CPU a second.
+#: Regions of a second stage: a thousand of them take a CPU a second.
 _FEW = {"nms_pre": 300, "max_per_img": 100}
 FEW = {"train_cfg": {"rpn_proposal": _FEW}, "test_cfg": {"rpn": _FEW}}
 DETECTORS = (
@@ -131,7 +131,7 @@ def config_of(row: Shipped, root: Path, large: bool = False) -> Config:
             if step["type"] == "Resize":
                 step["scale"] = LARGE
     config.default_scope = row.library
-    # Of these, some draw pictures and some want a training around the validation.
+    # Some of these draw pictures, and some need a training around the validation.
     config.default_hooks = {}
     for name in list(config):
         if name.startswith(("train_", "test_", "tta_", "optim_", "param_", "auto_")):
@@ -157,7 +157,7 @@ def registered(config: Config) -> Any:
 
 
 def settle(model: Any, config: Config) -> None:
-    """Give batch norms the statistics of the data: without, deep nets blow up."""
+    """Set batch norms to the statistics of the data: deep nets diverge without."""
     norms = [m for m in model.modules() if hasattr(m, "running_mean")]
     for norm in norms:
         norm.train()
@@ -172,7 +172,7 @@ def settle(model: Any, config: Config) -> None:
 
 
 def without_weights(model: Any) -> None:
-    """Take out what would download weights, wherever it is in a model's config."""
+    """Remove all settings that would download weights from a model's config."""
     if isinstance(model, dict):
         init = model.get("init_cfg")
         if isinstance(init, dict) and init.get("type") == "Pretrained":
@@ -220,7 +220,7 @@ def _maps(config: Config, root: Path, row: Shipped) -> None:
 def _persons(config: Config, root: Path, row: Shipped) -> None:
     file = _once(root, data.keypoints)
     pipeline = config.val_dataloader.dataset.pipeline
-    # What the quick start tells users to change.
+    # The change that the quick start describes.
     pipeline.insert(
         -1, {"type": "GenerateTarget", "encoder": config.model.head.decoder}
     )
@@ -235,7 +235,7 @@ _DATA = {"mmdet": _boxes, "mmseg": _maps, "mmpose": _persons}
 
 
 def without_sync(model: Any) -> None:
-    """Batch norms of one process in the place of synchronised ones."""
+    """Replace synchronised batch norms by those of one process."""
     if isinstance(model, dict):
         if model.get("type") == "SyncBN":
             model["type"] = "BN"

@@ -1,4 +1,4 @@
-"""Shipped models under what a training has around them: DDP, an EMA, half precision."""
+"""Shipped models in conditions of a training: DDP, an EMA, half precision."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ def test_a_training_with_an_ema_is_the_same_and_its_loss_is_the_emas(
 
 @pytest.mark.parametrize("strategy", ["auto", "second_forward"])
 def test_half_precision_is_that_of_the_loop(strategy, data_root, tmp_path):
-    """The CPU's is bfloat16, in which the other models do not run without us either.
+    """On a CPU it is bfloat16, in which the other models do not run at all.
 
-    numpy has none of it (mmdet's metric, mmpose's loss), nor has mmcv's RoIAlign.
+    numpy (mmdet's metric, mmpose's loss) and mmcv's RoIAlign do not support it.
     """
     pytest.importorskip("mmseg")
     (row,) = (row for row in ROWS if row.library == "mmseg")

@@ -1,4 +1,4 @@
-"""examples/mmpose_val_loss.py reports the loss of mmpose, and stops by it."""
+"""examples/mmpose_val_loss.py reports the loss of mmpose, and stops on it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def example():
 
 
 class Watch(Hook):
-    """Keeps each validation's metrics, and what the model's mode ``loss`` gives."""
+    """Keeps the metrics of each validation, and the loss of mode ``loss``."""
 
     def __init__(self):
         self.metrics, self.expected = [], []
@@ -60,7 +60,7 @@ def test_recipe_trains_and_stops_by_the_loss_of_mmpose(
     got = [metrics["val_loss"] for metrics in watch.metrics]
     assert got == pytest.approx(watch.expected, rel=1e-5)
     assert all("coco/AP" in metrics for metrics in watch.metrics)
-    # It got worse once, and ended there with the best one kept.
+    # The last one was worse, and the best one was kept.
     assert got[-1] > min(got)
     assert len(got) < 30
     assert runner.message_hub.get_info("best_score") == pytest.approx(min(got))

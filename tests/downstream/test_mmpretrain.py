@@ -1,4 +1,4 @@
-"""Classifiers of mmpretrain, unmodified: the number, refusals, the quick start."""
+"""Unmodified classifiers of mmpretrain: losses, rejections, the quick start."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _scope():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_the_number_is_the_models_own(tmp_path, monkeypatch, row):
-    """As the oracle has it, to 1e-5; sharing changes no bit of it and happens."""
+    """Equal to the oracle to 1e-5; reuse happens and changes no bit."""
     config = row.config(tmp_path)
     runner = runner_of(config, tmp_path, strategy="auto")
     spread(runner.model)
@@ -62,7 +62,7 @@ def test_the_number_is_the_models_own(tmp_path, monkeypatch, row):
 
 
 def refused(model, name):
-    """What is said of a model, built and as a config, the part being named."""
+    """Assert that a model and its config are rejected, and return the rejection."""
     told = [
         judge(components.of_model(MODELS.build(model)), [()]).refusals,
         look({"model": model, "default_scope": "mmpretrain"}).refusals,
@@ -76,7 +76,7 @@ def refused(model, name):
 
 
 def test_a_loss_with_a_memory_is_refused():
-    """SeesawLoss counts the samples that it sees."""
+    """SeesawLoss counts its samples."""
     model = shipped("resnet/resnet18_8xb16_cifar10.py").model
     model.head.loss = {"type": "SeesawLoss", "num_classes": 10}
     assert "cum_samples" in refused(model, "SeesawLoss").reason
@@ -99,7 +99,7 @@ def test_models_without_a_right_loss_are_refused(path, name):
 
 
 def test_what_a_user_changed_is_refused():
-    """A head of a user's own whose loss is another; a name in the config is enough."""
+    """A user's head with another loss; its name in the config is enough."""
     from mmpretrain.models import LinearClsHead
 
     own = type("OwnHead", (LinearClsHead,), {"loss": lambda self, *_: {}})
@@ -121,7 +121,7 @@ def test_images_without_labels_are_refused(tmp_path):
 
 
 def test_each_shipped_classifier_is_judged():
-    """By its config alone, nothing being built."""
+    """By its config, without building it."""
     told, unreadable = {True: 0, False: 0}, 0
     for path in sorted(CONFIGS.glob("*/*.py")):
         if path.parent.name == "_base_":

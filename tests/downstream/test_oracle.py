@@ -1,4 +1,4 @@
-"""The validation loss of shipped models is that of data loaded as for training."""
+"""The validation loss of shipped models equals that of data loaded as for training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytest.importorskip("mmcv.ops", reason="mmcv has no ops: tox -m downstream-full 
 from downstream import oracle, shipped
 from downstream.rows import runner_of
 
-#: The libraries use what torch, numpy and each other have deprecated; ours still count.
+#: The libraries cause deprecation warnings; those of this package are errors.
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.filterwarnings("error::valloss_compat.VallossCompatWarning"),
@@ -31,7 +31,7 @@ def test_loss_is_that_of_the_oracle(row, data_root, tmp_path):
     pytest.importorskip(row.library)
     config = shipped.config_of(row, data_root)
     model = shipped.build(config)
-    # Each on a copy: the first mode 'loss' of a model sets what the next one finds.
+    # Each on a copy: a run in mode 'loss' may change a model.
     expected = oracle.losses(config, copy.deepcopy(model))
     without = runner_of(config, tmp_path, model=copy.deepcopy(model)).val()
     for strategy in ("auto", "second_forward"):
@@ -39,7 +39,7 @@ def test_loss_is_that_of_the_oracle(row, data_root, tmp_path):
         metrics = runner_of(config, tmp_path, model=fresh, strategy=strategy).val()
         losses = {name: metrics[name] for name in expected}
         assert losses == pytest.approx(expected, rel=1e-5)
-        # All that was there before is there as it was.
+        # The other metrics are unchanged.
         assert {name: metrics[name] for name in without} == pytest.approx(
             without, rel=0, abs=0, nan_ok=True
         )
@@ -47,7 +47,7 @@ def test_loss_is_that_of_the_oracle(row, data_root, tmp_path):
 
 @pytest.mark.parametrize("row", [shipped.DETECTORS[0]], ids=lambda row: row.name)
 def test_oracle_sees_boxes_in_the_frame_of_the_original_image(row, data_root):
-    """What a hook that moved nothing would report is off, and the oracle shows it."""
+    """The loss with unscaled boxes is wrong, and the oracle shows it."""
     config = shipped.config_of(row, data_root)
     model = shipped.build(config)
     right = oracle.losses(config, model)["loss_bbox"]
@@ -57,7 +57,7 @@ def test_oracle_sees_boxes_in_the_frame_of_the_original_image(row, data_root):
 
 @pytest.mark.parametrize("name", ["RetinaNet", "FCN"])
 def test_the_validation_loader_itself_may_be_the_loss_loader(name, data_root, tmp_path):
-    """Its annotations are loaded last, and are brought into the frame of the input."""
+    """Its annotations are loaded last, and are scaled as the input."""
     (row,) = (row for row in shipped.ALL if row.name == name)
     config = shipped.config_of(row, data_root)
     model = shipped.build(config)
@@ -72,7 +72,7 @@ def test_the_validation_loader_itself_may_be_the_loss_loader(name, data_root, tm
 def test_a_padded_validation_of_mmseg_has_a_loss_of_the_loss_loader(
     data_root, tmp_path
 ):
-    """Label maps are padded like the inputs, with what no loss counts."""
+    """Label maps are padded like the inputs, with an ignored value."""
     (row,) = (row for row in shipped.ALL if row.name == "FCN")
     config = shipped.config_of(row, data_root)
     model = shipped.build(config)

@@ -1,6 +1,6 @@
-"""Shipped models whose loss in a validation would be wrong: refused by name.
+"""Shipped models with a wrong loss in validations are rejected by name.
 
-What is said of a config and of the model that is built from it has to agree.
+The result has to be the same for a config and for the model that is built from it.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ WRONG = (
         "RTMCCHead",
     ),
 )
-#: What no config could tell: built, to see that the judgement stays.
+#: These are also built, as a config may lack the reason.
 BUILT = ("fcos", "vfnet", "ghm", "dynamic", "ddrnet", "segnext", "emanet")
 
 
@@ -143,7 +143,7 @@ def test_the_model_that_is_built_is_refused_as_its_config_is(library, path, name
 
 
 def test_parts_that_are_known_do_not_look_at_the_mode():
-    """An oracle in eval mode sees no head that is another in training."""
+    """Known heads behave the same in training, so the oracle may run in eval mode."""
     rooms = {
         MMDet: ("models",),
         MMSeg: ("models",),
@@ -164,7 +164,7 @@ def test_parts_that_are_known_do_not_look_at_the_mode():
 
 
 def _class_in(room, kind):
-    """A class by its name, in a package or the modules that it has imported."""
+    """Return a class by its name, from a package or the modules that it imported."""
     for name, module in list(sys.modules.items()):
         found = getattr(module, kind, None) if name.startswith(room.__name__) else None
         if isinstance(found, type):

@@ -1,10 +1,9 @@
 """Fresh processes for import effects, without paying for torch each time.
 
-Importing mmengine costs seconds. :class:`Nursery` is a fork of a process that
-has imported it, and never valloss_compat, and forks a child for each script:
-every script runs in a process of its own in which nothing was patched. Scripts
-that must see the import of mmengine itself run in a cold interpreter
-(:func:`run_cold`).
+Importing mmengine costs seconds. :class:`Nursery` forks a process that has imported
+mmengine but not valloss_compat. This process forks a child for each script, so every
+script runs in an unpatched process. Scripts that test the import of mmengine itself
+run in a new interpreter (:func:`run_cold`).
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ import traceback
 import warnings
 from typing import Any, Dict, NamedTuple, Optional, TextIO, Tuple
 
-#: The scripts find ``tiny`` here; the package they find where this process did.
+#: Scripts import ``support.tiny`` from here, and the package as this process does.
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Result(NamedTuple):
-    """How a script ended."""
+    """Exit code and output of a script."""
 
     returncode: int
     stdout: str
     stderr: str
 
     def json(self) -> Any:
-        """What the last line of the output says; fails if the script failed."""
+        """Parse the last line of the output as JSON; fail if the script failed."""
         assert self.returncode == 0, self.stderr
         return json.loads(self.stdout.splitlines()[-1])
 
@@ -59,14 +58,14 @@ def run_cold(
 
 
 class Nursery:
-    """A process that has mmengine imported, unpatched, and forks a child a script."""
+    """A process with mmengine imported and unpatched, which forks a child a script."""
 
     def __init__(self) -> None:
-        # What building a Runner imports in any case; so the children need not.
+        # Building a Runner imports these: once here, not in each child.
         for name in ("mmengine.runner", "mmengine.visualization", "matplotlib.pyplot"):
             importlib.import_module(name)
         assert "valloss_compat" not in sys.modules
-        # A collection in a child would touch, and so copy, all that was imported here.
+        # A garbage collection in a child would copy all pages of these modules.
         gc.freeze()
         requests, self._requests = _pipe()
         self._answers, answers = _pipe()
@@ -88,7 +87,7 @@ class Nursery:
 
     def close(self) -> None:
         """End the server."""
-        # Its input does not end with ours: torch 2.3 forks workers, which hold it open.
+        # Closing the pipe is not enough: workers that torch 2.3 forks hold it open.
         self._requests.write("\n")
         self._requests.close()
         self._answers.close()
@@ -103,14 +102,14 @@ def _pipe() -> Tuple[TextIO, TextIO]:
 def _serve(requests: TextIO, answers: TextIO) -> int:
     os.environ.pop("VALLOSS_COMPAT", None)
     for line in iter(requests.readline, "\n"):
-        if not line:  # the tests died
+        if not line:  # the test process died
             break
         request = json.loads(line)
         with tempfile.TemporaryDirectory() as folder:
             paths = [os.path.join(folder, name) for name in ("out", "err")]
             child = os.fork()
             if child == 0:
-                os._exit(_live(request, *paths))
+                os._exit(_run_child(request, *paths))
             status = os.waitpid(child, 0)[1]
             texts = []
             for path in paths:
@@ -122,12 +121,12 @@ def _serve(requests: TextIO, answers: TextIO) -> int:
     return 0
 
 
-def _live(request: Dict[str, Any], out: str, err: str) -> int:
+def _run_child(request: Dict[str, Any], out: str, err: str) -> int:
     for number, path in ((1, out), (2, err)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, number)
         os.close(file)
-    # pytest has its own in their place, here as in the process that was forked.
+    # pytest replaced these before the fork.
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     warnings.resetwarnings()
     os.environ.update(request["env"])

@@ -1,10 +1,10 @@
-"""A class with one method, and a seam that is heard when it is called."""
+"""A class with one method, and a wrapper with a visible effect."""
 
 from __future__ import annotations
 
 
 def make_base():
-    """A new class each time, so that no test sees another's patches."""
+    """Return a new class, so that tests do not share patches."""
 
     class Base:
         def greet(self, name="you"):
@@ -15,5 +15,5 @@ def make_base():
 
 
 def shout(original, *args, **kwargs):
-    """The seam of these tests."""
+    """The wrapper of these tests."""
     return original(*args, **kwargs).upper()

@@ -1,10 +1,10 @@
-"""Scripts that import the package and see what became of mmengine."""
+"""Scripts that import the package and report the state of mmengine."""
 
 from __future__ import annotations
 
 import textwrap
 
-# Each script ends by printing whether val_loss arrives, and its value.
+# With REPORT at its end, a script prints whether val_loss is reported, and its value.
 PRELUDE = """
 import json, sys, tempfile
 import torch

@@ -1,4 +1,4 @@
-"""The namespaces that are patched, to be compared before and after."""
+"""The contents of patched namespaces, to be compared before and after."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from valloss_compat._patches.patch import full_name
 
 
 def targets():
-    """What stands in the namespaces that are patched, subclasses included."""
+    """Return the contents of all patched namespaces, including loaded subclasses."""
     status = valloss_compat.status()
-    # A list: a class of another test that still lives may have no hash.
+    # A list: classes that other tests left may have no hash.
     owners = [LogProcessor, Registry, loops.BaseLoop, loops]
     for root in (loops.ValLoop, loops.TestLoop, Evaluator):
         owners.extend((root, *root.__subclasses__()))
     found = {(id(o), key): value for o in owners for key, value in vars(o).items()}
-    # Held too: another test's class that died meanwhile would be a difference.
+    # Keeps the classes alive: a collected one would be a difference.
     found.update(((id(owner), None), owner) for owner in owners)
     names = {patch.target.rpartition(".")[0] for patch in status.patches}
     known = {full_name(owner) for owner in owners}

@@ -1,4 +1,4 @@
-"""A Runner with a loop of somebody's own."""
+"""Validation loops and hooks as a user would write them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mmengine.runner import ValLoop
 
 
 def with_loop(runner, loop_class, stage="val", **attributes):
-    """Give a runner a loop of the given class."""
+    """Replace a loop of a runner by one of the given class."""
     loop = loop_class(
         runner,
         getattr(runner, f"_{stage}_dataloader"),
@@ -19,7 +19,7 @@ def with_loop(runner, loop_class, stage="val", **attributes):
 
 
 class OwnRun(ValLoop):
-    """Two passes under their own prefixes, as mmdet's TeacherStudentValLoop."""
+    """Overrides `run` with two passes, as mmdet's TeacherStudentValLoop."""
 
     def run(self):
         self.runner.call_hook("before_val_epoch")
@@ -33,7 +33,7 @@ class OwnRun(ValLoop):
 
 
 class ValidateInside(Hook):
-    """Validates with another runner, in the midst of a test."""
+    """Validates with another runner before each test iteration."""
 
     def __init__(self, inner):
         self.inner, self.found = inner, []

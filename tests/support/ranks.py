@@ -1,4 +1,4 @@
-"""Real processes that talk over gloo, one a rank."""
+"""Processes that communicate over gloo, one a rank."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import json, os, sys, tempfile, traceback
 FOLDER, WORLD = tempfile.mkdtemp(), {world}
 {body}
 
-def live(rank):
+def run(rank):
     import torch.distributed as dist
     dist.init_process_group('gloo', init_method='file://' + FOLDER + '/store',
                             rank=rank, world_size=WORLD)
-    told = rank_main(rank)
+    result = rank_main(rank)
     with open(FOLDER + '/%d.json' % rank, 'w') as file:
-        json.dump(told, file)
+        json.dump(result, file)
     dist.barrier()
 
 children = []
@@ -26,7 +26,7 @@ for rank in range(WORLD):
     if child == 0:
         code = 1
         try:
-            live(rank)
+            run(rank)
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -43,18 +43,18 @@ print(json.dumps([json.load(open(FOLDER + '/%d.json' % r)) for r in range(WORLD)
 def run_ranks(
     nursery: Nursery, world: int, body: str, env: Optional[Dict[str, str]] = None
 ) -> List[Any]:
-    """Run something on several ranks.
+    """Run a script on several ranks.
 
     Args:
-        nursery (Nursery): Where the processes come from.
+        nursery (Nursery): Starts the processes.
         world (int): Number of ranks.
         body (str): Source that defines ``rank_main(rank)``; it finds the names
             ``FOLDER`` (a directory for all ranks) and ``WORLD``.
         env (dict, optional): Environment variables.
 
     Returns:
-        list: What each ``rank_main`` returned, as JSON keeps it.
+        list: The return value of each ``rank_main``, after JSON.
     """
     script = _SCRIPT.replace("{world}", str(world)).replace("{body}", body)
-    told: List[Any] = nursery.run(script, env=env).json()
-    return told
+    results: List[Any] = nursery.run(script, env=env).json()
+    return results

@@ -1,7 +1,6 @@
-"""The smallest real things to validate with: a model, a dataset, a Runner.
+"""A minimal model, dataset and Runner for validations.
 
-Imports mmengine, never valloss_compat: scripts for the unpatched control use
-it too.
+Imports mmengine, never valloss_compat: unpatched control scripts use it too.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ from torch.utils.data import DataLoader, Dataset
 
 
 def element(**losses: Any) -> BaseDataElement:
-    """A loss element with the given named losses."""
+    """Return a loss element with the given named losses."""
     return BaseDataElement(loss=losses)
 
 
 def sample(value: float = 0.0) -> BaseDataElement:
-    """A prediction."""
+    """Return a prediction."""
     return BaseDataElement(pred=torch.tensor(value))
 
 
 def counting(index: int, inputs: Any) -> List[BaseDataElement]:
-    """The losses 1, 2, 3 ... one a batch."""
+    """Respond with the losses 1, 2, 3 ..., one a batch."""
     return [sample(), element(loss=torch.tensor(index + 1.0))]
 
 
@@ -54,7 +53,7 @@ class Digits(Dataset):
 
 
 class Model(BaseModel):
-    """Returns what it is told to, from ``val_step`` and ``test_step``.
+    """Returns given results from ``val_step`` and ``test_step``.
 
     Args:
         respond (Callable): ``respond(index, inputs)`` gives the result of the
@@ -75,7 +74,7 @@ class Model(BaseModel):
 
 
 class Seen(BaseMetric):
-    """Records what it is given and reports how much that was, as ``n/seen``."""
+    """Records the samples it gets and reports their number as ``n/seen``."""
 
     default_prefix = "n"
 
@@ -112,7 +111,7 @@ class Spy(Hook):
 
 
 def collate(items: Sequence[Dict[str, Any]]) -> Dict[str, List[Any]]:
-    """A batch as mmengine's ``pseudo_collate`` makes it: ``{'inputs': [...]}``."""
+    """Collate as mmengine's ``pseudo_collate``: ``{'inputs': [...]}``."""
     return {key: [item[key] for item in items] for key in items[0]}
 
 
@@ -122,9 +121,9 @@ def loader(length: int, batch_size: int = 1) -> Any:
 
 
 def silent_visualizer() -> Visualizer:
-    """One for all runs, as each new one draws figures; it writes nothing."""
+    """Return one visualizer for all runs: each new one draws figures."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # 0.1.0: no folder, so nothing is saved
+        warnings.simplefilter("ignore")  # 0.1.0 warns that nothing is saved
         return Visualizer.get_instance("tiny")
 
 
@@ -135,10 +134,10 @@ def make_runner(
     batch_size: int = 1,
     **options: Any,
 ) -> Runner:
-    """A real Runner that can validate and test.
+    """Build a Runner that can validate and test.
 
     Args:
-        work_dir: A directory for its logs.
+        work_dir: The directory for its logs.
         respond (Callable): As for :class:`Model`.
         length (int): Number of samples. Defaults to 2.
         batch_size (int): Defaults to 1.
@@ -162,7 +161,7 @@ def make_runner(
         "visualizer": silent_visualizer(),
     }
     arguments.update(options)
-    # These start compilers and git to ask for versions: slow, and of no use here.
+    # These start compilers and git to find versions, which is slow.
     runner_module.collect_env = dict
     runtime_info_hook.get_git_hash = runner_module.get_git_hash = str
     return runner_class(**arguments)

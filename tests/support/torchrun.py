@@ -1,4 +1,4 @@
-"""torch's own launcher of ranks, by the name it has in the torch that is installed."""
+"""torch's launcher of ranks, by its name in the installed torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from packaging.version import Version
 
-#: Once all ranks are through it dies itself, whatever they ran.
+#: There it crashes after all ranks have ended, whatever they ran.
 needs_torchrun = pytest.mark.skipif(
     sys.version_info >= (3, 10) and Version(torch.__version__) < Version("1.12"),
     reason="torchrun of torch before 1.12 dies by a segmentation fault on Python 3.10: "
@@ -20,9 +20,9 @@ needs_torchrun = pytest.mark.skipif(
 
 
 def torchrun() -> List[str]:
-    """What comes between the interpreter and the script, for two ranks."""
+    """Return the arguments between interpreter and script, for two ranks."""
     launcher = ["-m", "torch.distributed.run"]
-    if importlib.util.find_spec(launcher[1]) is None:  # it came with torch 1.9
+    if importlib.util.find_spec(launcher[1]) is None:  # new in torch 1.9
         launcher = ["-m", "torch.distributed.launch", "--use_env"]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

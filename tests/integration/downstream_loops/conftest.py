@@ -1,4 +1,4 @@
-"""The class under test: a stand-in, or the real one where its library is."""
+"""The class under test: a stand-in, or the real class if its library is installed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from integration.downstream_loops.rows import Real
 
 @pytest.fixture
 def cls(request):
-    """What :func:`rows.each` parametrises; real classes are loaded late."""
+    """A parameter of :func:`rows.each`; real classes are loaded here."""
     source = request.param
     return source.load() if isinstance(source, Real) else source

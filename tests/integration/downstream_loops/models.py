@@ -1,4 +1,4 @@
-"""Models for these loops; the loss of each batch follows from its inputs."""
+"""Models for these loops; the loss of a batch depends on its inputs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from mmengine.structures import BaseDataElement
 from support.tiny import Model, element
 
 
-class Talker(Model):
-    """Says a loss with each result: the mean of the inputs, plus its level.
+class LossModel(Model):
+    """Appends a loss to each result: the mean of the inputs, plus its level.
 
     Args:
-        level (float): Tells apart who was asked.
+        level (float): Distinguishes models.
 
     Attributes:
-        silent (bool): Whether it says none.
-        shift (float): Tells validations apart, for this model and those in it.
+        silent (bool): Whether it appends none.
+        shift (float): Distinguishes validations, for this model and its submodels.
     """
 
     shift = 0.0
@@ -40,14 +40,14 @@ class Talker(Model):
             results.append(element(loss=mean + self.level + self.shift))
         return results
 
-    def tell_all(self, **what):
-        """Set attributes of this model and those in it."""
+    def set_attributes(self, **attributes):
+        """Set attributes of this model and its submodels."""
         for module in self.modules():
-            if isinstance(module, Talker):
-                vars(module).update(what)
+            if isinstance(module, LossModel):
+                vars(module).update(attributes)
 
 
-class Halves(Talker):
+class Halves(LossModel):
     """For TeacherStudentValLoop."""
 
     teacher = student = None
@@ -62,24 +62,24 @@ class Halves(Talker):
         return super().forward(*args, **kwargs)
 
 
-class Student(Talker):
+class Student(LossModel):
     """For SingleTeacherDistillValLoop."""
 
     def __init__(self):
         super().__init__()
-        self.teacher = Talker(10.0)
+        self.teacher = LossModel(10.0)
 
 
-class Quantized(Talker):
+class Quantized(LossModel):
     """For QATValLoop."""
 
     def __init__(self):
         super().__init__()
-        self.architecture = Talker(10.0)
+        self.architecture = LossModel(10.0)
 
 
 class Mutator:
-    """Chooses the subnet of a model."""
+    """Selects the subnet of a model."""
 
     subnets = (10.0, 20.0)
 
@@ -99,7 +99,7 @@ class Mutator:
         return 10.0
 
 
-class Supernet(Talker):
+class Supernet(LossModel):
     """For SubnetValLoop, SlimmableValLoop and ItePruneValLoop."""
 
     sample_kinds = ("max", "min", "random")
@@ -110,14 +110,14 @@ class Supernet(Talker):
 
 
 class Estimator:
-    """What SubnetValLoop asks for the resources of a subnet."""
+    """Estimates the resources of a subnet, for SubnetValLoop."""
 
     def estimate(self, model):
         return {"flops": 3.0}
 
 
-class Retriever(Talker):
-    """For RetrievalValLoop: would say a loss, but nobody asks its val_step."""
+class Retriever(LossModel):
+    """For RetrievalValLoop, which never calls ``val_step``, so there is no loss."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which class stands in for which real one."""
+"""The real classes, and the stand-ins of the same names."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import NamedTuple
 
 import pytest
 
-from integration.downstream_loops.shells import real
+from integration.downstream_loops.stub_packages import real
 
-#: There each of them has to be.
+#: Whether all libraries have to be installed.
 IN_DOWNSTREAM = os.environ.get("VALLOSS_COMPAT_CELL") == "downstream"
 
 
 class Real(NamedTuple):
-    """Where a class of a downstream library is."""
+    """The place of a class in a downstream library."""
 
     library: str
     module: str
     name: str
 
     def is_expected(self):
-        """Whether its library is installed, or has to be."""
+        """Whether the library is installed, or has to be."""
         return IN_DOWNSTREAM or find_spec(self.library) is not None
 
     def load(self):
-        """The class, or the end of the test where there is none."""
+        """Return the class; skip the test if there is none."""
         found = real(*self)
         if found is None:
             pytest.skip(f"no {self.library}: tox's `downstream` has it")
@@ -70,7 +70,7 @@ REALS = [
 
 
 def sources(stand_in):
-    """A stand-in and the real classes of its name, as parameters of ``cls``."""
+    """Yield a stand-in and the real classes of its name, as parameters of ``cls``."""
     name = stand_in.__name__
     yield pytest.param(stand_in, id=f"{name}-stand-in")
     for place in REALS:
@@ -79,7 +79,7 @@ def sources(stand_in):
 
 
 def each(*stand_ins):
-    """Parametrise ``cls`` over stand-ins and the real classes that there are."""
+    """Parametrise ``cls`` over stand-ins and the installed real classes."""
     both = [
         source
         for stand_in in stand_ins

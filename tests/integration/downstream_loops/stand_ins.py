@@ -1,8 +1,8 @@
-"""Classes of the shape that downstream libraries have, for cells without them.
+"""Classes shaped like those of downstream libraries, for cells without them.
 
-Each has the name of a real one, and overrides and calls what that one does, in
-the same order; what it does beside is left out. They need nothing but mmengine,
-so that every release meets these shapes.
+Each has the name of a real class, overrides the same methods and makes the same calls
+in the same order, and nothing else. They need only mmengine, so every release is
+tested with these shapes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mmengine.runner import ValLoop
 
 
 def prefixed(metrics, prefix):
-    """The metrics with a prefix to each name."""
+    """Return the metrics with a prefix to each name."""
     return {prefix + name: value for name, value in metrics.items()}
 
 
@@ -47,21 +47,21 @@ class _FollowedStep(ValLoop):
 
 
 class TeacherStudentValLoop(_OwnRun):
-    """As mmdet's: the model is told on which of its two halves to predict."""
+    """As mmdet's: a setting of the model selects which half predicts."""
 
     def run(self):
         self.begin()
-        told = self.runner.model.semi_test_cfg
-        before, found = told.get("predict_on"), {}
+        config = self.runner.model.semi_test_cfg
+        before, found = config.get("predict_on"), {}
         for half in ("teacher", "student"):
-            told["predict_on"] = half
+            config["predict_on"] = half
             found.update(prefixed(self.one_pass(), f"{half}/"))
-        told["predict_on"] = before
+        config["predict_on"] = before
         self.end(found)
 
 
 class SingleTeacherDistillValLoop(_OwnRun, _FollowedStep):
-    """As mmrazor's: the second pass asks the teacher, not the runner's model."""
+    """As mmrazor's: the second pass calls the teacher, not the runner's model."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -122,7 +122,7 @@ class SubnetValLoop(_OwnRun):
 
 
 class SlimmableValLoop(_OwnRun):
-    """As mmrazor's: each subnet has a before_val_epoch of its own."""
+    """As mmrazor's: calls before_val_epoch for each subnet."""
 
     def run(self):
         self.runner.call_hook("before_val")
@@ -149,7 +149,7 @@ class ItePruneValLoop(_OwnRun):
 
 
 class QATValLoop(_OwnRun, _FollowedStep):
-    """As mmrazor's: run_iter is told the model; each pass is logged by itself."""
+    """As mmrazor's: run_iter takes the model; each pass is logged separately."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

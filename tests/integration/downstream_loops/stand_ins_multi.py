@@ -1,6 +1,6 @@
-"""Stand-ins for what is around a ValLoop: a hook, evaluators, other loops.
+"""Stand-ins for a hook, evaluators and loops that are no ValLoop.
 
-Each has the shape of a class in a downstream library, written anew.
+Each has the shape of a class in a downstream library, without its code.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EMAHook(MMEngineEMAHook):
 
 
 class SampledEvaluator(Evaluator):
-    """As mmagic's Evaluator: told the metrics of each batch, and no size."""
+    """As mmagic's Evaluator: process takes metrics, evaluate takes no size."""
 
     def __init__(self, metrics):
         self.metrics = None
@@ -106,15 +106,15 @@ class _SeveralDatasets(BaseLoop):
         self.runner.call_hook(f"after_{self.stage}")
 
     def follow(self, idx, data_batch, metrics, step):
-        told = {"batch_idx": idx, "data_batch": data_batch}
-        self.runner.call_hook(f"before_{self.stage}_iter", **told)
+        batch = {"batch_idx": idx, "data_batch": data_batch}
+        self.runner.call_hook(f"before_{self.stage}_iter", **batch)
         outputs = step(data_batch)
         self.evaluator.process(outputs, data_batch, metrics)
-        self.runner.call_hook(f"after_{self.stage}_iter", outputs=outputs, **told)
+        self.runner.call_hook(f"after_{self.stage}_iter", outputs=outputs, **batch)
 
 
 class MultiValLoop(_SeveralDatasets):
-    """As mmagic's: a BaseLoop, no ValLoop, over several datasets."""
+    """As mmagic's: derives from BaseLoop, and has several datasets."""
 
     stage = "val"
 
@@ -127,7 +127,7 @@ class MultiValLoop(_SeveralDatasets):
 
 
 class MultiTestLoop(_SeveralDatasets):
-    """As mmagic's: a BaseLoop, no TestLoop, over several datasets."""
+    """As mmagic's: derives from BaseLoop, and has several datasets."""
 
     stage = "test"
 
@@ -157,7 +157,7 @@ class MultiDatasetsEvaluator(Evaluator):
 
 
 class MultiDatasetEvaluator(Evaluator):
-    """As mmpose's: sorts samples by dataset, along with their part of the batch."""
+    """As mmpose's: sorts samples and their part of the batch by dataset."""
 
     def __init__(self, metrics, datasets):
         super().__init__(metrics)

@@ -1,4 +1,4 @@
-"""Evaluators with an evaluate or a process of their own: mmdet's, mmocr's, mmpose's."""
+"""Evaluators that override evaluate or process: mmdet's, mmocr's, mmpose's."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from support.tiny import Seen
 
 import valloss_compat
 from integration.downstream_loops import stand_ins_multi
-from integration.downstream_loops.models import Talker
+from integration.downstream_loops.models import LossModel
 from integration.downstream_loops.rows import each
-from integration.downstream_loops.scenes import Scene, clean, labelled
+from integration.downstream_loops.validation import Validation, clean, labelled
 
 
 class Named(Seen):
-    """Its names have a prefix of its own."""
+    """A metric with a given prefix."""
 
     def __init__(self, prefix):
         super().__init__()
@@ -24,7 +24,7 @@ class Named(Seen):
 
 
 class First:
-    """What mmpose's evaluator knows of a dataset."""
+    """A dataset, as mmpose's evaluator needs it."""
 
     METAINFO: ClassVar = {
         "dataset_name": "first",
@@ -51,13 +51,13 @@ def slicing(tmp_path, cls, metrics, **options):
     """Validate four samples, the first of one dataset, three of the other."""
     evaluator = cls(metrics, dataset_prefixes=["first", "second"])
     data = labelled(4, metainfo={"cumulative_sizes": [1, 4]})
-    return Scene(
-        tmp_path, Talker(), val_evaluator=evaluator, val_dataloader=data, **options
+    return Validation(
+        tmp_path, LossModel(), val_evaluator=evaluator, val_dataloader=data, **options
     )
 
 
 def sliced(cls):
-    """What the metrics of an evaluator that slices are, the losses left out."""
+    """Return the expected metrics of an evaluator that slices, without losses."""
     found = {"first/a/seen": 1.0, "second/b/seen": 3.0}
     if cls.__module__.startswith("mmocr"):  # each metric over each dataset
         found.update({"second/a/seen": 3.0, "first/b/seen": 1.0})
@@ -72,39 +72,39 @@ def sorting(tmp_path, cls, metrics, **options):
     evaluator = cls(metrics, datasets=[{"type": "First"}, {"type": "Second"}])
     about = {"dataset_name": "first", "names": {1: "second"}}
     data = labelled(3, 2, metainfo=about)
-    return Scene(
-        tmp_path, Talker(), val_evaluator=evaluator, val_dataloader=data, **options
+    return Validation(
+        tmp_path, LossModel(), val_evaluator=evaluator, val_dataloader=data, **options
     )
 
 
 @each(stand_ins_multi.MultiDatasetsEvaluator)
-def test_an_evaluate_of_its_own_has_the_loss(tmp_path, cls, metrics):
-    """Over all datasets, beside the metrics of each; no validation sees another's."""
-    scene = slicing(tmp_path, cls, metrics)
+def test_overridden_evaluate_reports_the_loss(tmp_path, cls, metrics):
+    """Over all datasets, with the metrics of each, and only of this validation."""
+    validation = slicing(tmp_path, cls, metrics)
     for shift in (0.0, 10.0):
-        ((found,), results) = scene.run(shift=shift)
+        ((found,), results) = validation.run(shift=shift)
         loss = {"loss": 1.5 + shift, "val_loss": 1.5 + shift}
         assert found == {**sliced(cls), **loss}
         assert results == 4
-    assert scene.runner.message_hub.get_scalar("val/val_loss").current() == 11.5
-    assert scene.tag()["val_loss"] == 11.5
+    assert validation.runner.message_hub.get_scalar("val/val_loss").current() == 11.5
+    assert validation.tag()["val_loss"] == 11.5
 
 
 @each(stand_ins_multi.MultiDatasetEvaluator)
-def test_a_process_of_its_own_has_the_loss(tmp_path, cls, metrics):
+def test_overridden_process_reports_the_loss(tmp_path, cls, metrics):
     """Samples go to the metric of their dataset, the losses into one mean."""
-    scene = sorting(tmp_path, cls, metrics)
+    validation = sorting(tmp_path, cls, metrics)
     for shift in (0.0, 10.0):
-        ((found,), results) = scene.run(shift=shift)
+        ((found,), results) = validation.run(shift=shift)
         mean = (0.5 + 2.0) / 2 + shift
         assert found == {"a/seen": 2.0, "b/seen": 1.0, "loss": mean, "val_loss": mean}
         assert results == 2
-    assert scene.runner.message_hub.get_scalar("val/val_loss").current() == mean
-    assert scene.tag()["val_loss"] == mean
+    assert validation.runner.message_hub.get_scalar("val/val_loss").current() == mean
+    assert validation.tag()["val_loss"] == mean
 
 
 @each(stand_ins_multi.MultiDatasetEvaluator)
-def test_weighting_by_sample_holds_for_sorted_samples(tmp_path, cls, metrics):
+def test_weighting_by_sample_counts_sorted_samples(tmp_path, cls, metrics):
     """The smaller last batch counts by its one sample."""
     valloss_compat.configure(weighting="sample")
     ((found,), _) = sorting(tmp_path, cls, metrics).run()
@@ -116,39 +116,39 @@ BOTH = [getattr(stand_ins_multi, name) for name in MAKERS]
 
 
 @each(*BOTH)
-def test_metrics_of_all_datasets_see_clean_results(tmp_path, cls, metrics):
+def test_metrics_of_all_datasets_get_no_loss_element(tmp_path, cls, metrics):
     """The loss element is no sample of any dataset."""
     MAKERS[cls.__name__](tmp_path, cls, metrics).run()
     assert all(map(clean, metrics))
 
 
 @each(*BOTH)
-def test_a_validation_that_raises_leaves_nothing_behind(tmp_path, cls, metrics):
-    """The next one is as any other."""
-    scene = MAKERS[cls.__name__](tmp_path, cls, metrics)
-    expected = scene.run()[0]
-    scene.fail(2)
+def test_raising_validation_leaves_nothing_behind(tmp_path, cls, metrics):
+    """The next validation is not affected."""
+    validation = MAKERS[cls.__name__](tmp_path, cls, metrics)
+    expected = validation.run()[0]
+    validation.fail(2)
     for metric in metrics:
-        metric.results.clear()  # not ours to forget
-    assert scene.run()[0] == expected
+        metric.results.clear()  # mmengine does not clear them
+    assert validation.run()[0] == expected
 
 
 @each(*BOTH)
-def test_without_losses_the_metrics_are_as_without_us(tmp_path, cls, metrics):
-    """A model that says no loss, before and after revert."""
-    scene = MAKERS[cls.__name__](tmp_path, cls, metrics)
-    with_losses = scene.run()[0][0]
+def test_metrics_without_losses_are_unchanged(tmp_path, cls, metrics):
+    """For a model without a loss, and after revert."""
+    validation = MAKERS[cls.__name__](tmp_path, cls, metrics)
+    with_losses = validation.run()[0][0]
     expected = {
         name: value for name, value in with_losses.items() if "loss" not in name
     }
-    assert scene.run(silent=True)[0] == [expected]
+    assert validation.run(silent=True)[0] == [expected]
     valloss_compat.revert()
-    assert scene.run()[0] == [expected]
+    assert validation.run()[0] == [expected]
 
 
 @each(*BOTH)
 def test_status_names_the_evaluator(cls):
-    """By the method that it has of its own."""
+    """With the method that it overrides."""
     method = "process" if cls.__name__ == "MultiDatasetEvaluator" else "evaluate"
     name = f"{cls.__module__}.{cls.__qualname__}.{method}"
     assert name in valloss_compat.status().overrides

@@ -1,4 +1,4 @@
-"""Loops with a run of their own: each pass reports its own loss, under its prefix."""
+"""Loops that override run: each pass reports its loss under its prefix."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from support.tiny import Seen, loader
 import valloss_compat
 from integration.downstream_loops import models, stand_ins
 from integration.downstream_loops.rows import each
-from integration.downstream_loops.scenes import Scene, clean
+from integration.downstream_loops.validation import Validation, clean
 
 
 class Row(NamedTuple):
-    """What a loop needs, and what it makes of two batches with the inputs 0 and 1.
+    """What a loop needs, and its passes over two batches with the inputs 0 and 1.
 
     Attributes:
-        model (type): Of the model.
-        passes (list): For each after_val_epoch, the passes in it: the prefix
-            of their metrics, and the level of who is asked.
+        model (type): The class of the model.
+        passes (list): For each after_val_epoch, its passes: the prefix of their
+            metrics, and the level of the model.
         loop (dict): More arguments of the loop.
-        beside (dict): Metrics that the loop itself adds to each pass.
+        added (dict): Metrics that the loop adds to each pass.
     """
 
     model: Any
     passes: Any
     loop: Any = ()
-    beside: Any = ()
+    added: Any = ()
 
 
 ROWS = {
@@ -37,7 +37,7 @@ ROWS = {
     "SingleTeacherDistillValLoop": Row(
         models.Student, [[("", 0.0), ("teacher.", 10.0)]]
     ),
-    "SelfDistillValLoop": Row(models.Talker, [[("student.", 0.0)]]),
+    "SelfDistillValLoop": Row(models.LossModel, [[("student.", 0.0)]]),
     "SubnetValLoop": Row(
         models.Supernet,
         [[("max_subnet.", 30.0), ("min_subnet.", 20.0), ("random_subnet.", 10.0)]],
@@ -55,20 +55,20 @@ LOOPS = [getattr(stand_ins, name) for name in ROWS]
 
 @pytest.fixture
 def row(cls):
-    """What the loop under test needs and does."""
+    """The row of the loop under test."""
     return ROWS[cls.__name__]
 
 
 @pytest.fixture
 def metric():
-    """The metric that is told the results."""
+    """The metric that gets the results."""
     return Seen()
 
 
 @pytest.fixture
-def scene(tmp_path, cls, row, metric):
+def validation(tmp_path, cls, row, metric):
     """A Runner that validates with the loop under test."""
-    return Scene(
+    return Validation(
         tmp_path,
         row.model(),
         metric=metric,
@@ -86,7 +86,7 @@ def expected(row, shift=0.0, with_losses=True):
     for passes in row.passes:
         epochs.append({})
         for prefix, level in passes:
-            found = {"n/seen": 2.0, **dict(row.beside)}
+            found = {"n/seen": 2.0, **dict(row.added)}
             if with_losses:
                 mean = level + shift + 0.5
                 found.update(loss=mean, val_loss=mean)
@@ -95,47 +95,48 @@ def expected(row, shift=0.0, with_losses=True):
 
 
 @each(*LOOPS)
-def test_each_pass_reports_its_own_loss(scene, row):
-    """No pass sees another's, and no validation that of the one before."""
+def test_each_pass_reports_its_own_loss(validation, row):
+    """Losses do not leak into other passes or the next validation."""
     for shift in (0.0, 100.0):
-        metrics, _ = scene.run(shift=shift)
+        metrics, _ = validation.run(shift=shift)
         assert metrics == expected(row, shift)
 
 
 @each(*LOOPS)
-def test_hooks_and_metrics_see_clean_results_in_each_pass(scene, row, metric):
-    """One result a batch and pass; the loss element is in none of them."""
-    _, results = scene.run()
+def test_hooks_and_metrics_get_no_loss_element_in_any_pass(validation, row, metric):
+    """They get one result a batch and pass."""
+    _, results = validation.run()
     assert results == 2 * sum(map(len, row.passes))
-    assert {len(outputs) for outputs in scene.spy.outputs} == {1}
+    assert {len(outputs) for outputs in validation.spy.outputs} == {1}
     assert len(metric.samples) == results
     assert clean(metric)
 
 
 @each(*LOOPS)
-def test_a_validation_that_raises_leaves_nothing_behind(scene, row):
-    """In the first pass and in the last: the next validation is as any other."""
+def test_raising_validation_leaves_nothing_behind(validation, row):
+    """In the first and in the last pass: the next validation is not affected."""
     for at in (2, 2 * sum(map(len, row.passes))):
-        scene.fail(at)
-        scene.runner.val_evaluator.metrics[0].results.clear()  # not ours to forget
-        metrics, _ = scene.run(shift=float(at))
+        validation.fail(at)
+        evaluator = validation.runner.val_evaluator
+        evaluator.metrics[0].results.clear()  # mmengine does not clear them
+        metrics, _ = validation.run(shift=float(at))
         assert metrics == expected(row, float(at))
 
 
 @each(*LOOPS)
-def test_without_losses_the_metrics_are_as_without_us(scene, row):
-    """A model that says no loss, before and after revert."""
-    assert scene.run(silent=True)[0] == expected(row, with_losses=False)
+def test_metrics_without_losses_are_unchanged(validation, row):
+    """For a model without a loss, and after revert."""
+    assert validation.run(silent=True)[0] == expected(row, with_losses=False)
     valloss_compat.revert()
-    assert scene.run()[0] == expected(row, with_losses=False)
+    assert validation.run()[0] == expected(row, with_losses=False)
 
 
 @each(*LOOPS)
-def test_the_message_hub_has_the_loss_under_the_prefix(scene, row):
+def test_message_hub_has_the_loss_under_the_prefix(validation, row):
     """One value a validation; of QATValLoop's two epochs the last one stays."""
     for shift in (0.0, 100.0):
-        scene.run(shift=shift)
-    hub = scene.runner.message_hub
+        validation.run(shift=shift)
+    hub = validation.runner.message_hub
     for prefix, level in row.passes[-1]:
         for name in ("loss", "val_loss"):
             history, _ = hub.get_scalar(f"val/{prefix}{name}").data
@@ -145,18 +146,18 @@ def test_the_message_hub_has_the_loss_under_the_prefix(scene, row):
 
 
 @each(*LOOPS)
-def test_the_log_shows_the_loss_of_this_validation(scene, row):
-    """Not smoothed over past ones, for all that the name has a prefix."""
+def test_log_has_the_loss_of_this_validation(validation, row):
+    """A name with a prefix is not smoothed over past validations either."""
     for shift in (0.0, 100.0):
-        scene.run(shift=shift)
-    tag = scene.tag()
+        validation.run(shift=shift)
+    tag = validation.tag()
     for prefix, level in row.passes[-1]:
         assert tag[f"{prefix}val_loss"] == level + 100.5
 
 
 @each(*LOOPS)
 def test_status_names_the_loop(cls, row):
-    """A loop that has methods of its own is seen, and said so."""
+    """With the methods that it overrides."""
     name = f"{cls.__module__}.{cls.__qualname__}"
     overrides = valloss_compat.status().overrides
     assert f"{name}.run" in overrides
@@ -164,10 +165,10 @@ def test_status_names_the_loop(cls, row):
 
 
 @each(stand_ins.TeacherStudentValLoop, stand_ins.SingleTeacherDistillValLoop)
-def test_weighting_by_sample_holds_in_each_pass(scene, row):
+def test_weighting_by_sample_applies_to_each_pass(validation, row):
     """A last batch that is smaller counts less, for the teacher too."""
     valloss_compat.configure(weighting="sample")
-    scene.runner._val_dataloader = loader(3, batch_size=2)
-    ((metrics,), _) = scene.run()
+    validation.runner._val_dataloader = loader(3, batch_size=2)
+    ((metrics,), _) = validation.run()
     for prefix, level in row.passes[0]:
         assert metrics[f"{prefix}val_loss"] == level + 1.0

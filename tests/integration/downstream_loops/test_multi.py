@@ -9,15 +9,15 @@ from support.tiny import Seen
 
 import valloss_compat
 from integration.downstream_loops import stand_ins_multi
-from integration.downstream_loops.models import Talker
+from integration.downstream_loops.models import LossModel
 from integration.downstream_loops.rows import REALS, each
-from integration.downstream_loops.scenes import Scene, clean, labelled
+from integration.downstream_loops.validation import Validation, clean, labelled
 
 BOTH = (stand_ins_multi.MultiValLoop, stand_ins_multi.MultiTestLoop)
 
 
 class Sampled(Seen):
-    """A metric that brings its sampler and needs no size, as mmagic's do."""
+    """A metric with its own sampler that needs no size, as mmagic's."""
 
     SAMPLER_MODE = "normal"
     sample_model = "ema"
@@ -41,7 +41,7 @@ class Sampled(Seen):
 
 @pytest.fixture
 def stage(cls):
-    """In whose place the loop under test stands."""
+    """The stage of the loop under test."""
     return "test" if cls.__name__ == "MultiTestLoop" else "val"
 
 
@@ -56,7 +56,7 @@ def evaluator(cls):
 @pytest.fixture
 def make(tmp_path, cls, stage, evaluator):
     """Make a Runner with such a loop, from the metrics of each dataset."""
-    # The loop warns of datasets that say nothing of themselves.
+    # The loop warns of datasets without metainfo.
     known = {"name": "numbers"}
 
     def make(*metrics, about=known):
@@ -68,17 +68,17 @@ def make(tmp_path, cls, stage, evaluator):
             ],
             f"{stage}_evaluator": [evaluator(found) for found in metrics],
         }
-        return Scene(tmp_path, Talker(), **options)
+        return Validation(tmp_path, LossModel(), **options)
 
     return make
 
 
 @each(*BOTH)
-def test_one_loss_over_the_batches_of_all_datasets(make, stage):
-    """With the metrics of the last; two of that name would be a ValueError."""
-    scene = make([Sampled("one")], [Sampled("two")])
+def test_loss_is_over_the_batches_of_all_datasets(make, stage):
+    """It comes with the metrics of the last: an equal name twice is a ValueError."""
+    validation = make([Sampled("one")], [Sampled("two")])
     for shift in (0.0, 10.0):
-        metrics, results = scene.run(stage, shift=shift)
+        metrics, results = validation.run(stage, shift=shift)
         mean = pytest.approx((0 + 1 + 0 + 1 + 2) / 5 + shift, abs=1e-9)
         loss = {"loss": mean, f"{stage}_loss": mean}
         assert metrics == [{"one/seen": 2.0, "two/seen": 3.0, **loss}]
@@ -87,28 +87,30 @@ def test_one_loss_over_the_batches_of_all_datasets(make, stage):
 
 
 @each(*BOTH)
-def test_a_single_dataset_is_served_as_well(make, stage):
+def test_single_dataset_reports_its_loss(make, stage):
     """A list of one evaluator."""
-    scene = make([Sampled("one")])
+    validation = make([Sampled("one")])
     for shift in (0.0, 10.0):
-        ((metrics,), _) = scene.run(stage, shift=shift)
+        ((metrics,), _) = validation.run(stage, shift=shift)
         loss = {"loss": 0.5 + shift, f"{stage}_loss": 0.5 + shift}
         assert metrics == {"one/seen": 2.0, **loss}
 
 
 @each(*BOTH)
-def test_each_sampler_asks_the_model_for_itself(make, stage):
-    """Metrics with a sampler of their own: all that is evaluated counts."""
-    scene = make([Sampled("one"), Sampled("noise", mode="noise")], [Sampled("two")])
-    ((metrics,), results) = scene.run(stage)
+def test_each_sampler_counts_in_the_loss(make, stage):
+    """For metrics with samplers of their own, every evaluated batch counts."""
+    validation = make(
+        [Sampled("one"), Sampled("noise", mode="noise")], [Sampled("two")]
+    )
+    ((metrics,), results) = validation.run(stage)
     mean = pytest.approx((0 + 1 + 0 + 1 + 0 + 1 + 2) / 7, abs=1e-9)
     assert metrics[f"{stage}_loss"] == mean
     assert results == 7
 
 
 @each(*BOTH)
-def test_metrics_of_all_datasets_see_clean_results(make, stage):
-    """What is processed with a third argument is as clean as any other."""
+def test_metrics_of_all_datasets_get_no_loss_element(make, stage):
+    """Also where process takes a third argument."""
     metrics = [Sampled("one"), Sampled("two")]
     make(*[[metric] for metric in metrics]).run(stage)
     assert all(map(clean, metrics))
@@ -117,83 +119,83 @@ def test_metrics_of_all_datasets_see_clean_results(make, stage):
 
 @pytest.mark.filterwarnings("ignore:Dataset Labelled has no metainfo")
 @each(*BOTH)
-def test_an_evaluator_without_metrics_may_be_the_last(make, stage):
-    """It got no batch, and reports the loss of those before it all the same."""
-    scene = make([Sampled("one")], None, about={})  # it fails at any metainfo
+def test_last_evaluator_may_have_no_metrics(make, stage):
+    """It reports the loss although it got no batch."""
+    validation = make([Sampled("one")], None, about={})  # it fails at any metainfo
     # Its 'Nan' is a string, which hooks take from mmengine 0.5.0 on only.
-    scene.runner._hooks = [scene.spy]
-    ((metrics,), _) = scene.run(stage)
+    validation.runner._hooks = [validation.spy]
+    ((metrics,), _) = validation.run(stage)
     loss = {"loss": 0.5, f"{stage}_loss": 0.5}
     assert metrics == {"one/seen": 2.0, "No Metric": "Nan", **loss}
 
 
 @each(*BOTH)
-def test_equal_names_of_metrics_are_an_error_as_before(make, stage):
-    """The loop's own, and nothing is left of that validation."""
+def test_equal_names_of_metrics_still_raise(make, stage):
+    """The loop raises, and nothing of that validation is left."""
     metrics = [Sampled("one"), Sampled("one")]
-    scene = make(*[[metric] for metric in metrics])
-    before = scene.namespaces(stage)
+    validation = make(*[[metric] for metric in metrics])
+    before = validation.namespaces(stage)
     with pytest.raises(ValueError, match="different prefix"):
-        getattr(scene.runner, stage)()
-    scene.check(before, stage)
+        getattr(validation.runner, stage)()
+    validation.check(before, stage)
     metrics[1].prefix = "two"
-    ((found,), _) = scene.run(stage, shift=10.0)
+    ((found,), _) = validation.run(stage, shift=10.0)
     assert found[f"{stage}_loss"] == pytest.approx(10.8, abs=1e-9)
 
 
 @each(*BOTH)
-def test_a_run_that_raises_in_any_dataset_leaves_nothing_behind(make, stage):
-    """In the first and in the last: the next run is as any other."""
+def test_run_that_raises_in_any_dataset_leaves_nothing_behind(make, stage):
+    """In the first and in the last: the next run is not affected."""
     metrics = [Sampled("one"), Sampled("two")]
-    scene = make(*[[metric] for metric in metrics])
+    validation = make(*[[metric] for metric in metrics])
     for at in (2, 5):
-        scene.fail(at, stage)
+        validation.fail(at, stage)
         for metric in metrics:
-            metric.results.clear()  # not ours to forget
-        ((found,), _) = scene.run(stage, shift=float(at))
+            metric.results.clear()  # mmengine does not clear them
+        ((found,), _) = validation.run(stage, shift=float(at))
         assert found[f"{stage}_loss"] == pytest.approx(0.8 + at, abs=1e-9)
         assert found["two/seen"] == 3.0
 
 
 @each(*BOTH)
-def test_the_hub_and_the_log_have_the_loss(make, stage):
-    """The one of this run, not smoothed."""
-    scene = make([Sampled("one")], [Sampled("two")])
+def test_message_hub_and_log_have_the_loss(make, stage):
+    """Not smoothed: the loss of this run."""
+    validation = make([Sampled("one")], [Sampled("two")])
     for shift in (0.0, 10.0):
-        ((metrics,), _) = scene.run(stage, shift=shift)
+        ((metrics,), _) = validation.run(stage, shift=shift)
     last = metrics[f"{stage}_loss"]
-    hub = scene.runner.message_hub
+    hub = validation.runner.message_hub
     assert hub.get_scalar(f"{stage}/{stage}_loss").current() == last
-    tag = scene.tag(stage)
+    tag = validation.tag(stage)
     assert tag[f"{stage}_loss"] == last
     assert tag[f"{stage}/loss"] == last
 
 
 @each(*BOTH)
-def test_without_losses_the_metrics_are_as_without_us(make, stage):
-    """A model that says no loss, before and after revert."""
-    scene = make([Sampled("one")], [Sampled("two")])
+def test_metrics_without_losses_are_unchanged(make, stage):
+    """For a model without a loss, and after revert."""
+    validation = make([Sampled("one")], [Sampled("two")])
     expected = [{"one/seen": 2.0, "two/seen": 3.0}]
-    assert scene.run(stage, silent=True)[0] == expected
+    assert validation.run(stage, silent=True)[0] == expected
     valloss_compat.revert()
-    assert scene.run(stage)[0] == expected
+    assert validation.run(stage)[0] == expected
 
 
 @each(*BOTH)
 def test_weighting_by_sample_is_over_all_datasets(make, stage):
     """Batches of two and of one, in both datasets."""
     valloss_compat.configure(weighting="sample")
-    scene = make([Sampled("one")], [Sampled("two")])
-    loop = getattr(scene.runner, f"{stage}_loop")
+    validation = make([Sampled("one")], [Sampled("two")])
+    loop = getattr(validation.runner, f"{stage}_loop")
     loop.dataloaders = [labelled(n, 2, metainfo={"name": "numbers"}) for n in (3, 4)]
-    ((metrics,), _) = scene.run(stage)
+    ((metrics,), _) = validation.run(stage)
     mean = pytest.approx((0 + 1 + 2 + 0 + 1 + 2 + 3) / 7, abs=1e-9)
     assert metrics[f"{stage}_loss"] == mean
 
 
 @each(*BOTH)
 def test_status_names_loop_and_evaluator(cls, evaluator):
-    """Each method that they have of their own."""
+    """With each method that they override."""
     overrides = valloss_compat.status().overrides
     for known, methods in ((cls, ("run_iter",)), (evaluator, ("process", "evaluate"))):
         for method in methods:

@@ -1,4 +1,4 @@
-"""Loops that derive from BaseLoop alone, in shapes that no library has yet."""
+"""Loops that derive from BaseLoop, in shapes that no library has yet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Own(BaseLoop):
 
 
 class Template(BaseLoop):
-    """Has the run; its subclasses say what an iteration is."""
+    """Defines run; subclasses define run_iter."""
 
     def __init__(self, runner, dataloader, evaluator):
         super().__init__(runner, dataloader)
@@ -47,14 +47,14 @@ class Template(BaseLoop):
 
 
 class Filled(Template):
-    """Fills the template in."""
+    """Defines the iteration."""
 
     def run_iter(self, data_batch, evaluator):
         evaluator.process(self.runner.model.val_step(data_batch), data_batch)
 
 
 class WithAnother(Filled):
-    """Evaluates something else beside, and tells hooks of no metrics."""
+    """Also uses another evaluator, and calls hooks without metrics."""
 
     def run(self):
         other = self.runner.build_evaluator([])
@@ -70,7 +70,7 @@ class FilledAgain(Filled):
 
 
 class Trains(Own):
-    """One that trains as well is a train loop, and left alone."""
+    """A loop that also trains counts as a train loop and is not patched."""
 
     def run_iter(self, data_batch):
         self.runner.model.train_step(data_batch, self.runner.optim_wrapper)
@@ -80,8 +80,8 @@ class Trains(Own):
     ("loop_class", "values"),
     [(Own, (1.5, 3.5)), (Filled, (2.5, 6.5)), (FilledAgain, (2.5, 6.5))],
 )
-def test_a_loop_of_ones_own_reports_the_loss(tmp_path, loop_class, values):
-    """In each validation that of its own; nothing is left by revert()."""
+def test_user_loop_reports_the_loss(tmp_path, loop_class, values):
+    """For each validation its own; revert() restores the class."""
     runner = make_runner(tmp_path, counting)
     with_loop(runner, loop_class)
     for value in values:
@@ -90,8 +90,8 @@ def test_a_loop_of_ones_own_reports_the_loss(tmp_path, loop_class, values):
     assert marker_of(loop_class.run) is None
 
 
-def test_an_evaluator_that_is_none_of_the_loops_reports_its_own(tmp_path):
-    """Within a run that merges the others' losses."""
+def test_evaluator_of_another_pass_reports_its_own_losses(tmp_path):
+    """Within a run that merges the losses of other evaluators."""
     runner = make_runner(tmp_path, counting)
     runner.hooks.clear()  # not all of mmengine's take None
     with_loop(runner, WithAnother)
@@ -101,8 +101,8 @@ def test_an_evaluator_that_is_none_of_the_loops_reports_its_own(tmp_path):
     assert runner.val_loop.val_loss["loss"].mean() == 2.5
 
 
-def test_a_class_is_made_whatever_it_lacks():
-    """A subclass without run_iter or with neither is no trouble."""
+def test_subclass_without_run_or_run_iter_can_be_created():
+    """Creating it neither fails nor patches methods that it lacks."""
     made = type("Bare", (BaseLoop,), {"val": lambda self: self.model.val_step()})
     assert validates(made)
     assert not validates(type("Empty", (BaseLoop,), {}))
@@ -111,13 +111,13 @@ def test_a_class_is_made_whatever_it_lacks():
 
 
 class Chain:
-    """Answers every question with itself, as some proxies do."""
+    """Returns itself for every attribute, as some proxies do."""
 
     def __getattr__(self, name):
         return self
 
 
-def test_what_is_no_function_is_not_asked():
+def test_class_attribute_that_is_no_function_is_ignored():
     """A class attribute may be anything."""
     made = type("Tracks", (BaseLoop,), {"track": Chain()})
     assert not validates(made)
@@ -125,8 +125,8 @@ def test_what_is_no_function_is_not_asked():
     assert validates(type("Static", (BaseLoop,), {"step": still}))
 
 
-def test_a_loop_that_trains_is_left_alone():
-    """Whatever else it calls."""
+def test_loop_that_trains_is_not_patched():
+    """Even if it also calls val_step."""
     assert validates(Own)
     assert not validates(Trains)
     assert not [name for name in valloss_compat.status().overrides if "Trains" in name]

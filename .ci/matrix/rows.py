@@ -1,8 +1,8 @@
-"""The rows' environments: made by tox, held within a limit of disk, freed when done.
+"""The rows' environments: made by tox within a disk limit, deleted when done.
 
-A row holds 2 to 8 GB, and uv's cache holds the same files once more under other names
-(hard links). So each row gets a cache of its own, which goes when it goes; with a cache
-that stays, torch comes from there the next time.
+A row takes 2 to 8 GB, and uv's cache has the same files under other names (hard links).
+So each row gets its own cache, which is deleted with it. With a permanent cache
+(--cache) torch is not downloaded again.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
 import cell
-from reports import first_error
+from summary import first_error
 from table import ROOT, Row, Table
 
-#: What is kept free for a row in the making, in bytes: the largest took 7 GB.
-ROOM = 8 * 10**9
+#: Bytes that are kept free for a new row: the largest took 7 GB.
+ROW_BYTES = 8 * 10**9
 
 
 class RowFailed(Exception):
@@ -28,7 +28,7 @@ class RowFailed(Exception):
 
 
 class Built(NamedTuple):
-    """An environment that is there."""
+    """An environment that is ready."""
 
     python: str
     variables: Dict[str, str]
@@ -39,14 +39,14 @@ class Rows:
     """Makes and frees the environments of rows.
 
     Args:
-        table (Table): What each row runs.
+        table (Table): The table of releases.
         folder (Path): For logs and caches.
         limit (int): Most bytes that all rows may take at once.
-        cache (Path, optional): A cache of uv that is kept, and not counted.
+        cache (Path, optional): A permanent cache of uv, which does not count.
 
     Attributes:
-        table (Table): As given.
-        peak (int): Most bytes that all rows took at once so far.
+        table (Table): The table of releases.
+        peak (int): Most bytes that all rows took at once.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class Rows:
         self._making: Optional[subprocess.Popen[bytes]] = None
 
     def wheel(self) -> None:
-        """Build the wheel that all rows install: one, so that none builds its own."""
+        """Build the one wheel that all rows install."""
         shutil.rmtree(str(self._folder / "wheel"), ignore_errors=True)
         options = ["--quiet", "--wheel", "--out-dir", str(self._folder / "wheel")]
         subprocess.run(["uv", "build", *options, str(ROOT)], check=True)
 
     def build(self, row: Row) -> Built:
-        """Make a row's environment, once there is room for it.
+        """Make a row's environment, once there is disk space for it.
 
         Raises:
             RowFailed: If tox or an install fails, or the disk is too small.
         """
-        self._wait_for_room()
+        self._wait_for_space()
         log = self._folder / f"{row.name}.log"
         found = self._folder / f"{row.name}.json"
         variables = dict(os.environ)
@@ -84,7 +84,7 @@ class Rows:
         command = ["tox", "run", "--installpkg", str(wheel), "-e", row.environment]
         command += ["--", "--save-environment", str(found)]
         with log.open("w") as file:
-            # In a group of its own: an interrupt is for us to handle.
+            # In its own process group, so that an interrupt does not reach it.
             self._making = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -112,7 +112,7 @@ class Rows:
         return Built(python, inside, paths)
 
     def free(self, row: Row) -> None:
-        """Delete what a row holds."""
+        """Delete the environment and cache of a row."""
         if row.name in self._sizes:  # its cells added bytecode
             self._note(row)
         shutil.rmtree(str(self._place(row)), ignore_errors=True)
@@ -122,33 +122,34 @@ class Rows:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody wait any longer, and stop what is being made."""
+        """End all waiting, and stop the environment that is being made."""
         if self._making is not None:
             cell.kill_group(self._making)
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def _wait_for_room(self) -> None:
+    def _wait_for_space(self) -> None:
         with self._changed:
             while not self._closed:
                 used = sum(self._sizes.values())
                 free = shutil.disk_usage(str(ROOT)).free
-                if used + ROOM <= self._limit and free >= ROOM:
+                if used + ROW_BYTES <= self._limit and free >= ROW_BYTES:
                     return
                 if not self._sizes:
                     raise RowFailed(
                         f"no room for a row: {free / 1e9:.1f} GB are free and "
-                        f"{self._limit / 1e9:.1f} GB allowed, {ROOM / 1e9:.1f} needed"
+                        f"{self._limit / 1e9:.1f} GB allowed, "
+                        f"{ROW_BYTES / 1e9:.1f} needed"
                     )
                 self._changed.wait()
         raise RowFailed("interrupted")
 
     def _note(self, row: Row) -> int:
-        """Measure what a row takes; return what all of them take."""
+        """Measure the size of a row; return the size of all rows."""
         places = [self._place(row), self._folder / "cache" / row.name]
         there = [str(place) for place in places if place.exists()]
-        # One call, so that what both hold under two names counts once.
+        # One call, so that files that both have (hard links) count once.
         lines = subprocess.check_output(["du", "-sk", *there], text=True).splitlines()
         with self._changed:
             self._sizes[row.name] = 1024 * sum(int(line.split()[0]) for line in lines)

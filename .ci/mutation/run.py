@@ -1,13 +1,13 @@
 """Mutation testing: is there a test that fails for each defect put into the package?
 
-    tox run -e mutation -- patching meter sums convention     these modules
+    tox run -e mutation -- _patches/patch options             these modules
     tox run -e mutation                                       all
     tox run -e mutation -- --share 0.05 --part 2              the second twentieth
 
-cosmic-ray makes the mutants, in copies of the tree; they run in forks of processes that
+cosmic-ray makes the mutants, in copies of the tree. They run in forks of processes that
 have torch and mmengine imported, on several releases, as no release has all branches. A
-mutant lives if all tests pass on all of them. Prints the survivors as diffs. Modules go
-side by side, one to a lane, which is a copy of the tree with servers of its own.
+mutant survives if all tests pass on all releases. Survivors are printed as diffs.
+Modules run in parallel, one in each lane: a copy of the tree with its own servers.
 
 All of them take days; a share, drawn evenly, takes hours.
 """
@@ -28,28 +28,30 @@ from pathlib import Path
 from queue import Queue
 from typing import Dict, List, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import cell
 from table import ROOT, Table
 
-#: A whole run of the tests takes a minute at most; an endless loop never ends.
+#: Timeout for endless loops: a whole run of the tests takes a minute at most.
 SECONDS = 300
 
 
 class Lane(NamedTuple):
-    """A copy of the tree, and what runs the tests on it."""
+    """A copy of the tree, and the sockets of the servers that test it."""
 
     tree: Path
     sockets: List[Path]
 
 
 def ask(module: str, sockets: List[Path]) -> List[str]:
-    """Return what tells by its exit code whether a test fails on a mutant."""
-    client = str(ROOT / ".ci" / "mutant_client.py")
+    """Return the command that fails if a test fails on a mutant."""
+    client = str(ROOT / ".ci" / "mutation" / "client.py")
     return [sys.executable, "-S", client, module, *map(str, sockets)]
 
 
 def passes(path: Path) -> bool:
-    """Tell whether all tests pass on a release without any defect."""
+    """Tell whether all tests pass on a release without a mutant."""
     return not subprocess.call(ask("-", [path]))
 
 
@@ -57,11 +59,13 @@ def serve(release: str, tree: Path, path: Path) -> subprocess.Popen[bytes]:
     """Start the server of one release."""
     table = Table()
     folder = cell.folders(table.release(release), None, sys.executable)
-    # The tree is there for the interpreters that tests start.
+    # For the interpreters that tests start.
     search = os.pathsep.join(map(str, [*folder, tree]))
     variables = {**os.environ, "PYTHONPATH": search}
-    variables.pop("VALLOSS_COMPAT_CELL", None)  # what is tested is not a wheel
-    server = str(ROOT / ".ci" / "mutant_server.py")
+    variables.pop(
+        "VALLOSS_COMPAT_CELL", None
+    )  # the tests run on the tree, not on a wheel
+    server = str(ROOT / ".ci" / "mutation" / "server.py")
     command = [sys.executable, server, str(tree), str(path)]
     process = subprocess.Popen(command, env=variables, start_new_session=True)
     while not path.exists():
@@ -76,12 +80,12 @@ def mutate(module: str, lane: Lane, share: float, part: int) -> Dict[str, List[s
 
     Args:
         module (str): Its path in the package, without the suffix.
-        lane (Lane): Where.
-        share (float): How many of the mutants are tried, from 0 to 1.
-        part (int): Which of them, from 1; no mutant is in two parts.
+        lane (Lane): The lane to use.
+        share (float): Fraction of the mutants that is tried.
+        part (int): Which fraction, from 1; no mutant is in two parts.
 
     Returns:
-        dict: Outcome -> the diff of each mutant with it.
+        dict: Outcome -> the diffs of the mutants with that outcome.
     """
     tree = lane.tree
     config = tree / "mutants.toml"
@@ -111,7 +115,7 @@ def mutate(module: str, lane: Lane, share: float, part: int) -> Dict[str, List[s
 
 
 def draw(module: str, session: Path, share: float, part: int) -> int:
-    """Leave a share of the mutants of a session to be tried; return how many."""
+    """Mark all mutants but a share as skipped; return how many are left."""
     from cosmic_ray.work_db import WorkDB, use_db
     from cosmic_ray.work_item import WorkerOutcome, WorkResult
 
@@ -128,7 +132,7 @@ def draw(module: str, session: Path, share: float, part: int) -> int:
 
 
 def copy(tree: Path) -> None:
-    """Copy what the tests look at."""
+    """Copy the files that git knows."""
     names = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
     for name in names.split("\0")[:-1]:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -136,9 +140,9 @@ def copy(tree: Path) -> None:
 
 
 def main() -> int:
-    """Mutate the modules asked for; fail below 95 %."""
+    """Mutate the requested modules; fail below 95 %."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("modules", nargs="*", help="as patches/loops; default: all")
+    parser.add_argument("modules", nargs="*", help="as _patches/loops; default: all")
     parser.add_argument("--releases", nargs="+", default=["0.10.4", "0.10.7", "0.6.0"])
     parser.add_argument("--share", type=float, default=1.0, help="1: all mutants")
     parser.add_argument("--part", type=int, default=1, help="which share of them")
@@ -158,7 +162,7 @@ def main() -> int:
             found = mutate(module, lane, options.share, options.part)
         finally:
             free.put(lane)
-        # Who gets no answer counts a mutant as killed.
+        # Without an answer from the server a mutant would count as killed.
         if any(server.poll() is not None for server in servers):
             raise RuntimeError(f"{module}: a server has ended: see above")
         minutes = (time.monotonic() - start) / 60
@@ -177,7 +181,7 @@ def main() -> int:
                     servers.append(serve(path.name, lane.tree, path))
                 lanes.append(lane)
                 free.put(lane)
-            # Each release on another lane, so that all cores have work.
+            # Each release in another lane, so that all cores have work.
             each = [
                 lanes[number % len(lanes)].sockets[number]
                 for number in range(len(options.releases))

@@ -1,4 +1,4 @@
-"""A real Runner around a class under test, and what is asked of every validation."""
+"""A Runner around a class under test, and checks of every validation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 
 class Labelled(Digits):
-    """Samples that also have a data sample, named after their dataset."""
+    """Samples with a data sample that has the name of the dataset."""
 
     def __getitem__(self, index):
         found = super().__getitem__(index)
@@ -20,7 +20,7 @@ class Labelled(Digits):
 
 
 def labelled(length, batch_size=1, **attributes):
-    """A DataLoader of such samples; ``attributes`` are set on the dataset."""
+    """Return a DataLoader of such samples; ``attributes`` are set on the dataset."""
     dataset = Labelled(length)
     vars(dataset).update(attributes)
 
@@ -30,7 +30,7 @@ def labelled(length, batch_size=1, **attributes):
     return DataLoader(dataset, batch_size=batch_size, collate_fn=collate)
 
 
-class Trip(Hook):
+class RaiseOnce(Hook):
     """Raises before the n-th iteration of a validation, once."""
 
     def __init__(self):
@@ -44,35 +44,35 @@ class Trip(Hook):
     before_test_iter = before_val_iter
 
 
-class Scene:
-    """A Runner, the hooks in it, and the state that it has to keep.
+class Validation:
+    """A Runner with hooks, and the state that a validation must not change.
 
     Args:
-        work_dir (Path): For the logs of the Runner.
-        model (Talker): The model.
+        work_dir (Path): Directory for the logs of the Runner.
+        model (LossModel): The model.
         **options: Arguments of ``tiny.make_runner``.
     """
 
     def __init__(self, work_dir, model, **options):
-        self.spy, self.trip = Spy(), Trip()
-        hooks = [*options.pop("custom_hooks", []), self.spy, self.trip]
+        self.spy, self.raising = Spy(), RaiseOnce()
+        hooks = [*options.pop("custom_hooks", []), self.spy, self.raising]
         self.model = model
         self.runner = make_runner(
             work_dir, None, model=model, custom_hooks=hooks, **options
         )
 
-    def run(self, stage="val", **told):
+    def run(self, stage="val", **attributes):
         """Validate or test once.
 
         Args:
             stage (str): ``'val'`` or ``'test'``.
-            **told: Set on the model and those in it.
+            **attributes: Set on the model and its submodels.
 
         Returns:
             tuple: The metrics of each ``after_*_epoch``, and the number of
-            results that hooks saw.
+            results that hooks got.
         """
-        self.model.tell_all(**told)
+        self.model.set_attributes(**attributes)
         epochs, results = len(self.spy.metrics), len(self.spy.outputs)
         before = self.namespaces(stage)
         getattr(self.runner, stage)()
@@ -80,20 +80,20 @@ class Scene:
         return self.spy.metrics[epochs:], len(self.spy.outputs) - results
 
     def fail(self, at, stage="val"):
-        """Validate until before the iteration with the number ``at``."""
-        self.trip.left = at
+        """Validate, and raise before the iteration number ``at``."""
+        self.raising.left = at
         before = self.namespaces(stage)
         with pytest.raises(RuntimeError, match="halfway"):
             getattr(self.runner, stage)()
         self.check(before, stage)
 
     def namespaces(self, stage):
-        """The names that stand on the model, and on each model in it."""
-        getattr(self.runner, f"{stage}_loop")  # made now: some set names themselves
+        """Return the attribute names of the model and its submodels."""
+        getattr(self.runner, f"{stage}_loop")  # built now: some loops set attributes
         return [sorted(vars(module)) for module in self.model.modules()]
 
     def check(self, before, stage):
-        """Nothing of ours is on the model or runner; nobody saw a loss element."""
+        """Assert that model and runner are unchanged and hooks got no loss element."""
         assert self.namespaces(stage) == before
         assert "call_hook" not in vars(self.runner)
         for outputs in self.spy.outputs:
@@ -101,7 +101,7 @@ class Scene:
             assert not any(is_loss(item) for item in outputs)
 
     def tag(self, stage="val"):
-        """What the log of the latest validation shows, by name."""
+        """Return the logged values of the latest validation, by name."""
         processor = self.runner.log_processor
         return processor.get_log_after_epoch(self.runner, 1, stage)[0]
 
@@ -112,6 +112,6 @@ def is_loss(item):
 
 
 def clean(metric):
-    """Whether a metric saw results, and no loss element among them."""
+    """Whether a metric got results without a loss element."""
     seen = [item for samples in metric.samples for item in samples]
     return bool(seen) and not any(map(is_loss, seen))

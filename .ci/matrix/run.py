@@ -1,17 +1,17 @@
 """Run the whole matrix: every cell of the table, several at a time.
 
-    .venv/bin/python .ci/matrix.py                                  all of it
-    .venv/bin/python .ci/matrix.py py37-torch1.8 py313-torch2.15    these rows
-    .venv/bin/python .ci/matrix.py --releases 0.1.0 lite0.10.7      these releases
+    .venv/bin/python .ci/matrix/run.py                                  all of it
+    .venv/bin/python .ci/matrix/run.py py37-torch1.8 py313-torch2.15    these rows
+    .venv/bin/python .ci/matrix/run.py --releases 0.1.0 lite0.10.7      these releases
 
-A row's environment is made (by tox) while the cells of the row before run, and deleted
-when its last cell is done. Interrupted, the same command goes on: a cell that has a
-report of this very commit is not run again (one that failed is, with --again). With
-changes that are not committed everything runs.
+tox makes a row's environment while the cells of the previous row run; it is deleted
+when its last cell is done. After an interrupt the same command continues: a cell with a
+report of the current commit is not run again (a failed one is, with --again). With
+uncommitted changes everything runs.
 
-Reports and logs: .tox/matrix. At the end: which cells failed and why, and, where all of
-them have a report of one commit, the picture and the table in docs/. Needs tox and
-tox-uv in .venv (the README's test command makes it).
+Reports and logs are in .tox/matrix. At the end, the failed cells are listed, and if all
+cells have a report of one commit, the picture and the table in docs/ are written. Needs
+tox and tox-uv in .venv (the README's test command makes it).
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ import time
 from pathlib import Path
 from typing import List, Tuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import cell
-from pool import Pool
-from reports import Cell
-from rows import Rows
-from summary import show
+from matrix.pool import Pool
+from matrix.rows import Rows
+from summary import Cell, show
 from table import ROOT, Release, Row, Table
 
 MATRIX = ROOT / ".tox" / "matrix"
-#: Memory for a cell: four ranks, each a process with torch in it.
+#: Bytes for a cell: four ranks, each a process with torch in it.
 MEMORY = 2 * 10**9
 
 
@@ -42,14 +43,14 @@ def commit() -> Tuple[str, bool]:
     """Return the commit that is checked out, and whether something differs from it."""
     git = ["git", "-C", str(ROOT)]
     head = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
-    # Not what the runs themselves make: the picture and the table.
+    # The runs themselves write the picture and the table.
     rest = ["--", ".", ":(exclude)docs/matrix.*"]
     status = [*git, "status", "--porcelain", "--untracked-files=all", *rest]
     return head, bool(subprocess.check_output(status, text=True))
 
 
 def lanes() -> int:
-    """Return how many cells the cores and the free memory hold at a time."""
+    """Return how many cells fit into the cores and the free memory at a time."""
     cores = len(os.sched_getaffinity(0))
     with open("/proc/meminfo", encoding="ascii") as file:
         lines = dict(line.split(":") for line in file)
@@ -60,8 +61,8 @@ def lanes() -> int:
 def ordered(rows: List[Row]) -> List[Row]:
     """Return the rows so that short ones lie between long ones.
 
-    A row of four cells is through before the next can be made; one of thirty gives time
-    to make several. A long one comes first, and one last.
+    A row of four cells is done before the next environment is made; one of thirty gives
+    time to make several. A long one comes first, and one last.
     """
     long = [row for row in rows if "edge" not in row.runs]
     short = [row for row in rows if "edge" in row.runs]
@@ -77,7 +78,7 @@ def ordered(rows: List[Row]) -> List[Row]:
 
 
 def plan(table: Table, options: argparse.Namespace) -> List[Tuple[Row, List[Release]]]:
-    """Return the rows with the releases that were asked for on them."""
+    """Return the requested rows, each with its requested releases."""
     rows = [table.row(name) for name in options.rows] or ordered(table.rows)
     wanted = {table.release(name).name for name in options.releases or table.by_name}
     return [
@@ -102,7 +103,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run what is asked for and sum it up."""
+    """Run the requested cells and print a summary."""
     options, table = parse(), Table()
     os.environ["PATH"] = cell.search_path()
     MATRIX.mkdir(parents=True, exist_ok=True)
@@ -144,7 +145,7 @@ def main() -> int:
 
 
 def finished(name: str, run: str, again: bool) -> bool:
-    """Tell whether a cell has a report of this commit that will do."""
+    """Tell whether a cell has a report of this commit and need not run again."""
     found = Cell(name, MATRIX)
     return found.properties.get("commit") == run and (found.green or not again)
 

@@ -1,10 +1,10 @@
-"""The real classes of downstream libraries, without what they need compiled.
+"""The real classes of downstream libraries, without their compiled dependencies.
 
-Their packages' ``__init__`` files import mmcv's compiled ops, or all of the
-library. So the file that holds a class is imported from the released wheel as it
-is, through shells: modules with the real ``__path__`` whose ``__init__`` does not
-run. A shell holds only the names that such a file takes from it, and these come
-from the library's own files.
+The ``__init__`` files of their packages import mmcv's compiled ops, or all of the
+library. So the unchanged file of a class is imported from the released wheel through
+stub packages: modules with the real ``__path__`` that do not run ``__init__``. A
+stub package has only the names that such a file imports from it; these come from the
+library's own files.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import types
 import warnings
 from importlib.machinery import ModuleSpec
 
-#: Shell -> name in it -> the file that has this name; outer packages first.
-TAKEN = {
-    # Its `__init__` takes the same from mmengine, and asks for a compiled mmcv.
+#: Stub package -> name in it -> the module with this name; outer packages first.
+REEXPORTS = {
+    # Its `__init__` imports the same, and a compiled mmcv.
     "mmocr": {"digit_version": "mmengine.utils"},
     "mmocr.utils": {"ConfigType": "mmocr.utils.typing_utils"},
     "mmdet.utils": {"ConfigType": "mmdet.utils.typing_utils"},
@@ -39,7 +39,7 @@ TAKEN = {
 
 
 def real(library, module, name):
-    """A class of a library; None where the library is not installed.
+    """Return a class of a library; None if the library is not installed.
 
     Args:
         library (str): The name that is imported, as ``mmaction``.
@@ -49,39 +49,39 @@ def real(library, module, name):
     if library not in _libraries():
         return None
     with warnings.catch_warnings():
-        # Theirs, of parts of them that are not tested here.
+        # Warnings of the libraries are not tested here.
         warnings.simplefilter("ignore")
-        _shell(module.rpartition(".")[0])
+        _stub_package(module.rpartition(".")[0])
         return getattr(importlib.import_module(module), name)
 
 
 @functools.lru_cache(maxsize=None)
 def _libraries():
-    """What is installed, prepared in one order, whichever test comes first."""
+    """Return the installed libraries; prepare them in one order for all tests."""
     names = ["mmpretrain", "mmdet", "mmpose", "mmaction", "mmocr", "mmagic", "mmrazor"]
     installed = [name for name in names if importlib.util.find_spec(name)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if "mmpretrain" in installed:
-            # The one that is content with mmcv-lite: really imported. First, as it
-            # tries whether mmdet can be imported, and a shell can.
+            # Really imported, as mmcv-lite is enough for it. It comes first, as it
+            # tries to import mmdet, which a stub package would pretend to be.
             importlib.import_module("mmpretrain.engine")
-        for name in TAKEN:
+        for name in REEXPORTS:
             if name.partition(".")[0] in installed:
-                _shell(name)
+                _stub_package(name)
         if "mmrazor" in installed:
             _stub_mmrazor()
     return installed
 
 
-def _shell(name):
-    """Put shells in the place of a package and of those around it."""
+def _stub_package(name):
+    """Replace a package and its parents by stub packages."""
     if name in sys.modules:
         return
     outer, _, last = name.rpartition(".")
     module = types.ModuleType(name)
     if outer:
-        _shell(outer)
+        _stub_package(outer)
         module.__path__ = [f"{path}/{last}" for path in sys.modules[outer].__path__]
         setattr(sys.modules[outer], last, module)
     else:
@@ -89,21 +89,22 @@ def _shell(name):
         module.__path__ = list(spec.submodule_search_locations)
     module.__spec__ = ModuleSpec(name, None, is_package=True)
     sys.modules[name] = module
-    for taken, source in TAKEN.get(name, {}).items():
-        _shell(source.rpartition(".")[0])
-        setattr(module, taken, getattr(importlib.import_module(source), taken))
+    for attribute, source in REEXPORTS.get(name, {}).items():
+        _stub_package(source.rpartition(".")[0])
+        value = getattr(importlib.import_module(source), attribute)
+        setattr(module, attribute, value)
 
 
 def _stub_mmrazor():
-    """What of mmrazor cannot be had without its models, which want compiled ops."""
+    """Replace what mmrazor's models, which need compiled ops, would bring."""
 
     def export_fix_subnet(model, **kwargs):
         return {}, model
 
-    # The real one is a few lines, but cuts a subnet out of mmrazor's own models only.
+    # The real function works on mmrazor's own models only.
     sys.modules["mmrazor.structures"].export_fix_subnet = export_fix_subnet
     registry = importlib.import_module("mmrazor.registry")
     for held in vars(registry).values():
         if hasattr(held, "_imported"):
-            # A look-up in an empty registry imports all of mmrazor.
+            # A lookup in an empty registry imports all of mmrazor.
             held._imported = True

@@ -1,4 +1,4 @@
-"""Cells side by side: one thread makes rows, as many others as asked for run cells."""
+"""Runs cells in parallel: one thread makes environments, the others run cells."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import cell
-from reports import Cell, first_error, write_death
-from rows import Built, RowFailed, Rows
+from matrix.rows import Built, RowFailed, Rows
+from summary import Cell, first_error, write_death
 from table import ROOT, Release, Row
 
-#: A cell that takes longer hangs; with seven other programs on two cores one took 260.
+#: A cell that takes longer hangs; on two cores with seven other programs one took 260.
 SECONDS = 900
 
 
@@ -29,8 +29,8 @@ class Pool:
         rows (Rows): Makes the environments.
         folder (Path): For reports and logs.
         run (str): The commit, for the reports.
-        still (Callable): Tells whether the tree is still at that commit.
-        keep (bool): Whether environments stay.
+        unchanged (Callable): Tells whether the tree is still at that commit.
+        keep (bool): Whether environments are kept.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Pool:
         rows: Rows,
         folder: Path,
         run: str,
-        still: Callable[[], bool],
+        unchanged: Callable[[], bool],
         keep: bool = False,
     ) -> None:
         self._rows = rows
         self._folder = folder
         self._run = run
-        self._still = still
+        self._unchanged = unchanged
         self._keep = keep
         self._ready: queue.Queue[Optional[Tuple[Row, Release, Built]]] = queue.Queue()
         self._left: Dict[str, int] = {}
@@ -76,13 +76,13 @@ class Pool:
         return not self._stopped.is_set()
 
     def _guarded(self, task: Callable[[], None]) -> None:
-        """Run one thread's task; what it did not expect ends the run, not only it."""
+        """Run one thread's task; an unexpected error stops the whole run."""
         try:
             task()
         except BaseException:
             traceback.print_exc()
             self._stop()
-            for _ in threading.enumerate():  # whoever waits for a cell
+            for _ in threading.enumerate():  # for the threads that wait for a cell
                 self._ready.put(None)
 
     def _make(self, plan: Sequence[Tuple[Row, List[Release]]], jobs: int) -> None:
@@ -97,10 +97,12 @@ class Pool:
                 if self._stopped.is_set():
                     break
                 for release in releases:
-                    self._bury(f"{row.name}-{release.name}", f"no environment: {error}")
-                    self._tell(f"{row.name}-{release.name}")
+                    self._write_death(
+                        f"{row.name}-{release.name}", f"no environment: {error}"
+                    )
+                    self._report(f"{row.name}-{release.name}")
                 continue
-            self._say(f"{row.name}: made in {time.monotonic() - start:.0f} s")
+            self._print(f"{row.name}: made in {time.monotonic() - start:.0f} s")
             for release in releases:
                 self._ready.put((row, release, built))
         for _ in range(jobs):
@@ -114,13 +116,13 @@ class Pool:
             row, release, built = item
             name = f"{row.name}-{release.name}"
             self._test(row, release, built)
-            if not self._stopped.is_set() and not self._still():
-                self._say(f"{name}: the tree is no longer at {self._run}: stopped")
+            if not self._stopped.is_set() and not self._unchanged():
+                self._print(f"{name}: the tree is no longer at {self._run}: stopped")
                 (self._folder / f"{name}.xml").unlink(missing_ok=True)
                 self._stop()
             if self._stopped.is_set():
                 return
-            self._tell(name)
+            self._report(name)
             with self._lock:
                 self._left[row.name] -= 1
                 last = not self._left[row.name]
@@ -150,7 +152,7 @@ class Pool:
                 why = first_error(log) if code else ""
             except subprocess.TimeoutExpired:
                 code, why = -signal.SIGKILL, f"not done after {SECONDS} s"
-            cell.kill_group(process)  # nothing that the cell started stays
+            cell.kill_group(process)  # with everything that the cell started
             del self._running[process.pid]
         # A process that failed after it wrote a report without a failure has failed.
         if (
@@ -158,15 +160,15 @@ class Pool:
             and not self._stopped.is_set()
             and not Cell(name, self._folder).failures
         ):
-            self._bury(name, f"exit code {code}: {why}")
+            self._write_death(name, f"exit code {code}: {why}")
 
-    def _bury(self, name: str, why: str) -> None:
+    def _write_death(self, name: str, why: str) -> None:
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         path = self._folder / f"{name}.xml"
         write_death(path, why, now, {"commit": self._run})
 
-    def _tell(self, name: str) -> None:
-        """One line of progress."""
+    def _report(self, name: str) -> None:
+        """Print one line of progress."""
         found = Cell(name, self._folder)
         with self._lock:
             self._done += 1
@@ -180,9 +182,9 @@ class Pool:
             )
             if found.failures:
                 text += f"\n    {': '.join(found.failures[0])}"
-        self._say(text)
+        self._print(text)
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 

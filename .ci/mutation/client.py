@@ -1,6 +1,6 @@
-"""Cosmic-ray's test command: asks one server a release; fails as soon as one kills.
+"""Cosmic-ray's test command: asks each server; fails as soon as a test fails.
 
-mutant_client.py MODULE SOCKET [SOCKET ...]
+client.py MODULE SOCKET [SOCKET ...]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 
 def survives(group: str, module: str, path: str) -> bool:
-    """Ask one server: tell whether all tests of a group pass."""
+    """Ask one server whether all tests of a group pass."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
         connection.sendall(f"{group} {module}".encode())
@@ -18,6 +18,6 @@ def survives(group: str, module: str, path: str) -> bool:
 
 
 module, *paths = sys.argv[1:]
-# What is near costs seconds on each release, all others a minute.
+# The near tests cost seconds on each release, all others a minute.
 asked = [(group, path) for group in ("near", "far") for path in paths]
 sys.exit(not all(survives(group, module, path) for group, path in asked))

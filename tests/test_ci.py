@@ -1,0 +1,104 @@
+"""The scripts of .ci: the mutation run's order of tests, and the list of words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ci"))
+
+import words
+from mutation import server
+
+TESTS = Path(__file__).resolve().parent
+
+
+@pytest.mark.parametrize(
+    ("module", "first", "last"),
+    [
+        ("_recording/accumulator", "recording/test_accumulator.py", "integration"),
+        ("_cli/doctor/check_model", "cli/doctor", "cli"),
+        ("_libraries/__init__", "libraries", "libraries"),
+        ("_api", "test_api.py", "test_api.py"),
+    ],
+)
+def test_tests_of_a_mutated_module_run_first(module, first, last):
+    near = server.groups(module, TESTS)["near"]
+    assert near[0].startswith(first)
+    assert near[-1].startswith(last)
+
+
+@pytest.mark.parametrize("module", ["_patches/loops", "hooks/val_loss_hook", "-"])
+def test_every_test_is_in_one_group(module):
+    """Without a mutant (`-`), slow tests run too."""
+    found = server.groups(module, TESTS)
+    options = [] if module == "-" else ["-m", "not slow"]
+    far = found["far"][len(options) :]
+    assert found["far"][: len(options)] == options
+    every = [str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")]
+    run = [name for name in every if Path(name).name not in server.NEVER]
+    assert sorted([*found["near"], *far]) == sorted(run)
+    assert Path(far[-1]).name in server.LAST
+
+
+def test_places_of_tests_that_do_not_mirror_a_module_exist():
+    for place in (place for places in server.ELSEWHERE.values() for place in places):
+        assert (TESTS / place).exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("told_by = 1", [(1, "told")]),
+        ("class HouseSeam: pass", [(1, "house"), (1, "seam")]),
+        ("def f(ROOM): pass", [(1, "room")]),
+        ("x.way_out()", [(1, "way out")]),
+        ("def look(): pass", [(1, "def look")]),
+        ("x = 1  # made anew", [(1, "anew")]),
+        ('"""One.\n\nThe way\nout."""', [(3, "way out")]),
+        ('class A:\n    """Theirs."""', [(2, "theirs")]),
+        ('def f():\n    # a\n    """It hangs\n    on b."""', [(3, "hangs on")]),
+        ('A = 1\n"""Somebody."""', [(2, "somebody")]),
+        ("# it hangs\n# on this", [(1, "hangs on")]),
+    ],
+)
+def test_private_word_in_name_comment_or_docstring_is_found(source, expected):
+    found = [(line, word) for line, word, _ in words.in_source(source)]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise ValueError('nobody told us')",
+        "f(\n    'whose is it',\n    a='seam')",
+        "f(f'{ours} {ours:{theirs}} a')",
+        "interface = surface = housekeeping = 1  # bathroom, unquiet",
+        "outlook = lookup = x.look()",
+        "away_outside = see_token = 1",
+        "# it hangs\n\n# on its own",
+        "# see the\n# town",
+    ],
+)
+def test_message_or_longer_word_is_not_found(source):
+    assert words.in_source(source) == []
+
+
+def test_each_finding_is_reported_with_its_place(tmp_path):
+    for name in ("valloss_compat/_cli/a.py", "valloss_compat/_libraries/b.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("a = 1\nseam = 2\n", encoding="utf-8")
+    found = words.in_files(["valloss_compat"], tmp_path)
+    assert found == ["valloss_compat/_cli/a.py:2: seam -> wrapper, patch point"]
+
+
+def test_exit_code_tells_whether_a_word_was_found(tmp_path):
+    script = Path(words.__file__)
+    path = tmp_path / "a.py"
+    for source, code in (("a = 1", 0), ("ours = 1", 1)):
+        path.write_text(source, encoding="utf-8")
+        done = subprocess.run([sys.executable, str(script), str(path)], cwd=str(TESTS))
+        assert done.returncode == code
