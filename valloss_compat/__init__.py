@@ -42,7 +42,7 @@ __all__ = [
 
 
 def _imported_by_own_cli() -> bool:
-    """Whether ``python -m valloss_compat``, or a child of ``run``, imports this.
+    """Whether ``python -m valloss_compat`` imports this, also under pdb or cProfile.
 
     The commands decide for themselves when to patch: ``doctor`` reports a missing
     mmengine in words, ``plot`` needs none, and ``run`` waits for the script.
@@ -50,10 +50,8 @@ def _imported_by_own_cli() -> bool:
     frame = sys._getframe(2)  # past this function and this module
     while frame.f_back and frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
-    importer = frame.f_globals.get("__name__")
-    if importer == "runpy":  # argv is ["-m"] only while runpy looks for the module
-        return sys.argv[:1] == ["-m"]
-    return importer == "valloss_compat._cli.post_import"
+    # The function of runpy that imports a package before it runs a module of it.
+    return frame.f_locals.get("mod_name") == "valloss_compat.__main__"
 
 
 if not _imported_by_own_cli():

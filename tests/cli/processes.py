@@ -1,4 +1,4 @@
-"""Python processes that run a script with and without this package's ``run``."""
+"""Python processes for the tests of the command line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 
 from support.fresh import Result
 
-#: The words that stand before a script or ``-m MODULE``.
-PLAIN, RUN = [], ["-m", "valloss_compat", "run"]
+#: What precedes a script or ``-m MODULE``.
+RUN = ["-m", "valloss_compat", "run"]
 
 #: In a nursery: ``python -m valloss_compat ARGS``, with mmengine imported already.
 #: What starts compilers and git to ask for versions is left out.
@@ -25,23 +25,19 @@ runpy._run_module_as_main('valloss_compat')
 """
 
 
-def python(words, cwd, env=None, flags=()):
-    """Run ``python WORDS`` in a folder."""
+def python(words, cwd, env=None, flags=(), stdin=None):
+    """Run ``python FLAGS WORDS`` in a folder."""
     merged = {k: v for k, v in os.environ.items() if k != "VALLOSS_COMPAT"}
     merged.update(env or {})
     done = subprocess.run(
         [sys.executable, *flags, *words],
         cwd=str(cwd),
         env=merged,
+        stdin=stdin,
         capture_output=True,
         text=True,
     )
     return Result(done.returncode, done.stdout, done.stderr)
-
-
-def both(words, cwd, env=None, flags=()):
-    """The same script without us and with us."""
-    return [python([*before, *words], cwd, env, flags) for before in (PLAIN, RUN)]
 
 
 def write(folder, text, name="probe.py"):
@@ -53,13 +49,18 @@ def write(folder, text, name="probe.py"):
 
 
 def assert_same(words, cwd, env=None, flags=()):
-    """With us it prints the same and ends the same; how it is without us."""
-    plain, ours = both(words, cwd, env, flags)
-    assert ours == plain, (ours, plain)
-    return plain
+    """Check that ``run`` changes neither output, exit code nor error of a script.
+
+    Returns:
+        list[Result]: Without and with ``run``; the tracebacks may differ.
+    """
+    results = [python([*before, *words], cwd, env, flags) for before in ([], RUN)]
+    outcomes = [(r.returncode, r.stdout, r.stderr.splitlines()[-1:]) for r in results]
+    assert outcomes[0] == outcomes[1], results
+    return results
 
 
 def as_command(nursery, argv, cwd, env=None, before=""):
-    """Run a command of ours in a process that has mmengine imported."""
+    """Run ``python -m valloss_compat ARGV`` in a process that has mmengine imported."""
     code = AS_COMMAND.format(argv=list(argv), cwd=str(cwd))
     return nursery.run(before + code, env=env)

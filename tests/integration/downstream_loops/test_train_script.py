@@ -1,4 +1,4 @@
-"""``run`` with the tools/train.py that mmpretrain ships, which knows nothing of us."""
+"""``run`` with the unmodified tools/train.py that mmpretrain ships."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
     reason="mmpretrain is not installed: tox's `downstream` has it",
 )
 
-# A classifier that appends its loss element, and keeps its own account.
+# A classifier that appends its loss element, and writes each loss to a file.
 MODEL = """
 import torch
 from mmengine.structures import BaseDataElement
@@ -31,7 +31,7 @@ class Emitting(ImageClassifier):
     def predict(self, inputs, data_samples=None, **kwargs):
         samples = super().predict(inputs, data_samples, **kwargs)
         losses = self.head.loss(self.extract_feat(inputs), data_samples)
-        with open('account.txt', 'a') as file:
+        with open('losses.txt', 'a') as file:
             print(float(losses['loss']), file=file)
         return [*samples, BaseDataElement(loss=losses)]
 """
@@ -105,23 +105,23 @@ ARGUMENTS = ["config.py", "--work-dir", "work", "--no-pin-memory"]
 ARGUMENTS += ["--no-persistent-workers"]
 
 
-def test_the_train_script_as_it_is(project):
-    """It stops early and keeps the best epoch, by the loss that the model gave."""
+def test_train_script_stops_early_and_saves_the_best_epoch(project):
+    """By the mean of the losses that the model appended."""
     done = python(project, "-m", "valloss_compat", "run", script(), *ARGUMENTS)
     assert done.returncode == 0, done.stderr
     (scalars,) = glob.glob(str(project / "work" / "*" / "vis_data" / "scalars.json"))
     with open(scalars, encoding="utf-8") as file:
         reported = [line for line in map(json.loads, file) if "val_loss" in line]
-    account = [float(line) for line in (project / "account.txt").read_text().split()]
-    assert len(account) == 3 * len(reported)
-    epochs = np.array(account).reshape(-1, 3).mean(1)
+    losses = [float(line) for line in (project / "losses.txt").read_text().split()]
+    assert len(losses) == 3 * len(reported)
+    epochs = np.array(losses).reshape(-1, 3).mean(1)
     assert [line["val_loss"] for line in reported] == pytest.approx(list(epochs))
     assert len(reported) == 2
     assert glob.glob(str(project / "work" / "best_val_loss_epoch_1.pth"))
 
 
-def test_the_control_without_us(project):
-    """By itself the same script ends in an error, as nobody takes the loss off."""
+def test_train_script_without_run_fails(project):
+    """Plain python: nothing extracts the loss element."""
     done = python(project, script(), *ARGUMENTS)
     assert done.returncode == 1
     assert "valloss" not in done.stderr
@@ -129,13 +129,13 @@ def test_the_control_without_us(project):
     assert done.stderr.splitlines()[-1] == "KeyError: 'pred_label'", done.stderr
 
 
-def test_doctor_of_its_config(project):
-    """The model of the user is told from the library's own."""
+def test_doctor_distinguishes_a_model_of_the_user_from_one_of_the_library(project):
+    """In the config of that train script."""
     done = python(project, "-m", "valloss_compat", "doctor", "--json", "config.py")
     assert done.returncode == 0, done.stdout
-    found = json.loads(done.stdout)["findings"]
+    findings = json.loads(done.stdout)["findings"]
     assert any(
-        "the model is mmpretrain.Emitting: its forward" in f["text"] for f in found
+        "the model is mmpretrain.Emitting: its forward" in f["text"] for f in findings
     )
     (project / "config.py").write_text(CONFIG.replace("Emitting", "ImageClassifier"))
     done = python(project, "-m", "valloss_compat", "doctor", "config.py")
