@@ -9,16 +9,15 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.registry import Registry
-from mmengine.runner import LogProcessor, loops
+from mmengine.runner import LogProcessor
 from support.namespaces import same, targets
+from support.native import NATIVE
 from support.tiny import Seen, element, make_runner, sample
 
 import valloss_compat
 from valloss_compat import _api
 from valloss_compat._patches import patch_set
 from valloss_compat._patches.mmengine_api import Inspection
-
-NATIVE = hasattr(loops, "_update_losses")
 
 
 def test_another_mode_replaces_the_first():
@@ -27,7 +26,7 @@ def test_another_mode_replaces_the_first():
     before = targets()
     valloss_compat.apply()
     status = valloss_compat.apply(mode="parity")
-    assert (status.mode, status.plan) == ("parity", "native" if NATIVE else "add")
+    assert (status.mode, status.plan) == ("parity", "native" if NATIVE else "parity")
     after = targets()
     changed = [place for place in before if after[place] is not before[place]]
     assert (changed == [(id(Registry), "get")]) == NATIVE
@@ -149,7 +148,7 @@ def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
 def test_strict_is_no_error_on_an_mmengine_that_is_known(monkeypatch):
     """Its plan is made anew, and applied."""
     valloss_compat.revert()
-    monkeypatch.setattr(_api, "_plans", {})
+    monkeypatch.setattr(_api, "_patch_sets", {})
     status = valloss_compat.apply(strict=True)
     assert status.plan in ("add", "correct")
     assert status.active
@@ -160,8 +159,8 @@ def test_another_mode_that_does_not_know_this_mmengine_points_at_who_chose_it(
     monkeypatch,
 ):
     """The warning names a line of the user's, not of what called it."""
-    known = {mode: plan for mode, plan in _api._plans.items() if mode == "default"}
-    monkeypatch.setattr(_api, "_plans", known)
+    known = {mode: plan for mode, plan in _api._patch_sets.items() if mode == "default"}
+    monkeypatch.setattr(_api, "_patch_sets", known)
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
     )
@@ -181,7 +180,7 @@ def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
     """Unless strict: then it is an error."""
     valloss_compat.revert()
     before = targets()
-    monkeypatch.setattr(_api, "_plans", {})
+    monkeypatch.setattr(_api, "_patch_sets", {})
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
     )

@@ -1,15 +1,15 @@
-"""Apply, revert, configure, status: what a user calls."""
+"""What a user calls: apply, revert, configure, status."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from valloss_compat import options
-from valloss_compat._patches import patch_set
+from valloss_compat._distribution import Distribution, distributions_of
 from valloss_compat._patches.patch import lock
-from valloss_compat._patches.plans import PatchSet
+from valloss_compat._patches.patch_set import PatchSet, make_patch_set
 from valloss_compat.errors import UnknownMMEngineError, VallossCompatWarning
 from valloss_compat.options import Options
 
@@ -19,16 +19,14 @@ class PatchStatus(NamedTuple):
 
     Attributes:
         target (str): Full name of what is patched.
-        state (str): ``'active'``, ``'inactive'``, ``'disabled'`` (ours is
-            below somebody else's wrapper, or was put back by somebody, and
-            only calls the original) or ``'replaced'`` (somebody replaced,
-            deleted or hides ours, or mmengine was loaded anew).
-        reason (str): Why; empty for a plain ``'active'``, never for others.
-        owner (str): Who stands there now: ``'valloss_compat'`` and the
-            version of the copy that made the wrapper, or the full name of
-            what is there.
-        original (str): Full name of what stood there before us, or stands
-            there where we are not.
+        state (str): ``'active'``, ``'inactive'``, ``'disabled'`` (the wrapper is
+            below one of another library, or was put back by other code, and only
+            calls the original) or ``'replaced'`` (other code replaced, deleted or
+            hides the wrapper, or mmengine was loaded anew).
+        reason (str): Why; empty for ``'active'``, never for others.
+        owner (str): Who made what is called now: ``'valloss_compat'`` and the
+            version that made the wrapper, or the full name of another function.
+        original (str): Full name of what the wrapper replaced, or of what is there.
     """
 
     target: str
@@ -43,8 +41,8 @@ class Status(NamedTuple):
 
     Attributes:
         mode (str): ``'off'``, ``'default'`` or ``'parity'``.
-        plan (str): ``'add'``, ``'correct'``, ``'native'``, ``'unknown'`` or
-            ``'none'`` where nothing is applied.
+        plan (str): ``'add'``, ``'correct'``, ``'parity'``, ``'native'``,
+            ``'unknown'``, or ``'none'`` where nothing is applied.
         reason (str): Why this plan.
         options (Options): As they are now.
         mmengine (str, optional): Version of the imported mmengine.
@@ -53,17 +51,17 @@ class Status(NamedTuple):
             ``'onedl-mmengine'``; None where no metadata tells.
         torch (str, optional): Version of the imported torch.
         patches (list[PatchStatus]): One entry a target, also where nothing is
-            applied; empty only where no mmengine was looked at.
+            applied; empty only where no mmengine was inspected.
         overrides (list[str]): Full names of the methods of loaded subclasses
             that override a patched one. In mode ``'default'`` those of loops
-            and evaluators are patched themselves, but for the next.
-        unpatched_overrides (list[str]): Those of ``overrides`` that are not patched:
-            those of log processors, of a class whose metaclass refuses, and
-            of a class that was made past our ``__init_subclass__``, until it
-            is built or the next ``apply()``. Empty while nothing is applied.
+            and evaluators are patched themselves.
+        unpatched_overrides (list[str]): Those of ``overrides`` that are not: of log
+            processors, runners and registries, of a class whose metaclass refuses,
+            and of a class that was created without ``__init_subclass__``, until it is
+            used or the next ``apply()``. Empty while nothing is applied.
         notes (list[str]): What else needs attention: distributions that
             overwrote each other, an mmengine that was loaded anew, classes
-            whose metaclass does not let us look.
+            that cannot be patched.
     """
 
     mode: str
@@ -80,43 +78,43 @@ class Status(NamedTuple):
 
     @property
     def active(self) -> bool:
-        """Whether at least one patch is applied."""
+        """Whether at least one patch is active."""
         return any(patch.state == "active" for patch in self.patches)
 
     def as_dict(self) -> Dict[str, Any]:
         """The same as plain dicts, lists and strings, for JSON."""
-        known = self._asdict()
-        known["options"] = self.options.as_dict()
-        known["patches"] = [dict(patch._asdict()) for patch in self.patches]
-        return dict(known)
+        document = self._asdict()
+        document["options"] = self.options.as_dict()
+        document["patches"] = [dict(patch._asdict()) for patch in self.patches]
+        return dict(document)
 
     def __repr__(self) -> str:
         shown = [f"{k}={v}" for k, v in self.options.as_dict().items() if k != "mode"]
-        whose = f" (distribution {self.distribution})" if self.distribution else ""
+        origin = f" (distribution {self.distribution})" if self.distribution else ""
         lines = [
             f"valloss_compat: mode {self.mode}, plan {self.plan}"
             + (f" ({self.reason})" if self.reason else ""),
             f"options {', '.join(shown)}",
-            f"mmengine {self.mmengine or 'not imported'}{whose}, "
+            f"mmengine {self.mmengine or 'not imported'}{origin}, "
             f"torch {self.torch or 'not imported'}",
         ]
         lines += [f"note: {note}" for note in self.notes]
         if self.patches:
             lines += _table([PatchStatus._fields, *self.patches])
         if self.overrides:
-            lines += ["overriding:", *map(self._shown, self.overrides)]
+            lines.append("overriding:")
+        for name in self.overrides:
+            unpatched = " (not patched)" if name in self.unpatched_overrides else ""
+            lines.append(f"  {name}{unpatched}")
         return "\n".join(lines)
-
-    def _shown(self, name: str) -> str:
-        return f"  {name}{' (not patched)' if name in self.unpatched_overrides else ''}"
 
 
 def _table(rows: List[Any]) -> List[str]:
     """Columns side by side; the reason, which is long, comes last."""
     shown = []
     for target, state, reason, owner, original in rows:
-        who, before = ("its own" if n == target else n for n in (owner, original))
-        shown.append((target, state, who, before, reason))
+        names = ("its own" if name == target else name for name in (owner, original))
+        shown.append((target, state, *names, reason))
     widths = [max(map(len, column)) for column in zip(*shown)]
     widths[-1] = 0
     return [
@@ -125,18 +123,9 @@ def _table(rows: List[Any]) -> List[str]:
     ]
 
 
-def version_of(module: str) -> Optional[str]:
-    """Version of a module if it is imported, without importing it."""
-    version = getattr(sys.modules.get(module), "__version__", None)
-    return None if version is None else str(version)
-
-
-if TYPE_CHECKING:
-    from valloss_compat._distribution import Distribution
-
-_plans: Dict[str, PatchSet] = {}
+_patch_sets: Dict[str, PatchSet] = {}  # by mode
 _mode = "off"
-_latest: Optional[PatchSet] = None  # stays after a revert, to tell what was reverted
+_latest: Optional[PatchSet] = None  # stays after a revert, to show what was reverted
 
 
 def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
@@ -157,7 +146,7 @@ def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
     Raises:
         ValueError: If the mode is unknown, or contradicts ``VALLOSS_COMPAT``.
         UnusableMMEngineError: If mmengine is missing or fails to import.
-        UnknownMMEngineError: If ``strict`` and the shape is not known.
+        UnknownMMEngineError: If ``strict`` and mmengine is not built as expected.
     """
     with lock:
         start(mode, strict)
@@ -165,14 +154,14 @@ def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
 
 
 def start(mode: Optional[str] = None, strict: Optional[bool] = None) -> None:
-    """Do what :func:`apply` does, without the price of a status: for the import."""
+    """Do what :func:`apply` does without making a status: for the import."""
     with lock:
-        known = options.snapshot()
+        before = options.snapshot()
         chosen = options.choose(mode=mode, strict=strict)
         try:
             _apply(chosen)
         except Exception:
-            options.restore(known)
+            options.restore(before)
             raise
 
 
@@ -182,50 +171,45 @@ def _apply(chosen: Options, stacklevel: int = 4) -> None:
     mode = chosen.mode
     if mode == "off":
         return
-    plan = _plans.get(mode)
-    if plan is not None and plan.replaced():
-        # mmengine was loaded anew: what is in place now is to be patched.
-        plan.revert()
-        plan = None
-    if plan is None:
-        plan = patch_set.plan(mode)
-        if plan.name == "unknown" and not chosen.strict:
-            _warn_of_unknown(plan, stacklevel + 1)
-    if plan.name == "unknown" and chosen.strict:
+    patch_set = _patch_sets.get(mode)
+    if patch_set is not None and patch_set.reloaded():
+        patch_set.revert()
+        patch_set = None
+    if patch_set is None:
+        patch_set = make_patch_set(mode)
+        if patch_set.name == "unknown" and not chosen.strict:
+            warnings.warn(
+                f"nothing is patched, because mmengine {_version_of('mmengine')} is "
+                f"not as valloss_compat knows it: {patch_set.reason}",
+                VallossCompatWarning,
+                stacklevel=stacklevel,
+            )
+    if patch_set.name == "unknown" and chosen.strict:
         raise UnknownMMEngineError(
-            f"mmengine {version_of('mmengine')} is not as valloss_compat knows "
-            f"it: {plan.reason}. Update valloss_compat, or leave strict out to "
+            f"mmengine {_version_of('mmengine')} is not as valloss_compat knows "
+            f"it: {patch_set.reason}. Update valloss_compat, or leave strict out to "
             "go on unpatched."
         )
-    _plans[mode] = _latest = plan
+    _patch_sets[mode] = _latest = patch_set
     if _mode not in ("off", mode):
-        _plans[_mode].revert()
-    plan.apply()
+        _patch_sets[_mode].revert()
+    patch_set.apply()
     _mode = mode
-
-
-def _warn_of_unknown(plan: PatchSet, stacklevel: int) -> None:
-    warnings.warn(
-        f"nothing is patched, because mmengine {version_of('mmengine')} is not as "
-        f"valloss_compat knows it: {plan.reason}",
-        VallossCompatWarning,
-        stacklevel=stacklevel,
-    )
 
 
 def revert() -> Status:
     """Put back the very objects that were patched.
 
-    Where somebody else wrapped one of our wrappers, theirs stays and ours is
-    switched off inside; :func:`status` says so, and :func:`apply` wakes it.
+    Where another library wrapped one of our wrappers, its wrapper stays and ours is
+    disabled inside; :func:`status` says so, and :func:`apply` enables it.
 
     Returns:
         Status: As it is now.
     """
     global _mode
     with lock:
-        if _mode in _plans:
-            _plans[_mode].revert()
+        if _mode in _patch_sets:
+            _patch_sets[_mode].revert()
         _mode = "off"
         return status()
 
@@ -256,7 +240,7 @@ def configure(
             contradicts the environment variable ``VALLOSS_COMPAT``.
     """
     with lock:
-        known = options.snapshot()
+        before = options.snapshot()
         chosen = options.choose(
             mode=mode, weighting=weighting, sync_dist=sync_dist, strict=strict
         )
@@ -266,62 +250,70 @@ def configure(
             elif _mode not in ("off", chosen.mode):
                 _apply(chosen, stacklevel=3)
         except Exception:
-            options.restore(known)
+            options.restore(before)
             raise
         return chosen
 
 
 def status() -> Status:
-    """Tell what is patched and what is not; imports nothing of mmengine.
+    """Show what is patched and what is not; imports nothing of mmengine.
 
     Returns:
         Status: Its ``repr`` is a table, ``as_dict()`` is for JSON.
     """
-    # Not at the top: applying does without.
-    from valloss_compat._distribution import distributions_of
-
     with lock:
-        plan = _plans.get(_mode)
-        shown = plan or _latest
+        current = _patch_sets.get(_mode)
+        shown = current or _latest
         patches = list(shown.patches) if shown else []
-        for other in _plans.values():
-            if other is not shown:
-                patches += [p for p in other.patches if p.look().state == "disabled"]
-        whose = distributions_of(sys.modules.get("mmengine"))
+        names = {patch.name for patch in patches}
+        for other in _patch_sets.values():  # a wrapper of another library may keep some
+            patches += [
+                patch
+                for patch in other.patches
+                if patch.name not in names and patch.inspect().state == "disabled"
+            ]
+        distributions = distributions_of(sys.modules.get("mmengine"))
         return Status(
             mode=_mode,
-            plan=plan.name if plan else "none",
-            reason=plan.reason if plan else _why_off(),
+            plan=current.name if current else "none",
+            reason=current.reason if current else _reason_for_off(),
             options=options.current(),
-            mmengine=version_of("mmengine"),
-            distribution=whose[0].name if whose else None,
-            torch=version_of("torch"),
-            patches=[PatchStatus(p.name, *p.look()) for p in patches],
-            overrides=shown.overrides if shown else [],
-            unpatched_overrides=shown.unpatched_overrides if shown else [],
-            notes=_notes(shown, whose),
+            mmengine=_version_of("mmengine"),
+            distribution=distributions[0].name if distributions else None,
+            torch=_version_of("torch"),
+            patches=[PatchStatus(p.name, *p.inspect()) for p in patches],
+            overrides=shown.overrides() if shown else [],
+            unpatched_overrides=current.unpatched_overrides() if current else [],
+            notes=_notes(shown, distributions),
         )
 
 
-def _notes(plan: Optional[PatchSet], whose: List[Distribution]) -> List[str]:
+def _notes(shown: Optional[PatchSet], distributions: List[Distribution]) -> List[str]:
     notes = []
-    if len(whose) > 1:
-        names = " and ".join(f"{known.name} {known.version}" for known in whose)
+    if len(distributions) > 1:
+        names = " and ".join(f"{one.name} {one.version}" for one in distributions)
         notes.append(
             f"{names} are installed over each other, and each has overwritten files "
             "of the other: uninstall all of them, then install the one you want"
         )
-    notes += plan.odd() if plan else []
-    replaced = plan.replaced() if plan else []
-    if replaced:
+    if shown:
+        notes += [note for tree in shown.subclass_patchers for note in tree.notes()]
+    reloaded = shown.reloaded() if shown else []
+    if reloaded:
         notes.append(
-            f"{', '.join(replaced)} was loaded anew after it was patched: call "
+            f"{', '.join(reloaded)} was loaded anew after it was patched: call "
             "valloss_compat.apply() to patch what is in place now"
         )
     return notes
 
 
-def _why_off() -> str:
+def _reason_for_off() -> str:
     if options.current().mode == "off":
         return f"{options.VARIABLE}=off in the environment"
-    return "reverted; apply() patches again" if _plans else "not applied yet"
+    return "reverted; apply() patches again" if _patch_sets else "not applied yet"
+
+
+def _version_of(module: str) -> Optional[str]:
+    """Version of a module if it is imported, without importing it."""
+    version = getattr(sys.modules.get(module), "__version__", None)
+    return None if version is None else str(version)

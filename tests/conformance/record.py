@@ -17,7 +17,7 @@ from typing import Any
 
 import mmengine
 import torch
-from mmengine.runner import loops
+from support.native import NATIVE as NATIVE_LOOPS
 
 from .cases import all_cases
 from .recordings import NATIVE, UNPATCHED, Recording, differences, dumps, load, path_of
@@ -26,7 +26,7 @@ from .trace import run_case, unavailable
 
 def is_native() -> bool:
     """Whether this mmengine extracts losses by itself."""
-    return hasattr(loops, "_update_losses")
+    return NATIVE_LOOPS
 
 
 def record_all() -> dict[str, Any]:

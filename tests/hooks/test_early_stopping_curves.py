@@ -6,7 +6,7 @@ import json
 
 import pytest
 from conformance.recordings import differences
-from mmengine.runner import loops
+from support.native import NATIVE
 from support.ranks import run_ranks
 
 import valloss_compat
@@ -90,7 +90,7 @@ def test_all_ranks_stop_at_the_same_iteration(nursery, world, end, best):
 
 
 @pytest.mark.skipif(
-    not hasattr(loops, "_update_losses"),
+    not NATIVE,
     reason="native losses came with mmengine 0.10.5",
 )
 def test_native_ranks_stop_at_different_iterations(nursery):

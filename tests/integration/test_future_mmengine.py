@@ -11,9 +11,7 @@ import shutil
 
 import mmengine
 import pytest
-from mmengine.runner import loops
-
-NATIVE = hasattr(loops, "_update_losses")
+from support.native import NATIVE
 
 # mmengine's own modules go; torch stays, which they import and never change.
 SCRIPT = """
@@ -30,6 +28,7 @@ with warnings.catch_warnings(record=True) as caught:
 said = [str(known.message) for known in caught
         if issubclass(known.category, valloss_compat.VallossCompatWarning)]
 import torch
+from support.native import NATIVE
 from support.tiny import element, make_runner, sample
 status = valloss_compat.status()
 def respond(index, inputs):

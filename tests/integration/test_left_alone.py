@@ -12,11 +12,10 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.runner import Runner, ValLoop, loops
+from mmengine.runner import Runner, ValLoop
+from support.native import NATIVE
 from support.own_loops import with_loop
 from support.tiny import Model, Seen, counting, loader, make_runner, sample
-
-NATIVE = hasattr(loops, "_update_losses")
 
 
 class FromNone(ValLoop):

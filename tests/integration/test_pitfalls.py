@@ -18,10 +18,10 @@ from valloss_compat._patches.patch import MARKER, marker_of, wrap
 def test_a_function_that_was_taken_out_before_is_the_unpatched_one() -> None:
     """The patch is in the class, and only there."""
     valloss_compat.revert()
-    taken_out = ValLoop.run_iter
+    taken_out = ValLoop.run
     valloss_compat.apply()
     assert marker_of(taken_out) is None
-    assert marker_of(ValLoop.run_iter).original is taken_out
+    assert marker_of(ValLoop.run).original is taken_out
 
 
 def test_a_pickled_method_is_that_of_the_process_which_reads_it(
@@ -69,14 +69,14 @@ class Back(pickle.Unpickler):
         return by_value[name]
 
 for method in (MainLoop.run, MainEvaluator.process):
-    mark, sent = method.__valloss_compat__, io.BytesIO()
-    ByValue(sent).dump(mark)
+    marker, sent = method.__valloss_compat__, io.BytesIO()
+    ByValue(sent).dump(marker)
     sent.seek(0)
     there = Back(sent).load()
-    assert mark in [cell.cell_contents for cell in method.__closure__]
-    assert there.seam is None and mark.seam is not None
+    assert marker in [cell.cell_contents for cell in method.__closure__]
+    assert there.wrapper is None and marker.wrapper is not None
     for name in ("owner", "version", "target", "attribute", "original"):
-        assert getattr(there, name) == getattr(mark, name)
+        assert getattr(there, name) == getattr(marker, name)
 print('{}')
 """
 
@@ -87,24 +87,26 @@ def test_a_class_of_main_can_be_sent_to_another_process(nursery: Nursery) -> Non
 
 
 def test_a_wrapper_that_was_sent_only_calls_the_original() -> None:
-    """And what sent it is awake as before."""
+    """The one that it was copied from stays enabled."""
 
     class Doubles:
         def double(self, number: int) -> int:
             return 2 * number
 
-    def seam(original: Any, *args: Any) -> int:
+    def negative(original: Any, *args: Any) -> int:
         return -int(original(*args))
 
-    wrapper = wrap(vars(Doubles)["double"], seam, Doubles, "double")
-    mark = copy.copy(marker_of(wrapper))
-    cells = {"mark": (lambda: mark).__closure__}
+    wrapper = wrap(vars(Doubles)["double"], Doubles, "double")
+    original_marker = marker_of(wrapper)
+    original_marker.wrapper = negative
+    marker = copy.copy(original_marker)
+    cells = {"marker": (lambda: marker).__closure__}
     cells["call"] = (wrapper.__closure__[wrapper.__code__.co_freevars.index("call")],)
     closure = tuple(cells[name][0] for name in wrapper.__code__.co_freevars)
     sent = types.FunctionType(wrapper.__code__, wrapper.__globals__, closure=closure)
-    mark.wrapper = sent
-    setattr(sent, MARKER, mark)
-    assert marker_of(sent) is mark
+    marker.installed = sent
+    setattr(sent, MARKER, marker)
+    assert marker_of(sent) is marker
     assert (wrapper(None, 2), sent(None, 2)) == (-4, 4)
 
 

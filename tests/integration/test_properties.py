@@ -10,14 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.runner import loops
 from mmengine.structures import BaseDataElement
+from support.native import NATIVE
 from support.tiny import Seen, element, make_runner, sample
 
 import valloss_compat
 from valloss_compat._recording.accumulator import EpochAccumulators, means_with_total
-
-NATIVE = hasattr(loops, "_update_losses")
 
 # In a cell of the matrix the same examples each time, and where another runs the slow
 # tests of its row the first of them; elsewhere others each time.
@@ -88,17 +86,17 @@ def with_element(draw, losses):
     return draw(st.sampled_from([list, tuple]))([*front, last])
 
 
-def updates_of(value):
-    """The numbers that one value of a loss dict stands for; TypeError if it is none."""
+def update_of(value):
+    """The number that a value of a loss dict stands for, if any; TypeError if wrong."""
     if isinstance(value, torch.Tensor):
-        return [float(np.mean(value.detach().double().numpy()))]
+        return float(np.mean(value.detach().double().numpy()))
     if isinstance(value, (int, float, np.floating)):
-        return [float(value)]
+        return float(value)
     of_tensors = isinstance(value, (list, tuple)) and all(
         isinstance(item, torch.Tensor) for item in value
     )
     if of_tensors:
-        return [number for item in value for number in updates_of(item)]
+        return sum(map(update_of, value)) if value else None
     raise TypeError(value)
 
 
@@ -107,7 +105,8 @@ def reference(dicts):
     updates = {}
     for losses in dicts:
         for name, value in losses.items():
-            for number in updates_of(value):
+            number = update_of(value)
+            if number is not None:
                 updates.setdefault(name, []).append(number)
     means = {name: sum(known) / len(known) for name, known in updates.items()}
     in_total = [mean for name, mean in means.items() if "loss" in name]
@@ -137,7 +136,7 @@ def test_meters_agree_with_the_reference(dicts):
     def metered():
         meters = EpochAccumulators()
         for index, losses in enumerate(dicts):
-            meters.record(losses, index)
+            meters.record(losses, 1, index)
         return means_with_total(meters.sums(), "val")
 
     assert close(outcome(metered), outcome(lambda: reference(dicts)))

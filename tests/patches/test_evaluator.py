@@ -102,18 +102,6 @@ def test_an_evaluator_whose_methods_came_late_reports_the_loss(tmp_path):
         assert runner.val() == {seen: 2.0, "loss": 1.5, "val_loss": 1.5}
 
 
-def test_an_evaluator_in_two_loops_keeps_their_losses_apart(tmp_path):
-    """loop.val_loss stays what it was when the test loop runs."""
-    evaluator = Evaluator([Seen()])
-    runner = make_runner(
-        tmp_path, counting, val_evaluator=evaluator, test_evaluator=evaluator
-    )
-    assert runner.val()["val_loss"] == 1.5
-    assert runner.test()["test_loss"] == 3.5
-    assert runner.val_loop.val_loss["loss"].mean() == 1.5
-    assert runner.test_loop.test_loss["loss"].mean() == 3.5
-
-
 def test_a_loop_outside_the_family_is_served_by_its_evaluator(tmp_path):
     """Process alone takes the loss element off, by position or by name."""
     runner = make_runner(tmp_path, counting)
@@ -219,8 +207,8 @@ def test_ranks_exchange_sums_in_one_collective(tmp_path, monkeypatch):
     calls = []
 
     def gather(mine):
-        calls.append(mine)
-        return [mine, {"loss": LossSum(9.0, 2, None)}, {}]
+        calls.append(mine[1])
+        return [mine, ("batch", {"loss": LossSum(9.0, 2, None)}), ("batch", {})]
 
     monkeypatch.setattr(recorder_module, "get_world_size", lambda: 3)
     monkeypatch.setattr(recorder_module, "all_gather_object", gather)
@@ -230,9 +218,60 @@ def test_ranks_exchange_sums_in_one_collective(tmp_path, monkeypatch):
     runner.model.respond = lambda *_: [sample()]
     assert runner.val() == {"n/seen": 2.0, "loss": 4.5, "val_loss": 4.5}
     assert calls == [{"loss": LossSum(3.0, 2, None)}, {}]
+    # Outside of a run as well, as metrics wait for all ranks there.
     runner.val_evaluator.metrics[0].results.append(1)
-    assert runner.val_evaluator.evaluate(1) == {"n/seen": 1.0}
-    assert len(calls) == 2  # one rank may evaluate alone outside of a run
+    assert runner.val_evaluator.evaluate(1)["val_loss"] == 4.5
+    # One rank may evaluate alone where no metric does.
+    runner.val_evaluator.metrics.clear()
+    assert runner.val_evaluator.evaluate(1) == {}
+    assert len(calls) == 3
+
+
+def test_ranks_that_weigh_differently_raise_alike(tmp_path, monkeypatch):
+    """Two weightings in one mean would be a wrong number."""
+    monkeypatch.setattr(recorder_module, "get_world_size", lambda: 2)
+    monkeypatch.setattr(
+        recorder_module, "all_gather_object", lambda own: [own, ("sample", {})]
+    )
+    with pytest.raises(RuntimeError, match=r"weighting is \('batch', 'sample'\)"):
+        make_runner(tmp_path, counting).val()
+
+
+@pytest.mark.parametrize(
+    ("losses", "name"),
+    [
+        ({"loss": 3.0, "loss_a": 1.0, "loss_b": 2.0}, "loss"),
+        ({"loss_cls": 2.0, "loss": 2.0}, "loss_cls"),
+        ({"loss_cls": 1.0, "val_loss": 3.0}, "val_loss"),
+        ({"acc": 0.5, "val_loss": 3.0}, "val_loss"),
+    ],
+)
+def test_total_among_its_parts_is_reported_with_one_warning(
+    tmp_path, logged, losses, name
+):
+    """As native counts it: twice."""
+    runner = make_runner(tmp_path, lambda *_: [sample(), element(**losses)])
+    for _ in range(2):
+        total = sum(value for key, value in losses.items() if "loss" in key)
+        assert runner.val()["val_loss"] == total
+    (message,) = logged
+    assert message.startswith("valloss_compat: val_loss counts losses twice")
+    assert f"the loss {name!r} is the sum of the others" in message
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        {"loss": 3.0},
+        {"loss": 3.0, "loss_a": 1.0, "loss_b": 2.1},
+        {"loss_a": 0.0, "loss_b": 0.0},
+        {"loss_a": math.nan, "loss_b": math.nan},
+    ],
+)
+def test_other_losses_are_no_total(tmp_path, logged, losses):
+    """Nothing is counted twice."""
+    make_runner(tmp_path, lambda *_: [sample(), element(**losses)]).val()
+    assert not [message for message in logged if "counts losses twice" in message]
 
 
 def test_the_identity_map_forgets_what_is_gone():

@@ -1,4 +1,4 @@
-"""What is gone: classes that died, a deleted method, a wrapper that nobody holds."""
+"""Patched classes that are collected, methods that are deleted or replaced."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def many():
 
 
 @pytest.mark.parametrize("mode", ["default", "parity"])
-def test_classes_die_as_they_do_without_us(mode):
+def test_patched_classes_can_be_garbage_collected(mode):
     """Also those that were patched, reverted and patched again."""
     valloss_compat.apply(mode=mode)
     classes = many()
@@ -55,90 +55,55 @@ def test_classes_die_as_they_do_without_us(mode):
     assert "Many" not in repr(valloss_compat.revert())
 
 
-def test_what_somebody_deleted_is_told_and_the_rest_is_patched(monkeypatch):
-    """Ours has nothing to put itself on; nothing is invented in its place."""
+def test_deleted_method_is_reported_and_the_rest_is_patched():
+    """Nothing is invented in its place."""
     valloss_compat.apply(mode="default")
-    name = "mmengine.runner.loops.ValLoop.run_iter"
+    name = "mmengine.evaluator.evaluator.Evaluator.process"
 
     def row(status):
         return next(patch for patch in status.patches if patch.target == name)
 
-    original = marker_of(vars(ValLoop)["run_iter"]).original
+    original = marker_of(vars(Evaluator)["process"]).original
     try:
         for again in (valloss_compat.apply, valloss_compat.revert):
-            del ValLoop.run_iter
-            told = row(valloss_compat.status())
-            assert (told.state, told.owner) == ("replaced", "nothing")
-            assert told.reason == "somebody deleted it; nothing is used now"
+            del Evaluator.process
+            patch = row(valloss_compat.status())
+            assert (patch.state, patch.owner) == ("replaced", "nothing")
+            assert patch.reason == "somebody deleted it; nothing is used now"
             status = again()
             assert row(status)[1:3] == ("inactive", "somebody deleted it")
             applied = again is valloss_compat.apply
             assert status.active == applied
             assert (marker_of(Evaluator.evaluate) is not None) == applied
-            ValLoop.run_iter = original
+            Evaluator.process = original
             assert row(valloss_compat.apply()).state == "active"
     finally:
-        ValLoop.run_iter = original
+        Evaluator.process = original
         valloss_compat.apply()
 
 
-def shout(call, *args):
-    """The seam."""
-    return call(*args).upper()
+def shout(original, *args):
+    """The wrapper of these tests."""
+    return original(*args).upper()
 
 
-def test_of_what_stays_the_wrapper_is_kept():
-    """As of mmengine's own: who put theirs there may hold ours out of sight."""
+def test_replaced_wrapper_is_reported_and_disabled():
+    """Other code may hold it where it cannot be found."""
 
-    class Stays:
+    class Base:
         def greet(self):
             return "hello"
 
-    patch = Patch(Stays, "greet", shout)
+    patch = Patch(Base, "greet", shout)
     patch.apply()
-    Stays.greet = lambda self: "theirs"
-    gc.collect()
+    installed = Base.greet
+    Base.greet = lambda self: "another"
+    assert patch.inspect().state == "replaced"
     patch.revert()
-    assert patch.state == "disabled"
-    assert "was put over ours and stays" in patch.reason
-
-
-def test_a_wrapper_that_nobody_holds_any_more_is_gone():
-    """Of a class that may die, nothing but the class keeps ours."""
-
-    class Child:
-        def greet(self):
-            return "hello"
-
-    def theirs(self):
-        return "theirs"
-
-    def in_brackets(inner):
-        return lambda self: f"<{inner(self)}>"
-
-    patch = Patch(Child, "greet", shout, weak=True)
-    patch.apply()
-    Child.greet = theirs
-    gc.collect()
-    assert patch.look().state == "replaced"
+    assert patch.inspect().state == "disabled"
+    assert "was put over ours and stays" in patch.inspect().reason
+    assert installed(Base()) == "hello"
+    del Base.greet
+    assert patch.inspect().state == "disabled"
     patch.revert()
-    assert (patch.state, patch.reason) == (
-        "inactive",
-        "reverted; ours is held by nobody any more",
-    )
-    patch.apply()
-    Child.greet = in_brackets(Child.greet)
-    patch.revert()
-    assert patch.look().state == "disabled"
-    del Child.greet
-    gc.collect()
-    gone = ("inactive", "reverted; ours is held by nobody any more")
-    assert patch.look()[:2] == gone
-    patch.revert()
-    assert (patch.state, patch.reason) == gone
-    del Child
-    gc.collect()
-    assert patch.target is None
-    patch.apply()
-    patch.revert()
-    assert patch.look().owner == "nothing"
+    assert patch.inspect()[:2] == ("inactive", "somebody deleted it")

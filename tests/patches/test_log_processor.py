@@ -11,9 +11,9 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import LOG_PROCESSORS, VISBACKENDS
-from mmengine.runner import LogProcessor, Runner
+from mmengine.runner import LogProcessor, Runner, ValLoop
 from mmengine.visualization import BaseVisBackend
-from support.tiny import element, loader, make_runner, sample
+from support.tiny import Seen, element, loader, make_runner, sample
 
 import valloss_compat
 from valloss_compat._patches.log_processor import get_log_after_epoch
@@ -136,6 +136,43 @@ def test_with_hierarchy_the_tags_stay_as_they_are(tmp_path):
     assert [line["val/loss"] for line in lines] == [10.0, 20.0, 30.0, 40.0]
 
 
+def test_custom_cfg_finds_the_losses_of_a_validation(tmp_path):
+    """By the name that they have without the package, on every release."""
+    names = ("loss", "val_loss")
+    custom_cfg = [
+        {
+            "data_src": name,
+            "log_name": f"{name}_max",
+            "method_name": "max",
+            "window_size": "global",
+        }
+        for name in names
+    ]
+    processor = {"type": "LogProcessor", "custom_cfg": custom_cfg}
+    runner = train(tmp_path, log_processor=processor)
+    line = [line for line in scalars(tmp_path) if "val_loss" in line][-1]
+    assert (line["loss_max"], line["val_loss_max"]) == (40.0, 40.5)
+    assert [entry["data_src"] for entry in runner.log_processor.custom_cfg] == [*names]
+
+
+class ValidatesTheTrainingSet(Hook):
+    """Runs a second validation loop, before the runner's own has validated."""
+
+    def after_train_epoch(self, runner):
+        metric = Seen()
+        metric.prefix = "train"
+        ValLoop(runner, loader(2), [metric]).run()
+        runner.model.train()
+
+
+def test_second_validation_loop_logs_its_losses_under_tags_of_their_own(tmp_path):
+    """From its first log on: the tag 'loss' is that of the training."""
+    train(tmp_path, custom_hooks=[ValidatesTheTrainingSet()])
+    lines = [line for line in scalars(tmp_path) if "val_loss" in line]
+    assert len(lines) == 8
+    assert all("val/loss" in line and "loss" not in line for line in lines)
+
+
 def test_the_message_hub_is_not_changed(tmp_path):
     """Who reads it finds mmengine's keys, and its histories whole."""
     hub = train(tmp_path).message_hub
@@ -186,14 +223,11 @@ def test_a_log_processor_of_ones_own_may_call_mean_as_mmengine_has_it(tmp_path, 
 def test_without_losses_the_log_is_mmengines_own(tmp_path):
     """The original gets the very runner."""
 
-    class Loop:
-        evaluator = None
-
     class AnyRunner:
-        val_loop = test_loop = Loop()
+        pass
 
     class NoLosses:
-        def reported(self, loop):
+        def reported(self, runner, stage):
             return set()
 
     def original(*args):

@@ -6,12 +6,11 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import ValLoop, loops
+from support.native import NATIVE
 from support.own_loops import OwnRun, ValidateInside, with_loop
 from support.tiny import Spy, counting, element, make_runner, sample
 
 import valloss_compat
-
-NATIVE = hasattr(loops, "_update_losses")
 
 
 def test_hooks_and_metrics_see_clean_results(tmp_path):
@@ -140,12 +139,12 @@ def test_run_iter_outside_of_an_epoch_does_not_leak(tmp_path):
     runner = make_runner(tmp_path, counting)
     loop = with_loop(runner, ValLoop)
     batch = next(iter(loop.dataloader))
-    runner.call_hook("before_val_epoch")
+    assert runner.val()["val_loss"] == (1 + 2) / 2
     loop.run_iter(0, batch)
-    assert loop.val_loss["loss"].mean() == 1.0
-    assert loop.evaluator.evaluate(1)["val_loss"] == 1.0
+    assert loop.val_loss["loss"].mean() == 3.0
+    assert loop.evaluator.evaluate(1)["val_loss"] == 3.0
     loop.run_iter(0, batch)
-    assert runner.val()["val_loss"] == (3 + 4) / 2
+    assert runner.val()["val_loss"] == (5 + 6) / 2
 
 
 def test_run_iter_of_another_runner_within_an_epoch_is_clean(tmp_path):
@@ -153,7 +152,7 @@ def test_run_iter_of_another_runner_within_an_epoch_is_clean(tmp_path):
     spy = Spy()
     inner = make_runner(tmp_path, counting, custom_hooks=[spy])
     loop = with_loop(inner, ValLoop)
-    inner.call_hook("before_val_epoch")
+    assert inner.val()["val_loss"] == 1.5
 
     class IterateInside(Hook):
         def before_test_iter(self, runner, batch_idx, data_batch=None):
@@ -161,8 +160,8 @@ def test_run_iter_of_another_runner_within_an_epoch_is_clean(tmp_path):
 
     runner = make_runner(tmp_path, counting, custom_hooks=[IterateInside()])
     assert runner.test()["test_loss"] == 1.5
-    assert [len(outputs) for outputs in spy.outputs] == [1, 1]
-    assert loop.val_loss["loss"].mean() == 1.5
+    assert [len(outputs) for outputs in spy.outputs] == [1, 1, 1, 1]
+    assert loop.val_loss["loss"].mean() == 3.5
 
 
 def test_after_a_change_of_mode_the_loop_holds_the_new_losses(tmp_path):

@@ -1,25 +1,21 @@
-"""The helpers of native mmengine, for callers that are not its own loops."""
+"""The helpers of native mmengine, for loops that call them themselves."""
 
 from __future__ import annotations
 
-import types
-
 import pytest
 import torch
-from mmengine.evaluator import Evaluator
-from mmengine.runner import loops
-from support.tiny import counting, element, make_runner
+from mmengine.runner import ValLoop, loops
+from support.native import NATIVE
+from support.own_loops import with_loop
+from support.tiny import Spy, counting, element, make_runner
 
+import valloss_compat
+from valloss_compat import configure
 from valloss_compat._patches import native_helpers
-from valloss_compat._recording.accumulator import EpochAccumulators
-from valloss_compat._recording.native_recorder import NativeRecorder
+from valloss_compat._recording.epoch import EpochLosses
+from valloss_compat._recording.recorder import Recorder
 
 RESULT = [1, element(loss=torch.tensor(3.0))]
-
-needs_helpers = pytest.mark.skipif(
-    not hasattr(loops, "_update_losses"),
-    reason="the helpers came with mmengine 0.10.5",
-)
 
 
 def never(*args):
@@ -27,9 +23,9 @@ def never(*args):
     raise AssertionError(args)
 
 
-def test_a_loop_that_keeps_its_own_account_gets_the_original():
+def test_loop_with_a_dict_of_its_own_gets_the_original():
     """Only where there is a loss element: the original indexes whatever it gets."""
-    recorder = NativeRecorder()
+    recorder = Recorder(native=True)
     for result in ({"a": 1}, None, [], torch.ones(3)):
         outputs, losses = native_helpers.update_losses(recorder, never, result, {})
         assert outputs is result
@@ -38,54 +34,112 @@ def test_a_loop_that_keeps_its_own_account_gets_the_original():
         recorder, lambda *args: args, RESULT, {"mine": 1}
     )
     assert called == (RESULT, {"mine": 1})
-    assert native_helpers.parse_losses(recorder, lambda *args: args, {}, "val") == (
-        {},
-        "val",
-    )
+    called = native_helpers.parse_losses(recorder, lambda *args: args, {}, "val")
+    assert called == ({}, "val")
 
 
-def test_meters_of_ours_are_filled_outside_of_an_iteration():
-    """And reported unless they are reported already."""
-    recorder, meters = NativeRecorder(), EpochAccumulators()
-    outputs, losses = native_helpers.update_losses(recorder, never, RESULT, meters)
-    assert outputs == [1]
-    assert losses is meters
-    native_helpers.update_losses(recorder, never, [1], meters)
-    assert native_helpers.parse_losses(recorder, never, meters, "test") == {
-        "loss": 3.0,
-        "test_loss": 3.0,
-    }
-    meters.reported = True
-    assert native_helpers.parse_losses(recorder, never, meters, "test") == {}
-
-
-def test_within_an_iteration_the_losses_are_taken_once():
-    """They are recorded when an evaluator gets what the helper returned."""
-    recorder, evaluator = NativeRecorder(), Evaluator([])
-    recorder.begin_iteration(object(), "val", None)
+def test_losses_are_accumulated_and_reported_once():
+    """An epoch that has ended starts anew with the next losses."""
+    recorder, epoch = Recorder(), EpochLosses()
     for _ in range(2):
-        outputs, _ = native_helpers.update_losses(
-            recorder, never, RESULT, EpochAccumulators()
-        )
+        outputs, losses = native_helpers.update_losses(recorder, never, RESULT, epoch)
         assert outputs == [1]
-    assert recorder.process(evaluator, outputs, None) is outputs
-    assert recorder.evaluate(evaluator, {}) == {"loss": 3.0, "val_loss": 3.0}
+        assert losses is epoch
+        native_helpers.update_losses(recorder, never, [1], epoch)
+        means = native_helpers.parse_losses(recorder, never, epoch, "test")
+        assert means == {"loss": 3.0, "test_loss": 3.0}
+        epoch.reported = epoch.ended = True
+        assert native_helpers.parse_losses(recorder, never, epoch, "test") == {}
 
 
-def test_losses_that_no_evaluator_of_ours_sees_are_recorded_for_native_run():
-    """A broken iteration records nothing."""
-    recorder = NativeRecorder()
-    loop = types.SimpleNamespace(evaluator=Evaluator([]))
-    for completed in (True, True, False):
-        iteration = recorder.begin_iteration(loop, "test", None)
-        native_helpers.update_losses(recorder, never, RESULT, loop.test_loss)
-        recorder.end_iteration(iteration, completed)
-    assert loop.test_loss["loss"].mean() == 3.0
-    assert loop.test_loss.sums()["loss"].weight == 2
+class WithHelpers(ValLoop):
+    """As loops are written for mmengine 0.10.5 and later."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.val_loss = {}
+
+    @torch.no_grad()
+    def run_iter(self, idx, data_batch):
+        self.runner.call_hook("before_val_iter", batch_idx=idx, data_batch=data_batch)
+        outputs = self.runner.model.val_step(data_batch)
+        outputs, self.val_loss = loops._update_losses(outputs, self.val_loss)
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        self.runner.call_hook("after_val_iter", batch_idx=idx, outputs=outputs)
+
+    def run(self):
+        self.val_loss.clear()
+        self.runner.call_hook("before_val_epoch")
+        for idx, data_batch in enumerate(self.dataloader):
+            self.run_iter(idx, data_batch)
+        metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
+        if self.val_loss:
+            metrics.update(loops._parse_losses(self.val_loss, "val"))
+        return metrics
+
+
+class WithoutEvaluator(WithHelpers):
+    """Reports the losses and evaluates nothing."""
+
+    def run_iter(self, idx, data_batch):
+        outputs = self.runner.model.val_step(data_batch)
+        _, self.val_loss = loops._update_losses(outputs, self.val_loss)
+
+    def run(self):
+        self.val_loss.clear()
+        for idx, data_batch in enumerate(self.dataloader):
+            self.run_iter(idx, data_batch)
+        return loops._parse_losses(self.val_loss, "val")
+
+
+@pytest.mark.parametrize("mode", ["default", "parity"])
+@pytest.mark.parametrize("cls", [WithHelpers, WithoutEvaluator])
+def test_loop_written_for_the_helpers_works_on_every_release(tmp_path, cls, mode):
+    """Each epoch has its own losses."""
+    valloss_compat.apply(mode=mode)
+    spy = Spy()
+    runner = make_runner(tmp_path, counting, custom_hooks=[spy])
+    with_loop(runner, cls)
+    for mean in (1.5, 3.5):
+        metrics = runner.val()
+        metrics.pop("n/seen", None)
+        assert metrics == {"loss": mean, "val_loss": mean}
+    assert {len(outputs) for outputs in spy.outputs} <= {1}
+
+
+def test_weighting_by_sample_leaves_the_result_to_the_evaluator(tmp_path):
+    """Only the evaluator gets the batch that says how many samples there are."""
+    configure(weighting="sample")
+
+    def respond(index, inputs):
+        return [*inputs, element(loss=torch.stack(list(inputs)).mean())]
+
+    class Attached(WithHelpers):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            if not NATIVE:
+                del self.val_loss  # as of a loop that relies on native ValLoop's
+
+        def run_iter(self, idx, data_batch):
+            assert isinstance(self.val_loss, EpochLosses)
+            super().run_iter(idx, data_batch)
+
+    runner = make_runner(tmp_path, respond, length=3, batch_size=2)
+    with_loop(runner, Attached)
+    assert runner.val()["val_loss"] == 1.0
+
+
+def test_helpers_go_with_revert():
+    """Where mmengine has none of its own."""
+    valloss_compat.apply()
+    assert hasattr(loops, "_update_losses")
+    valloss_compat.revert()
+    assert hasattr(loops, "_update_losses") == NATIVE
+    assert hasattr(loops, "_parse_losses") == NATIVE
 
 
 class AnyEvaluator:
-    """None of mmengine's family, as a TestLoop takes it."""
+    """No Evaluator of mmengine, as a TestLoop takes it."""
 
     dataset_meta = None
 
@@ -96,8 +150,8 @@ class AnyEvaluator:
         return {"any": 1.0}
 
 
-@needs_helpers
-def test_an_evaluator_that_is_none_is_reported_as_native_does(tmp_path):
+@pytest.mark.skipif(not NATIVE, reason="the helpers came with mmengine 0.10.5")
+def test_evaluator_of_another_kind_is_reported_as_native_does(tmp_path):
     """On native releases nothing that works changes."""
     runner = make_runner(tmp_path, counting)
     runner.test_loop.evaluator = AnyEvaluator()
@@ -105,8 +159,7 @@ def test_an_evaluator_that_is_none_is_reported_as_native_does(tmp_path):
     assert runner.test_loop.evaluator.size == 1
 
 
-@needs_helpers
-def test_the_real_helpers_work_for_a_dict_of_ones_own():
+def test_helpers_work_for_any_dict():
     """As released, but for what cannot be indexed."""
     outputs, losses = loops._update_losses(RESULT, {})
     assert outputs == [1]

@@ -10,7 +10,13 @@ import pytest
 from support.greeting import make_base, shout
 
 from valloss_compat import __version__
-from valloss_compat._patches.patch import MARKER, Patch, full_name, marker_of, reaches
+from valloss_compat._patches.patch import (
+    MARKER,
+    Patch,
+    find_wrapped,
+    full_name,
+    marker_of,
+)
 
 
 def closed_over(inner):
@@ -28,20 +34,7 @@ def wrapped(inner):
     return wrapper
 
 
-class Holder:
-    """A foreign wrapper that is an object and a descriptor, as wrapt's are."""
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def __call__(self, *args):
-        return f"<{self.inner(*args)}>"
-
-    def __get__(self, instance, owner):
-        return self if instance is None else types.MethodType(self, instance)
-
-
-FOREIGN = [closed_over, wrapped, Holder]
+FOREIGN = [closed_over, wrapped]
 
 
 def test_a_patch_keeps_name_signature_docstring_and_mark():
@@ -64,11 +57,11 @@ def test_of_an_inherited_method_the_look_says_whose_it_is():
     child = type("Child", (base,), {})
     name = f"{full_name(base)}.greet"
     patch = Patch(child, "greet", shout)
-    assert patch.look() == ("inactive", "not applied yet", name, name)
+    assert patch.inspect() == ("inactive", "not applied yet", name, name)
     patch.apply()
-    assert patch.look() == ("active", "", f"valloss_compat {__version__}", name)
+    assert patch.inspect() == ("active", "", f"valloss_compat {__version__}", name)
     patch.revert()
-    assert patch.look() == ("inactive", "reverted", name, name)
+    assert patch.inspect() == ("inactive", "reverted", name, name)
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
@@ -93,21 +86,17 @@ def test_what_came_after_us_is_kept(foreign):
     assert marker_of(theirs) is None
     for _ in range(3):
         patch.apply()
-        assert (patch.state, base().greet("me")) == ("active", "<HELLO ME>")
+        assert (patch.inspect().state, base().greet("me")) == ("active", "<HELLO ME>")
         patch.revert()
-        assert (patch.state, base().greet("me")) == ("disabled", "<hello me>")
-        assert "was put over ours and stays" in patch.reason
+        assert (patch.inspect().state, base().greet("me")) == ("disabled", "<hello me>")
+        assert "was put over ours and stays" in patch.inspect().reason
         assert vars(base)["greet"] is theirs
     # They leave, in their way; then ours is outermost and leaves as well.
-    base.greet = getattr(theirs, "inner", None) or _inner(theirs)
+    base.greet = next(cell.cell_contents for cell in theirs.__closure__)
     patch.apply()
     patch.revert()
     assert base().greet("me") == "hello me"
     assert MARKER not in vars(base.greet)
-
-
-def _inner(wrapper):
-    return next(cell.cell_contents for cell in wrapper.__closure__)
 
 
 def test_a_wrapper_that_hides_ours_is_wrapped_anew():
@@ -116,22 +105,22 @@ def test_a_wrapper_that_hides_ours_is_wrapped_anew():
     patch = Patch(base, "greet", shout)
     patch.apply()
     hidden = [vars(base)["greet"]]
-    assert patch.look()[:2] == ("active", "")
+    assert patch.inspect()[:2] == ("active", "")
     base.greet = eval("lambda *args: hidden[0](*args)", {"hidden": hidden})
     theirs = base.greet
-    state, reason = patch.look()[:2]
+    state, reason = patch.inspect()[:2]
     assert state == "replaced"
     assert "does not show ours" in reason
     for _ in range(2):
         patch.apply()
-        assert (patch.look()[0], base().greet("me")) == ("active", "HELLO ME")
+        assert (patch.inspect()[0], base().greet("me")) == ("active", "HELLO ME")
         patch.revert()
         assert vars(base)["greet"] is theirs
         assert base().greet("me") == "hello me"
 
 
-def test_another_copy_of_the_package_is_taken_over():
-    """Two patches of the same place make one wrapper."""
+def test_patches_of_two_modes_share_one_wrapper():
+    """The one applied last decides what it does."""
     base = make_base()
     original = vars(base)["greet"]
     Patch(base, "greet", shout).apply()
@@ -156,25 +145,24 @@ def test_a_function_of_a_module_is_patched():
     assert module.greet("me") == "hello me"
 
 
-def test_reaches_looks_where_wrappers_keep_their_original():
-    """And neither into classes and modules nor forever."""
+def test_find_wrapped_searches_wrapped_and_closures():
+    """Not classes and modules, and not forever."""
 
     def goal():
-        pass
+        """What is searched for."""
 
-    def loop():
-        return loop
+    def found(thing):
+        return find_wrapped(thing, lambda item: item is goal) is goal
 
-    loop.me = loop
-    assert reaches(goal, goal)
-    assert reaches(staticmethod(goal), goal)
-    assert reaches(functools.partial(goal), goal)
-    assert reaches(functools.partialmethod(goal), goal)
-    assert reaches(lambda first, inner=goal: inner(first), goal)
-    assert reaches(eval("lambda: inner()", {"inner": goal}), goal)
-    assert not reaches(loop, goal)
-    loop.place = Holder(goal)
-    assert reaches(loop, goal)
+    def recursive():
+        return recursive
+
+    assert found(goal)
+    assert found(staticmethod(goal))
+    assert found(closed_over(goal))
+    assert found(wrapped(goal))
+    assert not found(functools.partial(goal))
+    assert not found(recursive)
 
     def unfilled():
         return later
@@ -182,9 +170,22 @@ def test_reaches_looks_where_wrappers_keep_their_original():
     def filled_in_part():
         return later, outer
 
-    outer = Holder(goal)
-    assert not reaches(unfilled, goal)
-    assert reaches(filled_in_part, goal)
+    outer = closed_over(goal)
+    assert not found(unfilled)
+    assert found(filled_in_part)
     later = pytest
 
-    assert not reaches(unfilled, goal)
+    assert not found(unfilled)
+
+
+def test_a_function_that_is_missing_is_added_and_removed():
+    """As the helpers of native mmengine are on older releases."""
+    module = types.ModuleType("module_of_test")
+    patch = Patch(module, "greet", shout, default=lambda name: f"hello {name}")
+    for _ in range(2):
+        patch.apply()
+        assert module.greet("me") == "HELLO ME"
+        assert patch.inspect()[:2] == ("active", "")
+        patch.revert()
+        assert not hasattr(module, "greet")
+        assert patch.inspect()[:2] == ("inactive", "reverted")

@@ -10,19 +10,19 @@ import types
 import pytest
 from mmengine.evaluator import Evaluator
 from mmengine.runner import LogProcessor, loops
+from support.native import NATIVE
 
 import valloss_compat
-from valloss_compat._patches import patch_set
+from valloss_compat._patches import mmengine_api, patch_set
 from valloss_compat._patches.mmengine_api import Inspection, inspect_mmengine
-
-NATIVE = hasattr(loops, "_update_losses")
+from valloss_compat._patches.plan import PATCH_POINTS
 
 
 @pytest.fixture
-def shape():
-    """Look at a copy of mmengine's loops, changed as told."""
+def inspect_changed():
+    """Inspects mmengine with changed loops, evaluator or log processor."""
 
-    def look(evaluator=Evaluator, log_processor=LogProcessor, **changes):
+    def inspect_changed(evaluator=Evaluator, log_processor=LogProcessor, **changes):
         copy = types.ModuleType(loops.__name__)
         vars(copy).update(vars(loops))
         for name, value in changes.items():
@@ -30,9 +30,20 @@ def shape():
                 vars(copy).pop(name, None)
             else:
                 setattr(copy, name, value)
-        return inspect_mmengine(copy, evaluator, log_processor)
+        names = ("BaseLoop", "ValLoop", "TestLoop")
+        targets = {
+            f"mmengine.runner.loops:{name}": getattr(copy, name, None) for name in names
+        }
+        return inspect_mmengine(
+            {
+                "mmengine.runner.loops": copy,
+                "mmengine.evaluator:Evaluator": evaluator,
+                "mmengine.runner:LogProcessor": log_processor,
+                **targets,
+            }
+        )
 
-    return look
+    return inspect_changed
 
 
 def compiled(source, name, file=loops.__file__):
@@ -43,24 +54,34 @@ def compiled(source, name, file=loops.__file__):
 
 
 def changed(run_iter):
-    """Mmengine's ValLoop, as it would be with another ``run_iter``."""
+    """ValLoop of mmengine with another ``run_iter``."""
     names = {"run_iter": run_iter, "__module__": loops.__name__}
     return type("ValLoop", (loops.ValLoop,), names)
 
 
-def test_this_mmengine_is_known(shape):
+def test_this_mmengine_is_known(inspect_changed):
     """Every release in the matrix is."""
-    assert shape() == (NATIVE, "")
+    assert inspect_changed() == (NATIVE, "")
 
 
-def test_the_helpers_make_it_native(shape):
-    """Not the version number; without them what has to do with losses is unknown."""
-    gone = {"_update_losses": None, "_parse_losses": None}
-    assert shape(**gone) == (
-        (False, LOSSES.format("ValLoop", "val_loss")) if NATIVE else (False, "")
-    )
-    gone["_update_losses"] = compiled("def helper(outputs, losses): pass", "helper")
-    assert shape(**gone) == (True, "there is _update_losses without its twin")
+def test_native_is_decided_by_what_the_loops_call(inspect_changed):
+    """Not by helpers in the module, which the patches add, nor by the version."""
+    valloss_compat.apply(mode="default")
+    assert hasattr(loops, "_update_losses")
+    assert inspect_changed() == (NATIVE, "")
+    if not NATIVE:
+        return
+    found = inspect_changed(_parse_losses=None)
+    assert found == (True, "there is _update_losses without its twin")
+    old = {}
+    for stage, name in (("val", "ValLoop"), ("test", "TestLoop")):
+        source = RUN_ITER.format(**{**NAMES, "step": f"{stage}_step"})
+        run = compiled("def run(self): self.evaluator.evaluate(1)", "run")
+        own = {"run_iter": compiled(source, "run_iter"), "run": run}
+        own.update({"val_loss": run, "__module__": loops.__name__})
+        old[name] = type(name, (loops.BaseLoop,), own)
+    found = inspect_changed(**old)
+    assert found == (False, LOSSES.format("ValLoop", "val_loss"))
 
 
 LOSSES = "{} has to do with a loss ({}), and there is none of the known helpers"
@@ -68,78 +89,81 @@ NO_LONGER = "ValLoop.run_iter no longer calls {}"
 RUN_ITER = """
 def run_iter(self, idx, batch):
     outputs = self.runner.model.{step}(batch)
-    outputs, self.val_loss = _update_losses(outputs, self.val_loss)
     self.evaluator.{process}(data_samples=outputs)
     self.runner.{call_hook}('after_val_iter')
 """
+NAMES = {"step": "val_step", "process": "process", "call_hook": "call_hook"}
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "problem"),
     [
         ({"step": "validation_step"}, NO_LONGER.format("val_step")),
         ({"process": "add"}, NO_LONGER.format("process")),
         ({"call_hook": "hooks"}, NO_LONGER.format("call_hook")),
     ],
 )
-def test_a_loop_that_works_otherwise_is_an_unknown_shape(shape, source, said):
+def test_a_loop_that_works_otherwise_is_a_problem(inspect_changed, source, problem):
     """Named by what it no longer calls."""
-    names = {"step": "val_step", "process": "process", "call_hook": "call_hook"}
-    run_iter = compiled(RUN_ITER.format(**{**names, **source}), "run_iter")
-    assert shape(ValLoop=changed(run_iter)).unknown == said
+    run_iter = compiled(RUN_ITER.format(**{**NAMES, **source}), "run_iter")
+    assert inspect_changed(ValLoop=changed(run_iter)).problem == problem
 
 
-def test_what_is_gone_is_an_unknown_shape(shape):
+def test_what_is_gone_is_a_problem(inspect_changed):
     """Named by what is missing; nothing raises."""
     gone = "there is no {} where it was"
-    assert shape(ValLoop=None).unknown == gone.format("ValLoop.run_iter")
-    assert shape(BaseLoop=None).unknown == gone.format("BaseLoop")
-    assert shape(evaluator=None).unknown == gone.format("Evaluator.process")
-    assert shape(evaluator=object).unknown == gone.format("Evaluator.process")
-    assert shape(log_processor=None).unknown == gone.format(
+    assert inspect_changed(ValLoop=None).problem == gone.format("ValLoop.run_iter")
+    assert inspect_changed(BaseLoop=None).problem == gone.format("BaseLoop")
+    assert inspect_changed(evaluator=None).problem == gone.format("Evaluator.process")
+    assert inspect_changed(evaluator=object).problem == gone.format("Evaluator.process")
+    assert inspect_changed(log_processor=None).problem == gone.format(
         "LogProcessor.get_log_after_epoch"
     )
 
 
-def test_an_evaluator_with_other_arguments_is_an_unknown_shape(shape):
-    """The seam finds the step's result by its name."""
+def test_an_evaluator_with_other_arguments_is_a_problem(
+    inspect_changed,
+):
+    """The wrapper finds the step's result by its name."""
     source = "def process(self, outputs, data_batch=None): pass"
     file = inspect.getsourcefile(Evaluator)
     process = compiled(source, "process", file)
     changed = type("Evaluator", (Evaluator,), {"process": process})
     changed.__module__ = Evaluator.__module__
-    assert shape(evaluator=changed).unknown == (
+    assert inspect_changed(evaluator=changed).problem == (
         "Evaluator.process takes ('outputs', 'data_batch'), no data_samples"
     )
 
 
 @pytest.mark.skipif(not NATIVE, reason="no helpers before mmengine 0.10.5")
-def test_helpers_that_are_called_otherwise_are_an_unknown_shape(shape):
+def test_helpers_that_are_called_otherwise_are_an_unknown_inspect_changed(
+    inspect_changed,
+):
     """By other arguments, or not by the loops at all."""
     for names in (("results", "losses"), ("losses", "outputs")):
         helper = compiled(f"def helper({', '.join(names)}): pass", "helper")
-        assert shape(_update_losses=helper).unknown == (
+        assert inspect_changed(_update_losses=helper).problem == (
             f"_update_losses takes {names}, and not ('outputs', 'losses')"
         )
     run_iter = compiled(
         "def run_iter(it): it.val_step, it.process, it.call_hook, it.val_loss",
         "run_iter",
     )
-    assert shape(ValLoop=changed(run_iter)).unknown == NO_LONGER.format(
+    assert inspect_changed(ValLoop=changed(run_iter)).problem == NO_LONGER.format(
         "_update_losses"
     )
 
 
-def test_a_foreign_wrapper_is_no_unknown_shape(shape):
+def test_wrapper_of_another_library_is_no_problem(inspect_changed):
     """It hides the code; nothing speaks against patching."""
     source = "def foreign(self, *args): pass"
     files = [compiled(source, "foreign", file) for file in ("!", "~")]
     for foreign in (lambda self, *args: None, len, *files):
-        assert shape(ValLoop=changed(foreign)).unknown == ""
+        assert inspect_changed(ValLoop=changed(foreign)).problem == ""
         names = {"process": foreign, "__module__": Evaluator.__module__}
-        assert shape(evaluator=type("Own", (Evaluator,), names)).unknown == ""
+        assert inspect_changed(evaluator=type("Own", (Evaluator,), names)).problem == ""
         if NATIVE:
-            assert shape(_update_losses=foreign).unknown == ""
+            assert inspect_changed(_update_losses=foreign).problem == ""
 
 
 @pytest.fixture
@@ -153,8 +177,8 @@ def load(monkeypatch):
             return importlib.import_module(name)
 
         fake = types.SimpleNamespace(import_module=import_module)
-        monkeypatch.setattr(patch_set, "importlib", fake)
-        return patch_set.load()
+        monkeypatch.setattr(mmengine_api, "importlib", fake)
+        return mmengine_api.import_targets(point.target for point in PATCH_POINTS)
 
     return load
 
@@ -167,9 +191,10 @@ def test_a_module_that_has_moved_is_for_the_shape_to_tell(load):
     """But for mmengine.runner: without that there is nothing to patch."""
     for place in ("mmengine.runner.loops", "mmengine.evaluator"):
         targets = load(place, missing(place))
-        assert (targets.loops is None) == (place == "mmengine.runner.loops")
-        assert (targets.evaluator is None) == (place == "mmengine.evaluator")
-        assert targets.log_processor is LogProcessor
+        absent = {name for name, target in targets.items() if target is None}
+        absent -= {"mmengine.runner:FlexibleRunner", "mmengine.model:BaseTTAModel"}
+        assert {name.partition(":")[0] for name in absent} == {place}
+        assert targets["mmengine.runner:LogProcessor"] is LogProcessor
     with pytest.raises(valloss_compat.UnusableMMEngineError) as caught:
         load("mmengine.runner", missing("mmengine.runner"))
     assert caught.value.name == "mmengine.runner"
@@ -196,7 +221,7 @@ def test_what_mmengine_cannot_import_is_named(load, error, name, remedy):
     [
         ("default", False, "add"),
         ("default", True, "correct"),
-        ("parity", False, "add"),
+        ("parity", False, "parity"),
         ("parity", True, "native"),
     ],
 )
@@ -205,8 +230,8 @@ def test_plans(monkeypatch, mode, native, name):
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(native, "")
     )
-    plan = patch_set.plan(mode)
-    assert (plan.name, plan.applies) == (name, name != "native")
+    plan = patch_set.make_patch_set(mode)
+    assert plan.name == name
     assert plan.reason
     targets = [patch.name for patch in plan.patches]
     assert "mmengine.registry.registry.Registry.get" in targets
@@ -219,23 +244,23 @@ def test_an_unknown_shape_is_left_alone(monkeypatch):
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
     )
-    plan = patch_set.plan("default")
-    assert (plan.name, plan.reason, plan.applies) == ("unknown", "odd", False)
+    plan = patch_set.make_patch_set("default")
+    assert (plan.name, plan.reason) == ("unknown", "odd")
     plan.apply()
-    looks = [patch.look() for patch in plan.patches]
+    looks = [patch.inspect() for patch in plan.patches]
     assert {(look.state, look.reason) for look in looks} == {("inactive", "odd")}
     assert plan.patches[0].name == "mmengine.runner.loops.ValLoop.run"
     assert looks[0].owner == looks[0].original == plan.patches[0].name
     plan.revert()
-    assert looks == [patch.look() for patch in plan.patches]
+    assert looks == [patch.inspect() for patch in plan.patches]
 
 
 def test_what_the_seams_miss_of_mmengine_makes_it_unknown(monkeypatch):
     """An import that fails is told, and never ends a training."""
     monkeypatch.delattr("mmengine.logging.HistoryBuffer")
     for name in [name for name in sys.modules if name.startswith("valloss_compat")]:
-        if "recorder" in name or "parity" in name:
+        if "recorder" in name or "_patches." in name:
             monkeypatch.delitem(sys.modules, name)
-    plan = patch_set.plan("parity" if not NATIVE else "default")
+    plan = patch_set.make_patch_set("parity" if not NATIVE else "default")
     assert plan.name == "unknown"
     assert "HistoryBuffer" in plan.reason

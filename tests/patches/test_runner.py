@@ -181,3 +181,50 @@ class Nothing(Seen):
 
     def process(self, data_batch, data_samples):
         self.results[:] = [0]
+
+
+def test_hook_may_look_for_the_loss_element_itself(tmp_path):
+    """val_step returns what the model returns, also to hooks."""
+    found = []
+
+    class CallsTheModel(Hook):
+        def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            assert "val_step" not in vars(runner.model)
+            found.append(float(runner.model.val_step(data_batch)[-1].loss["loss"]))
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[CallsTheModel()])
+    assert runner.val()["val_loss"] == (1 + 3) / 2
+    assert found == [2.0, 4.0]
+
+
+def test_call_hook_on_the_instance_is_called_and_stays(tmp_path):
+    """It gets the result as the loop has it; what it calls gets it without losses."""
+    spy = Spy()
+    runner = make_runner(tmp_path, counting, custom_hooks=[spy])
+    called = []
+
+    def mine(fn_name, **kwargs):
+        called.append(fn_name)
+        type(runner).call_hook(runner, fn_name, **kwargs)
+
+    vars(runner)["call_hook"] = mine
+    assert runner.val()["val_loss"] == 1.5
+    assert vars(runner)["call_hook"] is mine
+    assert called.count("after_val_iter") == 2
+    assert [len(outputs) for outputs in spy.outputs] == [1, 1]
+
+
+def test_hooks_of_a_training_get_their_outputs_unchanged(tmp_path):
+    """Only the results of validations and tests have loss elements."""
+    result = [sample(), element(loss=torch.ones(()))]
+    seen = []
+
+    class Watches(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            seen.append(outputs)
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[])
+    runner._hooks = [Watches()]
+    runner.call_hook("after_train_iter", batch_idx=0, outputs=result)
+    assert seen == [result]
+    assert seen[0] is result

@@ -1,4 +1,4 @@
-"""Others who wrap what we wrap, before us, after us or both: theirs is never lost."""
+"""Wrappers of other libraries, below ours, above it or both: they are never lost."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ from valloss_compat._patches.patch import Patch, marker_of
 def plain(inner, tag):
     """As written by hand: a function that closes over the original."""
     return lambda *args: f"{tag}({inner(*args)})"
-
-
-def kept(inner, tag):
-    """As written by hand: the original is a default argument."""
-    return lambda *args, _inner=inner: f"{tag}({_inner(*args)})"
 
 
 def wraps(inner, tag):
@@ -62,7 +57,7 @@ def class_method(make):
     return make_it
 
 
-KINDS = [None, plain, kept, wraps, function_wrapper, decorator]
+KINDS = [None, plain, wraps, function_wrapper, decorator]
 
 
 def own():
@@ -126,9 +121,9 @@ def test_reversal_is_safe_when_others_patched_before_or_after_us(place, before, 
     theirs = put(after, "a")
     for _ in range(3):
         patch.apply()
-        assert (call(target), patch.look().state) == (heard(True), "active")
+        assert (call(target), patch.inspect().state) == (heard(True), "active")
         patch.revert()
-        look = patch.look()
+        look = patch.inspect()
         assert call(target) == heard(False)
         assert vars(target).get("greet") is (theirs if after else below)
         assert look.state == ("disabled" if after else "inactive")
@@ -141,18 +136,18 @@ def test_reversal_is_safe_when_others_patched_before_or_after_us(place, before, 
     # They leave while ours is quiet, and put back what they found.
     target.greet = ours
     after = None
-    assert (call(target), patch.look().state) == (heard(False), "disabled")
-    assert "revert() takes it off" in patch.look().reason
+    assert (call(target), patch.inspect().state) == (heard(False), "disabled")
+    assert "revert() takes it off" in patch.inspect().reason
     patch.revert()
     assert vars(target).get("greet") is below
-    assert patch.look().state == "inactive"
+    assert patch.inspect().state == "inactive"
     # They come back with what they once found: it stays off, and is adopted.
     target.greet = ours
-    assert (call(target), patch.look().state) == (heard(False), "disabled")
-    assert "somebody put ours back" in patch.look().reason
+    assert (call(target), patch.inspect().state) == (heard(False), "disabled")
+    assert "revert() takes it off" in patch.inspect().reason
     patch.apply()
     assert vars(target)["greet"] is ours
-    assert (call(target), patch.look().state) == (heard(True), "active")
+    assert (call(target), patch.inspect().state) == (heard(True), "active")
     patch.revert()
     assert vars(target).get("greet") is below
 
@@ -170,22 +165,21 @@ def test_ours_is_gone_with_what_was_over_it(place):
     if original is None:
         del target.greet
     gone = "reverted; what was put over ours is gone"
-    assert patch.look()[:2] == ("inactive", gone)
+    assert patch.inspect()[:2] == ("inactive", gone)
     patch.revert()
     assert vars(target).get("greet") is original
-    assert patch.look()[:2] == ("inactive", "reverted")
+    assert patch.inspect()[:2] == ("inactive", "reverted")
     patch.apply()
     assert call(target) == "hello!"
 
 
-def test_a_copy_of_the_package_below_a_foreign_wrapper_is_taken_over():
-    """Nothing counts twice: the outer copy wakes or silences the inner one's."""
+def test_the_wrapper_of_another_mode_below_a_foreign_one_is_used():
+    """Nothing counts twice: the second patch enables or disables the same wrapper."""
     target, call = own()
     first, second = Patch(target, "greet", exclaim), Patch(target, "greet", exclaim)
     first.apply()
-    assert second.look()[:2] == ("active", "by another copy or mode of this package")
     target.greet = wraps(vars(target)["greet"], "a")
-    assert second.look()[:2] == ("inactive", "not applied yet")
+    assert second.inspect()[:2] == ("active", "")
     second.apply()
     assert call(target) == "a(hello!)"
     second.revert()
@@ -215,7 +209,7 @@ def test_a_method_that_holds_the_wrapper_of_another_gets_one_of_its_own():
     first.apply()
     held = target.wave = wraps(target.greet, "a")
     second = Patch(target, "wave", exclaim)
-    assert second.look().state == "inactive"
+    assert second.inspect().state == "inactive"
     second.apply()
     assert target().wave() == "a(hello!)!"
     second.revert()

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.runner import ValLoop
 from mmengine.structures import BaseDataElement
-from support.own_loops import with_loop
 from support.ranks import run_ranks
 from support.tiny import Seen, element, make_runner, sample
 
@@ -81,11 +79,11 @@ def test_mean_over_samples_does_not_depend_on_the_number_of_ranks(nursery, world
 
 
 def test_list_of_losses_has_the_weight_of_one_batch():
-    """Its items share the weight, so a list with a loss for each sample is right."""
+    """Its items add up, and the batch counts by its samples."""
     meters = EpochAccumulators()
-    meters.record({"loss": [torch.tensor(1.0), torch.tensor(3.0)]}, 0, 5)
-    meters.record({"loss": torch.tensor(8.0)}, 1, 2)
-    assert meters["loss"].mean() == pytest.approx((5 * 2.0 + 2 * 8.0) / 7)
+    meters.record({"loss": [torch.tensor(1.0), torch.tensor(3.0)]}, 5)
+    meters.record({"loss": torch.tensor(8.0)}, 2)
+    assert meters["loss"].mean() == pytest.approx((5 * 4.0 + 2 * 8.0) / 7)
     assert meters.sums()["loss"].weight == 7
 
 
@@ -93,18 +91,16 @@ def test_integer_losses_are_weighted():
     """In the first batch and in later ones."""
     meters = EpochAccumulators()
     for index, (loss, size) in enumerate([(1, 4), (3, 2), (8, 1)]):
-        meters.record({"loss": torch.tensor(loss)}, index, size)
+        meters.record({"loss": torch.tensor(loss)}, size, index)
     assert meters["loss"].mean() == pytest.approx((4 * 1 + 2 * 3 + 1 * 8) / 7)
     assert meters.sums()["loss"].weight == 7
 
 
 def test_vectors_and_numbers_are_weighted_on_any_device(monkeypatch):
-    monkeypatch.setattr(
-        "valloss_compat._recording.accumulator._HOST", torch.device("xla")
-    )
+    monkeypatch.setattr("valloss_compat._recording.accumulator._HOST", "xla")
     meters = EpochAccumulators()
-    meters.record({"loss": torch.tensor([1.0, 3.0])}, 0, 4)
-    meters.record({"loss": 8.0}, 1, 2)
+    meters.record({"loss": torch.tensor([1.0, 3.0])}, 4)
+    meters.record({"loss": 8.0}, 2)
     assert meters["loss"].mean() == pytest.approx((4 * 2.0 + 2 * 8.0) / 6)
 
 
@@ -218,31 +214,6 @@ MEAN_OF_THREE = (0 + 1 + 2) / 3
 def respond_once(index, inputs):
     """One result for the whole batch, from which its size is unknown."""
     return [sample(), element(loss=torch.stack(list(inputs)).mean())]
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda run_iter, index, batch: run_iter(index, batch),
-        lambda run_iter, index, batch: run_iter(index, data_batch=batch),
-        lambda run_iter, index, batch: run_iter(idx=index, data_batch=batch),
-    ],
-)
-def test_batch_of_run_iter_is_used_if_process_has_none(tmp_path, by_sample, call):
-    """However the loop calls run_iter."""
-
-    class LoopWithoutBatch(ValLoop):
-        def run(self):
-            for index, batch in enumerate(self.dataloader):
-                call(self.run_iter, index, batch)
-            return self.evaluator.evaluate(3)
-
-        def run_iter(self, idx, data_batch):
-            self.evaluator.process(self.runner.model.val_step(data_batch))
-
-    runner = make_runner(tmp_path, respond_once, length=3, batch_size=2)
-    with_loop(runner, LoopWithoutBatch)
-    assert runner.val()["loss"] == MEAN_OF_THREE
 
 
 @pytest.mark.parametrize(

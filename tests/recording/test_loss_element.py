@@ -133,8 +133,11 @@ def test_native_raises_on_what_it_cannot_index(result, error):
         extract_losses_like_native(result)
 
 
-def test_native_takes_any_loss_off():
-    """Whatever its type; what is no loss element it leaves alone as well."""
-    assert extract_losses_like_native([1, 3, BaseDataElement(loss=2)]) == ([1, 3], 2)
+def test_native_extracts_any_mapping():
+    """What has no items is an error; what is no loss element stays as it is."""
+    element = BaseDataElement(loss={"loss": 2})
+    assert extract_losses_like_native([1, 3, element]) == ([1, 3], {"loss": 2})
+    with pytest.raises(AttributeError, match="items"):
+        extract_losses_like_native([1, 3, BaseDataElement(loss=2)])
     batch = torch.ones(3)
     assert extract_losses_like_native(batch)[0] is batch

@@ -60,12 +60,11 @@ def test_losses_are_recorded_once_an_iteration():
     recorder = ParityRecorder()
     loop = types.SimpleNamespace(evaluator=object())
     result = ["sample", element(loss=torch.tensor(4.0))]
-    with recorder.run(loop, "test"):
-        iteration = recorder.begin_iteration(loop, "test", None)
-        for _ in range(2):
-            assert recorder.process(object(), result, None) == ["sample"]
-        assert recorder.process(object(), ["other"], None) == ["other"]
-        recorder.end_iteration(iteration, completed=True)
+    with recorder.run(loop, "test"):  # noqa: SIM117
+        with recorder.iteration(loop, "test"), recorder.iteration(loop, "test"):
+            for _ in range(2):
+                assert recorder.process(object(), result, None) == ["sample"]
+            assert recorder.process(object(), ["other"], None) == ["other"]
     assert loop.test_loss["loss"].mean() == 4.0
     assert recorder.process(object(), result, None) is result
-    assert recorder.evaluate(object(), {"a": 1}) == {"a": 1}
+    assert recorder.report(object(), {"a": 1}) == {"a": 1}

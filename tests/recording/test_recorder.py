@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mmengine.evaluator import Evaluator
 from mmengine.runner import ValLoop, loops
+from support.native import NATIVE
 from support.own_loops import with_loop
 from support.tiny import Seen, Spy, counting, element, make_runner, sample
-
-NATIVE = hasattr(loops, "_update_losses")
 
 
 def predictions(metric):
@@ -69,22 +67,6 @@ def test_hooks_see_predictions_that_a_loop_changed_after_the_evaluation(
     assert loop.val_loss.sums()["loss"].weight == 2
     assert predictions(metric) == [[0.0], [0.0]]
     assert [[float(s.pred) for s in o] for o in spy.outputs] == [loop.wanted] * 2
-
-
-def test_hooks_see_what_an_evaluator_put_into_the_result(tmp_path):
-    """As with native mmengine, where both get one list."""
-
-    class Marks(Evaluator):
-        def process(self, data_samples, data_batch=None):
-            data_samples[:] = [sample(7.0)]
-
-    spy = Spy()
-    evaluator = Marks([])
-    runner = make_runner(
-        tmp_path, counting, val_evaluator=evaluator, custom_hooks=[spy]
-    )
-    assert runner.val()["val_loss"] == 1.5
-    assert [[float(s.pred) for s in o] for o in spy.outputs] == [[7.0], [7.0]]
 
 
 class ShowsOnly(ValLoop):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from mmengine import model, runner
 from mmengine.evaluator import Evaluator
 from mmengine.registry import Registry
-from mmengine.runner import LogProcessor, loops
+from mmengine.runner import LogProcessor, Runner, loops
 
 import valloss_compat
 from valloss_compat._patches.patch import full_name
@@ -14,7 +15,9 @@ def targets():
     """Return the contents of all patched namespaces, including loaded subclasses."""
     status = valloss_compat.status()
     # A list: classes that other tests left may have no hash.
-    owners = [LogProcessor, Registry, loops.BaseLoop, loops]
+    owners = [LogProcessor, Registry, loops.BaseLoop, loops, Runner]
+    owners += [getattr(runner, "FlexibleRunner", Runner)]
+    owners += [getattr(model, "BaseTTAModel", Runner)]
     for root in (loops.ValLoop, loops.TestLoop, Evaluator):
         owners.extend((root, *root.__subclasses__()))
     found = {(id(o), key): value for o in owners for key, value in vars(o).items()}

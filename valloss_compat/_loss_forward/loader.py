@@ -16,6 +16,7 @@ from valloss_compat._libraries import components
 from valloss_compat._libraries.pipelines import judge_loader, refuse_sampler
 from valloss_compat._loss_forward.forward import SecondForward
 from valloss_compat._loss_forward.isolation import RandomState
+from valloss_compat._recording.accumulator import LossSum
 from valloss_compat._recording.batch_size import KEY, batch_size_of
 from valloss_compat.errors import UnsupportedError
 
@@ -73,10 +74,11 @@ class LossLoader:
 
         Returns:
             BaseDataElement: A loss element for the whole epoch: of each named
-            loss the list over the batches, or, where batches count by their
-            number of samples, the mean over these, with their number.
+            loss its sum and weight over the batches; in mode ``'parity'`` the list
+            over the batches, of which native mmengine makes a mean.
         """
-        weighted = options.current().weighting == "sample"
+        chosen = options.current()
+        weighted = chosen.weighting == "sample"
         found: Dict[str, List[torch.Tensor]] = {}
         weights: Dict[str, List[int]] = {}
         total = 0
@@ -95,17 +97,17 @@ class LossLoader:
                     weights.setdefault(name, []).append(size)
         finally:
             before.restore()
-        if not weighted or not total:
+        if chosen.mode == "parity" or not total:
             return BaseDataElement(loss=found)
         return BaseDataElement(
-            loss={name: _mean(values, weights[name]) for name, values in found.items()},
+            loss={name: _sum(values, weights[name]) for name, values in found.items()},
             metainfo={KEY: total},
         )
 
 
-def _mean(values: List[torch.Tensor], weights: List[int]) -> torch.Tensor:
-    weighted = [value.double() * weight for value, weight in zip(values, weights)]
-    return torch.stack(weighted).sum() / sum(weights)
+def _sum(values: List[torch.Tensor], weights: List[int]) -> LossSum:
+    weighted = [value.item() * weight for value, weight in zip(values, weights)]
+    return LossSum(sum(weighted), sum(weights))
 
 
 def _seed() -> None:

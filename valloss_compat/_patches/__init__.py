@@ -1,1 +1,1 @@
-"""The seams: one file for each place in mmengine that is patched."""
+"""Everything that is changed in mmengine: the table is ``plan.py``."""

@@ -1,4 +1,4 @@
-"""Seams of the evaluators: ``process`` and ``evaluate``."""
+"""Wrappers of the evaluators: ``process`` and ``evaluate``."""
 
 from __future__ import annotations
 
@@ -14,21 +14,15 @@ def process(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """An evaluator gets a result: its losses are recorded, its metrics see the rest."""
-    outermost = recorder.enter(evaluator)
-    try:
-        if outermost:
-            batch = kwargs.get("data_batch")
-            if args:
-                if len(args) > 1:
-                    batch = args[1]
-                args = (recorder.process(evaluator, args[0], batch), *args[1:])
-            elif "data_samples" in kwargs:
-                samples = recorder.process(evaluator, kwargs["data_samples"], batch)
-                kwargs["data_samples"] = samples
-        return original(evaluator, *args, **kwargs)
-    finally:
-        recorder.leave()
+    """Accumulate the losses of a result: metrics must not see the loss element."""
+    batch = kwargs.get("data_batch")
+    if "data_samples" in kwargs:
+        samples = recorder.process(evaluator, kwargs["data_samples"], batch)
+        kwargs["data_samples"] = samples
+    elif args:
+        batch = args[1] if len(args) > 1 else batch
+        args = (recorder.process(evaluator, args[0], batch), *args[1:])
+    return original(evaluator, *args, **kwargs)
 
 
 def evaluate(
@@ -38,10 +32,7 @@ def evaluate(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """An evaluator computes its metrics: the losses of the epoch come with them."""
-    outermost = recorder.enter(evaluator)
-    try:
+    """Add the mean losses to the metrics, once for nested ``super()`` calls."""
+    with recorder.evaluation(evaluator) as outermost:
         metrics = original(evaluator, *args, **kwargs)
-        return recorder.evaluate(evaluator, metrics) if outermost else metrics
-    finally:
-        recorder.leave()
+    return recorder.report(evaluator, metrics) if outermost else metrics

@@ -1,4 +1,4 @@
-"""Seam of the log processor: logs show the epoch's own losses, under own tags.
+"""Wrapper of the log processor: logs show the epoch's own losses, under own tags.
 
 mmengine's ``LogProcessor`` smooths every key that matches ``loss`` over its
 window (10 by default), which in a validation are past validations, and strips
@@ -26,33 +26,40 @@ def get_log_after_epoch(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """A validation or test epoch is logged: its losses unsmoothed, under their tags."""
-    loop = runner.val_loop if mode == "val" else runner.test_loop
-    names = recorder.reported(loop)
-    if names:
-        total = f"{mode}_loss"
-        components = names - {total}
-        if getattr(processor, "log_with_hierarchy", False):
-            components = set()  # their tags keep `val/` in any case
-        scalars = _shown(runner.message_hub.log_scalars, mode, names, components)
-        runner = _View(
-            runner, message_hub=_View(runner.message_hub, log_scalars=scalars)
-        )
-    return original(processor, runner, batch_idx, mode, *args, **kwargs)
+    """Log losses of a validation or test unsmoothed, and under tags of their own."""
+    names = recorder.reported(runner, mode)
+    if not names:
+        return original(processor, runner, batch_idx, mode, *args, **kwargs)
+    components = names - {f"{mode}_loss"}
+    if getattr(processor, "log_with_hierarchy", False):
+        components = set()  # their tags keep `val/` in any case
+    scalars = _shown(runner.message_hub.log_scalars, mode, names, components)
+    runner = _View(runner, message_hub=_View(runner.message_hub, log_scalars=scalars))
+    custom_cfg = processor.custom_cfg
+    try:
+        processor.custom_cfg = [
+            {**entry, "data_src": f"{mode}/{entry['data_src']}"}
+            if entry.get("data_src") in components
+            else entry
+            for entry in custom_cfg
+        ]
+        return original(processor, runner, batch_idx, mode, *args, **kwargs)
+    finally:
+        processor.custom_cfg = custom_cfg
 
 
 def _shown(
     scalars: Any, mode: str, names: Set[str], components: Set[str]
 ) -> OrderedDict[str, Any]:
-    """The scalars as the log processor is to see them, in the same order."""
+    """The scalars that the log processor gets, in the same order."""
     # A loop with several passes puts a prefix or suffix to the names.
-    known = "|".join(re.escape(name) for name in sorted(names))
-    ours = re.compile(f"(?:^|[/._])(?:{known})(?:$|[/._])")
+    any_name = "|".join(re.escape(name) for name in sorted(names))
+    is_loss = re.compile(f"(?:^|[/._])(?:{any_name})(?:$|[/._])")
     shown: OrderedDict[str, Any] = OrderedDict()
     for key, buffer in scalars.items():
         if key.startswith(f"{mode}/"):
             name = key[len(mode) + 1 :]
-            if ours.search(name):
+            if is_loss.search(name):
                 buffer = _View(buffer, mean=_current(buffer))
             if name in components:
                 key = f"{mode}/{key}"

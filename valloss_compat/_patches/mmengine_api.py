@@ -1,16 +1,31 @@
-"""What the installed mmengine looks like: whether it is as the patches know it.
+"""Imports mmengine, and checks that it is built as the wrappers expect.
 
-Features decide, never the version number. Looked at is what the seams rely on:
-who calls whom, by which argument names, and whether something that handles
-losses is there already. An mmengine that differs there is left alone.
+Features decide, never the version number: who calls whom, by which argument
+names, and whether mmengine handles losses itself. An mmengine that differs there
+is left alone.
 """
 
 from __future__ import annotations
 
-import inspect
+import importlib
 import sys
-from types import CodeType, ModuleType
-from typing import Any, Iterator, List, NamedTuple, Optional
+from importlib.util import find_spec
+from types import CodeType
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional
+
+from valloss_compat._patches.patch import find_wrapped
+from valloss_compat.errors import UnusableMMEngineError
+
+#: Modules that mmengine needs, does not declare (or not tightly), and the remedy.
+_REMEDIES = {
+    "torch": "install the torch release of your project",
+    "torchvision": "mmengine before 0.5.0 imports torchvision; install the one that "
+    "matches your torch",
+    "pkg_resources": "pip install 'setuptools<81'",
+    "yapf": "pip install 'yapf<=0.40.1'",
+    "cv2": "pip install opencv-python (or opencv-python-headless)",
+    "matplotlib": "pip install matplotlib",
+}
 
 #: The helpers that came with the convention, their parameters, and who calls them.
 _HELPERS = {
@@ -19,75 +34,137 @@ _HELPERS = {
 }
 
 
+def import_targets(names: Iterable[str]) -> Dict[str, Any]:
+    """Import what is patched.
+
+    Args:
+        names (Iterable[str]): ``'module:Class'`` or ``'module'``, as in the table.
+
+    Returns:
+        dict: Name -> class or module; None for what this mmengine does not have.
+
+    Raises:
+        UnusableMMEngineError: If mmengine is missing, is another project's
+            package of that name, or fails to import. Says what to install.
+    """
+    if find_spec("mmengine") is None:
+        raise UnusableMMEngineError(
+            "valloss_compat patches mmengine, and there is no mmengine in this "
+            "environment. Install the release that your project pins, for example "
+            "pip install 'mmengine==0.10.4' (mmengine-lite, mmengine-open and "
+            "onedl-mmengine serve as well).",
+            name="mmengine",
+        )
+    targets = {}
+    for target in names:
+        module, _, attribute = target.partition(":")
+        found = _import(module)
+        targets[target] = getattr(found, attribute, None) if attribute else found
+    return targets
+
+
+def _import(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        name = getattr(error, "name", None) or ""
+        remedy = _REMEDIES.get(name.split(".")[0])
+        if name == module and module != "mmengine.runner":
+            return None  # a newer mmengine may have it elsewhere
+        if name.startswith("mmengine"):
+            remedy = (
+                "the package of that name is not OpenMMLab's or not whole; "
+                "reinstall mmengine"
+            )
+        raise UnusableMMEngineError(
+            "valloss_compat patches mmengine, and importing mmengine.runner failed "
+            f"with {type(error).__name__}: {error}. Remedy: "
+            f"{remedy or 'make `import mmengine.runner` work in this environment'}.",
+            name=name or "mmengine",
+        ) from error
+
+
 class Inspection(NamedTuple):
-    """What the installed mmengine looks like.
+    """What the installed mmengine is.
 
     Attributes:
         native (bool): Whether it has the convention of 0.10.5 itself.
-        unknown (str): What does not look as known; empty if all does.
+        problem (str): What is not built as expected; empty if all is.
     """
 
     native: bool
-    unknown: str
+    problem: str
 
 
-def inspect_mmengine(
-    loops: ModuleType, evaluator: Any, log_processor: Any
-) -> Inspection:
-    """Look at what is to be patched.
+def inspect_mmengine(targets: Mapping[str, Any]) -> Inspection:
+    """Check what is to be patched.
 
     Args:
-        loops (module): ``mmengine.runner.loops``.
-        evaluator (type): ``mmengine.evaluator.Evaluator``.
-        log_processor (type): ``mmengine.runner.LogProcessor``.
-
-    Returns:
-        Shape: ``native`` by the helpers that came with the convention.
+        targets (dict): As :func:`import_targets` returns it.
     """
-    helpers = [name for name in _HELPERS if hasattr(loops, name)]
-    loop_classes = [getattr(loops, name, None) for name in ("ValLoop", "TestLoop")]
-    if not hasattr(loops, "BaseLoop"):
-        return Inspection(bool(helpers), "there is no BaseLoop where it was")
-    differences: List[Iterator[str]] = [
-        _of_helpers(loops, helpers),
-        _of_loop(loop_classes[0], "ValLoop", "val", helpers),
-        _of_loop(loop_classes[1], "TestLoop", "test", helpers),
-        _of_evaluator(evaluator),
-        _of_method(log_processor, "LogProcessor", "get_log_after_epoch"),
+    loops = {
+        "val": targets["mmengine.runner.loops:ValLoop"],
+        "test": targets["mmengine.runner.loops:TestLoop"],
+    }
+    native = any(map(_calls_helpers, loops.values()))
+    problems: List[Iterator[str]] = [
+        _of_base_loop(targets["mmengine.runner.loops:BaseLoop"]),
+        _of_helpers(targets["mmengine.runner.loops"], native),
+        *(_of_loop(cls, stage, native) for stage, cls in loops.items()),
+        _of_evaluator(targets["mmengine.evaluator:Evaluator"]),
+        _of_method(
+            targets["mmengine.runner:LogProcessor"],
+            "LogProcessor",
+            "get_log_after_epoch",
+        ),
     ]
-    if not helpers:
-        differences += [_of_losses(cls) for cls in (*loop_classes, evaluator)]
-    for difference in differences:
-        for unknown in difference:
-            return Inspection(bool(helpers), unknown)
-    return Inspection(bool(helpers), "")
+    if not native:
+        evaluator = targets["mmengine.evaluator:Evaluator"]
+        problems += [_of_losses(cls) for cls in (*loops.values(), evaluator)]
+    for problem in (text for texts in problems for text in texts):
+        return Inspection(native, problem)
+    return Inspection(native, "")
 
 
-def _of_helpers(loops: ModuleType, helpers: List[str]) -> Iterator[str]:
+def _calls_helpers(cls: Any) -> bool:
+    """Whether a loop handles losses, by its code: the helpers may be added ones."""
+    return any(
+        helper in getattr(_own_code(getattr(cls, caller, None), cls), "co_names", ())
+        for helper, (_, caller) in _HELPERS.items()
+    )
+
+
+def _of_base_loop(cls: Any) -> Iterator[str]:
+    if cls is None:
+        yield "there is no BaseLoop where it was"
+
+
+def _of_helpers(loops: Any, native: bool) -> Iterator[str]:
+    helpers = [name for name in _HELPERS if native and hasattr(loops, name)]
     if len(helpers) == 1:
         yield f"there is {helpers[0]} without its twin"
     for name in helpers:
-        code = _own_code(getattr(loops, name), loops.__name__)
+        code = _own_code(getattr(loops, name), loops)
         parameters, _ = _HELPERS[name]
         if code is not None and _parameters(code) != parameters:
             yield f"{name} takes {_parameters(code)}, and not {parameters}"
 
 
-def _of_loop(cls: Any, name: str, stage: str, helpers: List[str]) -> Iterator[str]:
+def _of_loop(cls: Any, stage: str, native: bool) -> Iterator[str]:
     calls = {
         "run_iter": [f"{stage}_step", "process", "call_hook"],
         "run": ["evaluate"],
     }
-    for helper in helpers:
+    for helper in _HELPERS if native else ():
         calls[_HELPERS[helper][1]] += [helper, f"{stage}_loss"]
     for attribute, wanted in calls.items():
-        yield from _of_method(cls, name, attribute, *wanted)
+        yield from _of_method(cls, f"{stage.title()}Loop", attribute, *wanted)
 
 
 def _of_evaluator(cls: Any) -> Iterator[str]:
     yield from _of_method(cls, "Evaluator", "process")
     yield from _of_method(cls, "Evaluator", "evaluate")
-    code = _own_code(cls.process, cls.__module__)
+    code = _own_code(cls.process, cls)
     if code is not None and not {"data_samples", "data_batch"} <= set(
         _parameters(code)
     ):
@@ -100,16 +177,16 @@ def _of_method(cls: Any, name: str, attribute: str, *calls: str) -> Iterator[str
     if function is None:
         yield f"there is no {name}.{attribute} where it was"
     else:
-        code = _own_code(function, cls.__module__)
+        code = _own_code(function, cls)
     for wanted in calls:
         if code is not None and wanted not in code.co_names:
             yield f"{name}.{attribute} no longer calls {wanted}"
 
 
 def _of_losses(cls: Any) -> Iterator[str]:
-    """Whether a class has to do with losses, though no known helper is there."""
+    """Whether a class has to do with losses, though no known helper is called."""
     for attribute, function in vars(cls).items():
-        code = _own_code(function, cls.__module__)
+        code = _own_code(function, cls)
         if code is None:
             continue
         for name in (attribute, *code.co_names, *code.co_varnames):
@@ -120,15 +197,19 @@ def _of_losses(cls: Any) -> Iterator[str]:
                 )
 
 
-def _own_code(function: Any, module: str) -> Optional[CodeType]:
-    """The code of a function, if it is the module's own.
+def _own_code(function: Any, owner: Any) -> Optional[CodeType]:
+    """The code of a function, if it stands in the module of its owner.
 
-    Somebody's wrapper, or a subclass's method, hides it: then nothing speaks
-    against a patch.
+    None where a wrapper that hides the original, or a subclass, is in its place:
+    then nothing speaks against a patch.
     """
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return code if code is not None and code.co_filename == file else None
+    name = getattr(owner, "__module__", getattr(owner, "__name__", None))
+    file = getattr(sys.modules.get(str(name)), "__file__", None)
+
+    def is_own(item: Any) -> bool:
+        return getattr(getattr(item, "__code__", None), "co_filename", None) == file
+
+    return getattr(find_wrapped(function, is_own), "__code__", None)
 
 
 def _parameters(code: CodeType) -> Any:

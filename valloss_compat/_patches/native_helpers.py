@@ -1,34 +1,39 @@
-"""Seams of native mmengine: the two helpers of its own in ``runner/loops.py``."""
+"""Wrappers of the helpers of native mmengine in ``runner/loops.py``.
+
+Before 0.10.5 there are none, and what the wrappers then call is ours: loops that
+were written for the helpers import them on any release.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Callable
 
-from valloss_compat._recording.accumulator import EpochAccumulators
+from valloss_compat._recording.accumulator import means_with_total
+from valloss_compat._recording.epoch import EpochLosses
 from valloss_compat._recording.loss_element import extract_losses
-from valloss_compat._recording.native_recorder import NativeRecorder
+from valloss_compat._recording.recorder import Recorder
 
 
 def update_losses(
-    recorder: NativeRecorder, original: Callable[..., Any], outputs: Any, losses: Any
+    recorder: Recorder, original: Callable[..., Any], outputs: Any, losses: Any
 ) -> Any:
-    """Native ``run_iter`` takes the losses off: for meters of ours, we do.
+    """Accumulate where the loop's ``val_loss`` is one of this package.
 
-    A loop that keeps its own account gets the original, but only where there
-    is a loss element: it indexes ``outputs`` whatever that is
+    A loop with a dict of its own gets the original, but only where there is a loss
+    element: it indexes ``outputs`` whatever that is
     (https://github.com/open-mmlab/mmengine/issues/1603).
     """
-    if isinstance(losses, EpochAccumulators):
-        return recorder.update_losses(outputs, losses), losses
+    if isinstance(losses, EpochLosses):
+        return recorder.accumulate(outputs, losses), losses
     if extract_losses(outputs)[1] is None:
         return outputs, losses
     return original(outputs, losses)
 
 
 def parse_losses(
-    recorder: NativeRecorder, original: Callable[..., Any], losses: Any, stage: str
+    recorder: Recorder, original: Callable[..., Any], losses: Any, stage: str
 ) -> Any:
-    """Native ``run`` adds the losses to the metrics: ours are in them already."""
-    if isinstance(losses, EpochAccumulators):
-        return recorder.parse_losses(losses, stage)
+    """Report nothing twice: the losses may be in the metrics of the evaluator."""
+    if isinstance(losses, EpochLosses):
+        return {} if losses.reported else means_with_total(losses.sums(), stage)
     return original(losses, stage)

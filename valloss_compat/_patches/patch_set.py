@@ -1,234 +1,189 @@
-"""Which mmengine this is, and which patches it gets.
-
-Features decide, never the version number: the number is only for messages.
-"""
+"""The patches of one plan, made from the table and applied as one."""
 
 from __future__ import annotations
 
 import importlib
+import itertools
+import operator
+import sys
 from functools import partial
-from importlib.util import find_spec
-from types import ModuleType
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Sequence, Union
 
-from valloss_compat._patches.mmengine_api import inspect_mmengine
-from valloss_compat._patches.patch import Patch
-from valloss_compat._patches.plans import PatchSet
-from valloss_compat._patches.subclasses import SubclassPatcher
-from valloss_compat.errors import UnusableMMEngineError
-
-#: Modules that mmengine needs, does not declare (or not tightly), and the remedy.
-_REMEDIES = {
-    "torch": "install the torch release of your project",
-    "torchvision": "mmengine before 0.5.0 imports torchvision; install the one that "
-    "matches your torch",
-    "pkg_resources": "pip install 'setuptools<81'",
-    "yapf": "pip install 'yapf<=0.40.1'",
-    "cv2": "pip install opencv-python (or opencv-python-headless)",
-    "matplotlib": "pip install matplotlib",
-}
+from valloss_compat._patches.mmengine_api import import_targets, inspect_mmengine
+from valloss_compat._patches.patch import Patch, Wrapper, full_name
+from valloss_compat._patches.plan import PATCH_POINTS
+from valloss_compat._patches.subclasses import SubclassPatcher, class_tree
 
 
-class Targets(NamedTuple):
-    """What is patched in mmengine; None for what is not there.
+class PatchSet:
+    """The patches that one mode applies to one mmengine.
 
     Attributes:
-        loops (module, optional): ``mmengine.runner.loops``.
-        evaluator (type, optional): ``mmengine.evaluator.Evaluator``.
-        log_processor (type, optional): ``mmengine.runner.LogProcessor``.
+        name (str): Of the plan: a key of ``plan.PLANS``, or ``'unknown'`` (nothing
+            is patched, as mmengine is not built as expected).
+        reason (str): Why this plan.
+        parts (list): Patches, and patches of class trees, in the order of the table.
+        skipped (list[Patch]): Stand for the patch points that the plan leaves alone.
+        targets (dict): Name in the table -> what the patches were made for.
     """
 
-    loops: Any
-    evaluator: Any
-    log_processor: Any
+    def __init__(
+        self,
+        name: str,
+        reason: str,
+        parts: Sequence[Union[Patch, SubclassPatcher]],
+        skipped: Sequence[Patch],
+        targets: Mapping[str, Any],
+    ) -> None:
+        self.name = name
+        self.reason = reason
+        self.parts = list(parts)
+        self.skipped = list(skipped)
+        self.targets = targets
 
-    def methods(self) -> List[Tuple[Any, str]]:
-        """Owner and attribute of all that is patched in any mode."""
-        places = [
-            (getattr(self.loops, loop, None), method)
-            for loop in ("ValLoop", "TestLoop")
-            for method in ("run", "run_iter")
+    def apply(self) -> None:
+        """Apply all patches."""
+        for part in self.parts:
+            part.apply()
+
+    def revert(self) -> None:
+        """Revert all patches, in reverse order."""
+        for part in reversed(self.parts):
+            part.revert()
+
+    @property
+    def patches(self) -> List[Patch]:
+        """The single patches, then those that stand for what is left alone."""
+        patches: List[Patch] = []
+        for part in self.parts:
+            patches += part.patches if isinstance(part, SubclassPatcher) else [part]
+        return patches + self.skipped
+
+    @property
+    def subclass_patchers(self) -> List[SubclassPatcher]:
+        """The parts that patch subclasses."""
+        return [part for part in self.parts if isinstance(part, SubclassPatcher)]
+
+    def overrides(self) -> List[str]:
+        """Full names of methods of loaded subclasses that override a patched one."""
+        trees = [name for tree in self.subclass_patchers for name in tree.overrides()]
+        return trees + self._single_overrides()
+
+    def unpatched_overrides(self) -> List[str]:
+        """Those of :meth:`overrides` that are not patched."""
+        trees = self.subclass_patchers
+        names = [name for tree in trees for name in tree.unpatched_overrides()]
+        return names + self._single_overrides()
+
+    def _single_overrides(self) -> List[str]:
+        return [
+            f"{full_name(cls)}.{part.attribute}"
+            for part in self.parts
+            if isinstance(part, Patch) and not part.attribute.startswith("__")
+            for cls in class_tree(part.target)[1:]
+            if part.attribute in vars(cls)
         ]
-        places += [(self.evaluator, "process"), (self.evaluator, "evaluate")]
-        places += [(self.log_processor, "get_log_after_epoch")]
-        places += [(self.loops, name) for name in ("_update_losses", "_parse_losses")]
-        return [place for place in places if hasattr(*place)]
 
-    def classes(self) -> Dict[str, Any]:
-        """Full name, under which it is found, -> class."""
-        found = {
-            f"mmengine.runner.loops.{name}": getattr(self.loops, name, None)
-            for name in ("BaseLoop", "ValLoop", "TestLoop")
-        }
-        found["mmengine.evaluator.Evaluator"] = self.evaluator
-        found["mmengine.runner.LogProcessor"] = self.log_processor
-        return {name: cls for name, cls in found.items() if cls is not None}
+    def reloaded(self) -> List[str]:
+        """Full names of the targets that were loaded anew since."""
+        return [
+            name.replace(":", ".")
+            for name, target in self.targets.items()
+            if target is not None and _loaded(name) is not target
+        ]
 
 
-def load() -> Targets:
-    """Import what is patched.
-
-    Returns:
-        Targets: What there is of it. A module or class that is not where it
-        was is None, for the shape to tell.
-
-    Raises:
-        UnusableMMEngineError: If mmengine is missing, is another project's
-            package of that name, or fails to import. Says what to install.
-    """
-    if find_spec("mmengine") is None:
-        raise UnusableMMEngineError(
-            "valloss_compat patches mmengine, and there is no mmengine in this "
-            "environment. Install the release that your project pins, for example "
-            "pip install 'mmengine==0.10.4' (mmengine-lite, mmengine-open and "
-            "onedl-mmengine serve as well).",
-            name="mmengine",
-        )
-    return Targets(
-        loops=_import("mmengine.runner.loops"),
-        evaluator=getattr(_import("mmengine.evaluator"), "Evaluator", None),
-        log_processor=getattr(_import("mmengine.runner"), "LogProcessor", None),
-    )
-
-
-def _import(module: str) -> Optional[ModuleType]:
-    try:
-        return importlib.import_module(module)
-    except Exception as error:
-        name = getattr(error, "name", None) or ""
-        remedy = _REMEDIES.get(name.split(".")[0])
-        if name == module and module != "mmengine.runner":
-            return None  # a newer mmengine may have it elsewhere
-        if name.startswith("mmengine"):
-            remedy = (
-                "the package of that name is not OpenMMLab's or not whole; "
-                "reinstall mmengine"
-            )
-        raise UnusableMMEngineError(
-            "valloss_compat patches mmengine, and importing mmengine.runner failed "
-            f"with {type(error).__name__}: {error}. Remedy: "
-            f"{remedy or 'make `import mmengine.runner` work in this environment'}.",
-            name=name or "mmengine",
-        ) from error
-
-
-def plan(mode: str) -> PatchSet:
-    """Decide what to patch.
+def make_patch_set(mode: str) -> PatchSet:
+    """Make the patches of a mode for the mmengine that is installed.
 
     Args:
         mode (str): ``'default'`` or ``'parity'``.
 
     Returns:
-        Plan: Not applied yet.
+        PatchSet: Not applied yet.
 
     Raises:
-        UnusableMMEngineError: If there is no mmengine to patch.
+        UnusableMMEngineError: If there is no mmengine that can be patched.
     """
-    targets = load()
-    shape = inspect_mmengine(*targets)
-    unknown = shape.unknown
+    targets = import_targets(point.target for point in PATCH_POINTS)
+    native, problem = inspect_mmengine(targets)
+    wanted = "add" if mode == "default" else "parity"
+    plan, reason = wanted, "this mmengine lacks the convention"
+    if native and mode == "default":
+        plan, reason = "correct", "this mmengine has the convention, with defects"
+    elif native:
+        plan, reason = "native", "this mmengine has the convention itself"
     parts: List[Union[Patch, SubclassPatcher]] = []
-    untouched = shape.native and mode == "parity"
-    if not unknown:
+    if not problem:
         try:
-            # What works is not touched: only ValLossHook can be found.
-            parts = [_names()] if untouched else _parts(mode, shape.native, targets)
-        except ImportError as error:  # of what the seams need of mmengine
-            unknown = f"{type(error).__name__}: {error}"
-    if unknown:
-        name, reason = "unknown", unknown
-    elif shape.native:
-        name, reason = "correct", "this mmengine has the convention, with defects"
-        if untouched:
-            name, reason = "native", "this mmengine has the convention itself"
-    else:
-        name, reason = "add", "this mmengine lacks the convention"
-    alone = []
-    if unknown or untouched:
-        alone = [_left_alone(*place, reason) for place in targets.methods()]
-    return PatchSet(name, reason, parts, targets.classes(), alone)
+            parts = _parts(plan, targets)
+        except ImportError as error:  # of what the wrappers import of mmengine
+            problem = f"{type(error).__name__}: {error}"
+    if problem:
+        plan, reason = "unknown", problem
+    skipped = []
+    if plan in ("unknown", "native"):
+        skipped = [
+            _inactive(targets[point.target], point.attribute, reason)
+            for point in PATCH_POINTS
+            if targets[point.target] is not None
+            and wanted in point.plans
+            and plan not in point.plans
+            and hasattr(targets[point.target], point.attribute)
+        ]
+    return PatchSet(plan, reason, parts, skipped, targets)
 
 
-def _names() -> Patch:
-    """Hooks of ours are found by their names."""
-    from valloss_compat._patches import hook_registry
+def _parts(
+    plan: str, targets: Mapping[str, Any]
+) -> List[Union[Patch, SubclassPatcher]]:
+    recorder = _recorder(plan)
+    points = [point for point in PATCH_POINTS if plan in point.plans]
+    parts: List[Union[Patch, SubclassPatcher]] = []
+    for name, group in itertools.groupby(points, operator.attrgetter("target")):
+        target = targets[name]
+        if target is None:  # FlexibleRunner came with 0.8.0
+            continue
+        tree: Dict[str, Wrapper] = {}
+        single: List[Union[Patch, SubclassPatcher]] = []
+        only = None
+        for point in group:
+            wrapper = partial(_load(point.wrapper), recorder)
+            if plan in point.subclasses:
+                tree[point.attribute] = wrapper
+                only = _load(point.only) if point.only else None
+            else:
+                default = _load(point.default) if point.default else None
+                single.append(Patch(target, point.attribute, wrapper, default))
+        parts += [SubclassPatcher(target, tree, only)] if tree else []
+        parts += single
+    return parts
 
-    registry = importlib.import_module("mmengine.registry").Registry
-    return Patch(registry, "get", hook_registry.get)
+
+def _recorder(plan: str) -> Any:
+    if plan == "native":
+        return None
+    # Not at the top: they import mmengine, which may be missing.
+    from valloss_compat._recording.parity_recorder import ParityRecorder
+    from valloss_compat._recording.recorder import Recorder
+
+    return ParityRecorder() if plan == "parity" else Recorder(plan == "correct")
 
 
-def _left_alone(target: Any, attribute: str, reason: str) -> Patch:
-    """Stands for a patch in a plan that applies none."""
+def _load(name: str) -> Any:
+    """The function that an entry ``'module:function'`` of the table names."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(f"valloss_compat.{module}"), function)
+
+
+def _inactive(target: Any, attribute: str, reason: str) -> Patch:
+    """Stands for a patch that the plan does not apply."""
     patch = Patch(target, attribute, lambda call, *args, **kw: call(*args, **kw))
     patch.reason = reason
     return patch
 
 
-def _parts(
-    mode: str, native: bool, targets: Targets
-) -> List[Union[Patch, SubclassPatcher]]:
-    # Not at the top: these import mmengine, which may be missing.
-    from valloss_compat._patches import log_processor as log_seam
-    from valloss_compat._patches import native_helpers as helpers
-    from valloss_compat._recording.native_recorder import NativeRecorder
-    from valloss_compat._recording.parity_recorder import ParityRecorder
-    from valloss_compat._recording.recorder import Recorder
-
-    if mode == "parity":
-        recorder: Recorder = ParityRecorder()
-    else:
-        recorder = NativeRecorder() if native else Recorder()
-    # Native mmengine has no idea of loops with a run of their own.
-    whole = mode == "default"
-    parts = _families(recorder, targets, whole)
-    if whole:
-        # A subclass that calls super() is served; others log what they like.
-        get_log = partial(log_seam.get_log_after_epoch, recorder)
-        logs = {"get_log_after_epoch": get_log}
-        parts.append(SubclassPatcher(targets.log_processor, logs, subclasses=False))
-    parts.append(_names())
-    if isinstance(recorder, NativeRecorder):
-        loops = targets.loops
-        update_losses = partial(helpers.update_losses, recorder)
-        parse_losses = partial(helpers.parse_losses, recorder)
-        parts.append(Patch(loops, "_update_losses", update_losses))
-        parts.append(Patch(loops, "_parse_losses", parse_losses))
-    return parts
-
-
-def _families(
-    recorder: Any, targets: Targets, whole: bool
-) -> List[Union[Patch, SubclassPatcher]]:
-    """The loops and evaluators, and in default mode their subclasses."""
-    from valloss_compat._patches import evaluator as evaluators
-    from valloss_compat._patches import loops as loop_seams
-
-    evaluator_seams = {
-        "process": partial(evaluators.process, recorder),
-        "evaluate": partial(evaluators.evaluate, recorder),
-    }
-    evaluator_family = SubclassPatcher(targets.evaluator, evaluator_seams)
-
-    def cover(instance: Any) -> None:
-        evaluator_family.cover(type(instance))
-
-    loops = targets.loops
-    seams = {
-        "run": partial(loop_seams.run, recorder, cover),
-        "run_iter": partial(loop_seams.run_iter, recorder),
-    }
-    families = [
-        SubclassPatcher(cls, seams, subclasses=whole)
-        for cls in (loops.ValLoop, loops.TestLoop)
-    ]
-    if not whole:
-        return [*families, evaluator_family]
-    others = SubclassPatcher(loops.BaseLoop, seams, only=loop_seams.validates)
-
-    def cover_loop(loop: Any) -> None:
-        for family in (*families, others):
-            family.cover(type(loop))
-
-    built = partial(loop_seams.built, cover_loop)
-    watch = Patch(loops.BaseLoop, "__init__", built)
-    return [*families, evaluator_family, others, watch]
+def _loaded(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    found = sys.modules.get(module)
+    return getattr(found, attribute, None) if attribute else found

@@ -1,7 +1,8 @@
-"""The losses that one evaluator's current epoch has seen, and their report."""
+"""The losses of one evaluator's current epoch, and their report."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Mapping, MutableMapping, Optional, Set
 
 from valloss_compat import options
@@ -11,54 +12,57 @@ from valloss_compat._recording.accumulator import (
     means_with_total,
 )
 from valloss_compat._recording.batch_size import batch_size_of
-from valloss_compat._recording.context import ExtractedResult, RunToken
 from valloss_compat._recording.monitor_warnings import warn_in_log
 
 
-class EpochLosses:
-    """The losses that one evaluator's current epoch has seen.
+class EpochLosses(EpochAccumulators):
+    """The losses of one evaluator's current epoch; ``loop.val_loss`` is one of these.
 
     Attributes:
-        meters (EpochAccumulators): The running means.
-        stage (str): ``'val'`` or ``'test'``, for the name of the total.
+        stage (str): ``'val'`` or ``'test'``, for the name of the total; empty before
+            the first epoch.
         batch_idx (int): Index of the next batch.
-        run (Token, optional): That of the run to which the epoch belongs.
+        run (object, optional): The key of the run to which the epoch belongs.
         ended (bool): Whether ``evaluate`` was called since the last batch.
+        reported (bool): Whether these losses are in the metrics already.
         names (set[str]): What was reported, in this or an earlier epoch.
-        options (Options): As they were when the epoch began.
+        options (Options): As they were when the epoch started.
     """
 
     def __init__(self) -> None:
-        self.meters = EpochAccumulators()
-        self.stage = "val"
+        super().__init__()
+        self.stage = ""
         self.batch_idx = 0
-        self.run: Optional[RunToken] = None
+        self.run: Optional[object] = None
         self.ended = True
+        self.reported = False
         self.names: Set[str] = set()
         self.options = options.current()
         self._warned: Set[str] = set()
         self._last: Mapping[str, float] = {}
 
-    def open(self, run: Optional[RunToken], stage: str) -> None:
+    def start(self, run: Optional[object], stage: str) -> None:
         """Start over, within the given run of a loop (or outside of any)."""
-        self.meters = EpochAccumulators()  # a loop may still hold those of before
+        self.clear()
         self.stage = stage
         self.batch_idx = 0
         self.run = run
         self.options = options.current()
-        self.ended = False  # last: another thread may look
+        self.ended = self.reported = False
 
-    def record(self, taken: ExtractedResult, data_batch: Any) -> None:
+    def accumulate(self, losses: Any, element: Any, clean: Any, batch: Any) -> None:
         """Add the losses of one batch.
 
         Args:
-            taken (Taken): What was taken off the result of ``val_step``.
-            data_batch: What the dataloader gave; None where it is not known.
+            losses (Mapping): Loss name -> value.
+            element (BaseDataElement): The loss element.
+            clean: The result of ``val_step`` without it.
+            batch: What the dataloader gave; None where it is not known.
         """
-        size: Optional[int] = None
+        weight = 1
         if self.options.weighting == "sample":
-            size = batch_size_of(taken.element, data_batch, taken.clean)
-        self.meters.record(taken.losses, self.batch_idx, size)
+            weight = batch_size_of(element, batch, clean)
+        self.record(losses, weight, self.batch_idx)
 
     def report(self, sums: Mapping[str, LossSum], metrics: Any, who: str) -> None:
         """Add the losses to the metrics.
@@ -81,7 +85,7 @@ class EpochLosses:
         self._warn_of_losses(sums, losses, metrics)
         metrics.update(losses)
         self._last = losses
-        self.meters.reported = True
+        self.reported = True
         self.names.update(losses)
 
     def warn_once(self, topic: str, message: str) -> None:
@@ -118,9 +122,23 @@ class EpochLosses:
                     f"with index {known.nan_at}"
                 )
         total = f"{self.stage}_loss"
+        for name in sums:
+            # mmengine's total is the sum of all, the total of a parse_losses included.
+            if name == total or _is_half(losses[name], losses.get(total, 0.0)):
+                self.warn_once(
+                    "counted twice",
+                    f"{total} counts losses twice: the loss {name!r} is the sum of the "
+                    "others, or has the name of their total. Leave it out of the loss "
+                    "element",
+                )
         if total not in losses:
             self.warn_once(
                 "total",
                 f"there is no {total}: none of the loss names {sorted(sums)} "
                 "contains 'loss', as mmengine's total asks for",
             )
+
+
+def _is_half(mean: float, total: float) -> bool:
+    is_finite = math.isfinite(total) and total != 0
+    return is_finite and math.isclose(2 * mean, total, rel_tol=1e-6)

@@ -8,91 +8,120 @@ rank alone, and are reported by the loops' own ``run`` alone.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.utils import is_list_of
 
 from valloss_compat._recording.accumulator import EpochAccumulators, LoopLosses
-from valloss_compat._recording.context import IterationContext, RunContext
+from valloss_compat._recording.context import RunContext
 from valloss_compat._recording.loss_element import extract_losses_like_native
 from valloss_compat._recording.recorder import Recorder
+
+
+class _Call(RunContext):
+    """One call of a loop's ``run`` or ``run_iter``.
+
+    Attributes:
+        done (bool): Whether its losses were reported, or accumulated.
+    """
+
+    __slots__ = ("done",)
+
+    def __init__(self, loop: Any, stage: str) -> None:
+        super().__init__(loop, stage)
+        self.done = False
 
 
 class ParityRecorder(Recorder):
     """Keeps the losses as native mmengine does."""
 
-    def _split(self, result: Any) -> Tuple[Any, Any]:
-        clean, losses = extract_losses_like_native(result)
-        if clean is not result:
-            losses.items()  # of what is no mapping an AttributeError, None included
-        return clean, losses
-
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
         """The length of ``ValLoop.run`` or ``TestLoop.run`` itself."""
-        _history(loop, stage).clear()
-        self._state.runs.append(RunContext(loop, stage))
+        context = self._context
+        outer = context.run
         try:
+            _histories(loop, stage).clear()
+            context.run = _Call(loop, stage)
             yield
         finally:
-            self._state.runs.pop()
+            context.run = outer
 
-    def _bind(self, iteration: IterationContext) -> None:
-        """Nothing: the losses go to the loop."""
-
-    def clean(self, outputs: Any) -> Any:
-        """What hooks get: native mmengine cleans it in its own ``run_iter`` only."""
-        return super().clean(outputs) if self._state.iterations else outputs
-
-    def look(self, runner: Any, metrics: Any) -> None:
-        """Nothing: native mmengine says what it says."""
+    @contextmanager
+    def iteration(self, loop: Any, stage: str) -> Iterator[None]:
+        """The length of a ``run_iter``; a nested ``super()`` call is part of it."""
+        context = self._context
+        outer = context.iteration
+        try:
+            if outer is None or outer.loop is not loop:
+                context.iteration = _Call(loop, stage)
+            yield
+        finally:
+            context.iteration = outer
 
     def process(self, evaluator: Any, data_samples: Any, data_batch: Any) -> Any:
-        """An evaluator is given a step's result: record the losses of this one."""
-        iteration = self._state.iteration
+        """Accumulate the losses of the first result of an iteration."""
+        iteration = self._context.iteration
         if iteration is None:
             return data_samples
-        taken = self.take(iteration, data_samples)
-        if taken is None:
-            return data_samples
-        if not iteration.used:
-            iteration.used = True
-            _update(iteration, taken.losses)
-        return taken.clean
+        samples, losses = extract_losses_like_native(data_samples)
+        if losses is not None and not iteration.done:
+            iteration.done = True
+            _accumulate(losses, _histories(iteration.loop, iteration.stage))
+        return samples
 
-    def evaluate(self, evaluator: Any, metrics: Any) -> Any:
-        """The evaluator of the loop that runs has its metrics: add the losses."""
-        run = self._state.run
-        if run is None or run.reported or run.loop.evaluator is not evaluator:
+    def without_losses(self, outputs: Any) -> Any:
+        """What hooks get: native mmengine extracts in its own ``run_iter`` only."""
+        if self._context.iteration is None:
+            return outputs
+        return extract_losses_like_native(outputs)[0]
+
+    def report(self, evaluator: Any, metrics: Any) -> Any:
+        """Add the losses to the metrics of the loop that runs, once."""
+        run: Any = self._context.run
+        if run is None or run.done or run.loop.evaluator is not evaluator:
             return metrics
-        run.reported = True
-        history = _history(run.loop, run.stage)
-        if history:
-            means = {name: buffer.mean() for name, buffer in history.items()}
-            total = sum(mean for name, mean in means.items() if "loss" in name)
-            means[f"{run.stage}_loss"] = total
-            metrics.update(means)
+        run.done = True
+        histories = _histories(run.loop, run.stage)
+        if histories:
+            metrics.update(parse_losses(histories, run.stage))
         return metrics
 
+    def check_monitors(self, runner: Any, metrics: Any) -> None:
+        """Nothing: native mmengine warns as it does."""
 
-def _history(loop: Any, stage: str) -> Dict[str, HistoryBuffer]:
+
+def update_losses(outputs: Any, losses: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]]:
+    """As ``_update_losses`` of mmengine 0.10.5, for loops that were written for it."""
+    samples, found = extract_losses_like_native(outputs)
+    if found is not None:
+        _accumulate(found, losses)
+    return samples, losses
+
+
+def parse_losses(losses: Mapping[str, Any], stage: str) -> Dict[str, float]:
+    """As ``_parse_losses`` of mmengine 0.10.5: the means and their total."""
+    means = {name: history.mean() for name, history in losses.items()}
+    total = sum(mean for name, mean in means.items() if "loss" in name)
+    return {**means, f"{stage}_loss": total}
+
+
+def _histories(loop: Any, stage: str) -> Dict[str, Any]:
     name = f"{stage}_loss"
     held = vars(loop).setdefault(name, LoopLosses())
     if isinstance(held, EpochAccumulators):  # of default mode, that was on before
         held = vars(loop)[name] = LoopLosses()
-    history: Dict[str, HistoryBuffer] = held
-    return history
+    histories: Dict[str, Any] = held
+    return histories
 
 
-def _update(iteration: IterationContext, losses: Any) -> None:
-    history = _history(iteration.loop, iteration.stage)
+def _accumulate(losses: Mapping[str, Any], histories: Dict[str, Any]) -> None:
     for name, value in losses.items():
-        if name not in history:
-            history[name] = HistoryBuffer()
+        history = histories.setdefault(name, HistoryBuffer())
         for scalar in _scalars(value):
-            history[name].update(scalar.item())
+            history.update(scalar.item())
 
 
 def _scalars(value: Any) -> Sequence[torch.Tensor]:

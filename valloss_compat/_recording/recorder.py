@@ -1,177 +1,105 @@
-"""Which losses belong to which epoch: the decisions behind the seams.
+"""Which losses belong to which epoch: the decisions behind the wrappers.
 
-The seams (``valloss_compat._patches``) only say what happens: a loop runs or
-iterates, an evaluator processes or evaluates, hooks are called. The recorder
-decides what that means. An epoch belongs to an evaluator: it opens when a
-loop's ``run`` starts or with the first batch after an ``evaluate``, and ends
-with ``evaluate`` or with the ``run``, so that a loop with a ``run`` of its own
-and several passes gets the losses of each pass.
+The wrappers (``valloss_compat._patches``) only say what happens: a loop runs, an
+evaluator processes or evaluates, hooks are called. An epoch belongs to an
+evaluator. It starts with a loop's ``run`` or with the first batch after an
+``evaluate``, and ends with ``evaluate`` or with the ``run``, so that a loop with a
+``run`` of its own and several passes gets the losses of each pass.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Iterator, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, Mapping, Set
 
 from mmengine.dist import all_gather_object, get_world_size
 
-from valloss_compat._recording.accumulator import LoopLosses, merge_ranks
+from valloss_compat import options
+from valloss_compat._recording.accumulator import LoopLosses, LossSum, merge_ranks
 from valloss_compat._recording.context import (
-    ExtractedResult,
-    IterationContext,
     RunContext,
-    RunToken,
     ThreadContext,
     WeakIdentityMap,
-    evaluator_of,
     evaluators_of,
 )
 from valloss_compat._recording.epoch import EpochLosses
-from valloss_compat._recording.loss_element import Losses, extract_losses
+from valloss_compat._recording.loss_element import extract_losses
 from valloss_compat._recording.monitor_warnings import warn_of_missing_metrics
 
 
 class Recorder:
-    """Keeps the losses as the contract of this package says."""
+    """Keeps the losses as the contract of this package says.
 
-    def __init__(self) -> None:
-        self._state = ThreadContext()
+    Args:
+        native (bool): Whether mmengine has the convention itself.
+    """
+
+    def __init__(self, native: bool = False) -> None:
+        self._native = native
+        self._context = ThreadContext()
         self._epochs: WeakIdentityMap[EpochLosses] = WeakIdentityMap(EpochLosses)
-        # An evaluator may work in several threads at a time.
-        self._lock = threading.RLock()
-        self._said: WeakIdentityMap[Set[str]] = WeakIdentityMap(set)
+        self._already_warned: WeakIdentityMap[Set[str]] = WeakIdentityMap(set)
 
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
-        """The length of a loop's ``run``; a nested ``super().run()`` is part of it.
-
-        The losses start afresh with each of them, as in native mmengine.
-        """
-        runs = self._state.runs
-        if runs and runs[-1].loop is loop:
-            # It may be the second try, after a first that raised.
-            self._start_run(loop, stage)
-            yield
-            return
-        run = RunContext(loop, stage)
-        runs.append(run)
+        """The length of a loop's ``run``, or of a nested ``super().run()``."""
+        context = self._context
+        outer = context.run
         try:
-            self._start_run(loop, stage)
+            context.evaluating = None  # an interrupt may have left one
+            run = outer
+            if run is None or run.loop is not loop:
+                run = context.run = RunContext(loop, stage)
+            if run.evaluators:
+                epoch = self._epochs[run.evaluators[-1]]
+                epoch.start(run.key, stage)
+                self._attach(loop, f"{stage}_loss", epoch)
             yield
         finally:
-            run.token.over = True
-            runs.pop()
-
-    def _start_run(self, loop: Any, stage: str) -> None:
-        evaluator = self._state.reporting_evaluator(evaluator_of(loop))
-        if evaluator is not None:
-            self._open(self._epochs[evaluator], evaluator, loop, stage)
-
-    def begin_iteration(
-        self, loop: Any, stage: str, data_batch: Any
-    ) -> Optional[IterationContext]:
-        """A loop's ``run_iter`` starts; None for a nested ``super().run_iter()``."""
-        iterations = self._state.iterations
-        if iterations and iterations[-1].loop is loop:
-            return None
-        iteration = IterationContext(loop, stage, data_batch)
-        iterations.append(iteration)
-        self._bind(iteration)
-        return iteration
-
-    def _bind(self, iteration: IterationContext) -> None:
-        """See that the losses of this iteration have an epoch to go to."""
-        run = self._state.run
-        if run is not None and run.loop is iteration.loop:
-            iteration.in_run = True
-            return  # it was seen to as the run began
-        evaluator = evaluator_of(iteration.loop)
-        if evaluator is not None:
-            self._recording_epoch(evaluator, iteration)
-
-    def take(
-        self, iteration: Optional[IterationContext], result: Any
-    ) -> Optional[ExtractedResult]:
-        """Take the loss element off a step's result, once for all who ask.
-
-        Args:
-            iteration (Iteration, optional): In which the step ran.
-            result: What the step returned, or this without its loss element.
-
-        Returns:
-            Taken, optional: None where there is no loss element.
-        """
-        taken = None
-        if iteration is not None and iteration.taken:
-            taken = iteration.find(result)
-        if taken is None:
-            clean, losses = self._split(result)
-            if losses is not None:
-                taken = ExtractedResult(
-                    result, result[-1], clean, losses, tuple(result)
-                )
-                if iteration is not None:
-                    iteration.taken += (taken,)
-        return taken
-
-    def clean(self, outputs: Any) -> Any:
-        """What hooks get as the outputs of a step."""
-        taken = self.take(self._state.iteration, outputs)
-        return outputs if taken is None else taken.clean
-
-    def look(self, runner: Any, metrics: Any) -> None:
-        """Hooks get these metrics: say what they monitor and do not find."""
-        if isinstance(metrics, Mapping):
-            warn_of_missing_metrics(runner, metrics, self._said[runner])
-
-    def end_iteration(self, iteration: IterationContext, completed: bool) -> None:
-        """A loop's ``run_iter`` returned, or raised (``completed=False``)."""
-        self._state.iterations.pop()
-
-    # What the evaluators report.
-
-    def enter(self, evaluator: Any) -> bool:
-        """An evaluator's method starts; False for a nested ``super()`` call."""
-        evaluators = self._state.evaluators
-        outermost = all(known is not evaluator for known in evaluators)
-        evaluators.append(evaluator)
-        return outermost
-
-    def leave(self) -> None:
-        """The evaluator's method that started last returned, or raised."""
-        self._state.evaluators.pop()
+            context.run = outer
+            context.extracted = None  # keeps the last predictions alive
 
     def process(self, evaluator: Any, data_samples: Any, data_batch: Any) -> Any:
-        """An evaluator is given a step's result: record the losses of this one.
+        """Accumulate the losses of a result.
 
         Only what is evaluated counts, not what a hook may ask the model for.
 
         Args:
             evaluator (Evaluator): The evaluator.
-            data_samples: What its ``process`` was given.
-            data_batch: What it was given as that; may be None.
+            data_samples: The result of ``val_step``, as its ``process`` got it.
+            data_batch: What it got as that; may be None.
 
         Returns:
             ``data_samples`` without its loss element, if it has one.
         """
-        iteration = self._state.iteration
-        taken = self.take(iteration, data_samples)
-        epoch = self._recording_epoch(evaluator, iteration)
-        if taken is not None:
-            data_samples = taken.clean
-            if iteration is not None:
-                iteration.used = True
-                if data_batch is None:
-                    data_batch = iteration.data_batch
-            with self._lock:
-                epoch.record(taken, data_batch)
+        epoch = self._open_epoch(evaluator)
+        if data_samples is not self._context.extracted:
+            raw = data_samples
+            data_samples, losses = extract_losses(raw)
+            if losses is not None:
+                epoch.accumulate(losses, raw[-1], data_samples, data_batch)
         epoch.batch_idx += 1
         return data_samples
 
-    def evaluate(self, evaluator: Any, metrics: Any) -> Any:
-        """An evaluator has its metrics: add the losses and end the epoch.
+    def without_losses(self, outputs: Any) -> Any:
+        """What hooks get as the outputs of a step."""
+        if outputs is self._context.extracted:
+            return outputs
+        return extract_losses(outputs)[0]
+
+    @contextmanager
+    def evaluation(self, evaluator: Any) -> Iterator[bool]:
+        """The length of an ``evaluate``; gives False in a nested ``super()`` call."""
+        context = self._context
+        outer = context.evaluating
+        try:
+            context.evaluating = evaluator
+            yield outer is not evaluator
+        finally:
+            context.evaluating = outer
+
+    def report(self, evaluator: Any, metrics: Any) -> Any:
+        """Add the mean losses to the metrics of an evaluator, and end its epoch.
 
         Where there are several ranks, sums and counts are exchanged in one
         collective. All ranks take part, also those without any loss, so that
@@ -186,89 +114,108 @@ class Recorder:
         Returns:
             ``metrics``.
         """
-        if self._state.reporting_evaluator(evaluator) is not evaluator:
-            return metrics  # the loop's last evaluator reports for all
+        run = self._context.run
+        if run is not None and run.reporting_evaluator(evaluator) is not evaluator:
+            return metrics
         epoch = self._epochs[evaluator]
-        with self._lock:
-            sums = epoch.meters.sums() if self._goes_on(epoch) else {}
-        # Outside of any run an evaluate of one rank alone must not wait for others.
-        in_a_run = self._token(epoch) is not None
-        exchange = epoch.options.sync_dist and (in_a_run or sums)
-        if exchange and get_world_size() > 1:
-            sums = merge_ranks(all_gather_object(sums))
-            if sums:
-                self._recording_epoch(evaluator, None).meters.load(sums)
+        is_open = self._is_open(epoch)
+        sums = epoch.sums() if is_open else {}
+        chosen = epoch.options if is_open else options.current()
+        # Outside of any run one rank may evaluate alone, if no metric needs others.
+        together = run is not None or sums or evaluator.metrics
+        if chosen.sync_dist and together and get_world_size() > 1:
+            sums = _over_ranks(sums, chosen.weighting)
+            epoch.load(sums)
         epoch.ended = True
         if sums:
             epoch.report(sums, metrics, type(evaluator).__name__)
         return metrics
 
-    def reported(self, loop: Any) -> Set[str]:
-        """Names of all losses that a loop's evaluators reported, totals included."""
+    def accumulate(self, outputs: Any, epoch: EpochLosses) -> Any:
+        """Accumulate the losses of a result that native mmengine would extract.
+
+        Args:
+            outputs: The result of ``val_step``.
+            epoch (EpochLosses): The loop's ``val_loss``.
+
+        Returns:
+            ``outputs`` without its loss element. Where batches count by their
+            samples, unchanged: only the evaluator gets the batch.
+        """
+        samples, losses = extract_losses(outputs)
+        if losses is None or epoch.options.weighting == "sample":
+            return outputs
+        self._reopen(epoch)
+        epoch.accumulate(losses, outputs[-1], samples, None)
+        self._context.extracted = samples
+        return samples
+
+    def reported(self, runner: Any, stage: str) -> Set[str]:
+        """Names of all losses that were reported to the loop that logs.
+
+        Args:
+            runner (Runner): Has the loop, where none runs now.
+            stage (str): ``'val'`` or ``'test'``.
+
+        Returns:
+            set[str]: Totals included.
+        """
+        run = self._context.run
+        loop = getattr(runner, f"{stage}_loop") if run is None else run.loop
         names: Set[str] = set()
         for evaluator in evaluators_of(loop):
             names |= self._epochs[evaluator].names
         return names
 
-    def _split(self, result: Any) -> Tuple[Any, Optional[Losses]]:
-        return extract_losses(result)
+    def check_monitors(self, runner: Any, metrics: Any) -> None:
+        """Warn where hooks monitor a loss that these metrics do not have."""
+        if isinstance(metrics, Mapping):
+            warn_of_missing_metrics(runner, metrics, self._already_warned[runner])
 
-    # Which epoch the losses belong to.
-
-    def _token(self, epoch: EpochLosses) -> Optional[RunToken]:
-        """That of the run to which what happens now, in this thread, belongs.
-
-        A thread without a run of its own works for the one that has the epoch.
-        """
-        run = self._state.run
-        if run is not None:
-            return run.token
-        return None if epoch.run is None or epoch.run.over else epoch.run
-
-    def _goes_on(self, epoch: EpochLosses) -> bool:
-        """Whether what happens now, in this thread, is of this epoch."""
-        return not epoch.ended and epoch.run is self._token(epoch)
-
-    def _recording_epoch(
-        self, evaluator: Any, iteration: Optional[IterationContext]
-    ) -> EpochLosses:
-        """The epoch that takes the losses of an evaluator; opened if it has to be."""
-        runs = self._state.runs
-        run = runs[-1] if runs else None
+    def _open_epoch(self, evaluator: Any) -> EpochLosses:
+        """The epoch that takes the losses of an evaluator now."""
+        run = self._context.run
         if run is not None and len(run.evaluators) > 1:
-            evaluator = self._state.reporting_evaluator(evaluator)
+            evaluator = run.reporting_evaluator(evaluator)
         epoch = self._epochs[evaluator]
-        if run is not None and epoch.run is run.token and not epoch.ended:
-            return epoch  # each batch but the first: no more calls than it takes
-        if not self._goes_on(epoch):
-            with self._lock:
-                if not self._goes_on(epoch):  # or another thread was quicker
-                    self._begin(epoch, evaluator, iteration or run)
+        self._reopen(epoch)
         return epoch
 
-    def _begin(self, epoch: EpochLosses, evaluator: Any, place: Any) -> None:
-        token = self._token(epoch)
-        if place is not None:
-            self._open(epoch, evaluator, place.loop, place.stage)
-        elif token is not None:  # of another thread's
-            self._open(epoch, evaluator, token.loop(), epoch.stage)
-        else:
-            self._open(epoch, evaluator, None, "val")
+    def _reopen(self, epoch: EpochLosses) -> None:
+        if not self._is_open(epoch):
+            run = self._context.run
+            if run is None:
+                epoch.start(None, epoch.stage or "val")
+            else:
+                epoch.start(run.key, epoch.stage or run.stage)
 
-    def _open(self, epoch: EpochLosses, evaluator: Any, loop: Any, stage: str) -> None:
-        epoch.open(self._token(epoch), stage)
-        name = f"{stage}_loss"
-        its_own = any(evaluator is known for known in evaluators_of(loop))
-        if its_own and self._may_set(loop, name):
-            with suppress(Exception):  # a __setattr__ of its own may refuse
-                setattr(loop, name, epoch.meters)
+    def _is_open(self, epoch: EpochLosses) -> bool:
+        """Whether an epoch has not ended, and is one of the run that runs now."""
+        run = self._context.run
+        return not epoch.ended and epoch.run is (None if run is None else run.key)
 
-    def _may_set(self, loop: Any, name: str) -> bool:
-        """Whether a loop's ``val_loss`` is free or ours.
+    def _attach(self, loop: Any, name: str, losses: LoopLosses) -> None:
+        """Set a loop's ``val_loss``, unless the loop keeps something else there."""
+        held = getattr(loop, "__dict__", {}).get(name, losses)
+        # Native ValLoop has an empty dict, and with None it could not run.
+        free = isinstance(held, LoopLosses) or (
+            self._native and type(held) in (dict, type(None))
+        )
+        if free and not hasattr(type(loop), name):
+            with suppress(Exception):  # a strict __setattr__ may refuse
+                setattr(loop, name, losses)
 
-        A user's loop for an old mmengine may keep its own account by that name,
-        which may begin with None.
-        """
-        if hasattr(type(loop), name):
-            return False
-        return not hasattr(loop, name) or isinstance(getattr(loop, name), LoopLosses)
+
+def _over_ranks(sums: Dict[str, LossSum], weighting: str) -> Dict[str, LossSum]:
+    """The sums over all ranks, in one collective.
+
+    Raises:
+        RuntimeError: On every rank, if ranks have another ``weighting``.
+    """
+    weightings, sums_by_rank = zip(*all_gather_object((weighting, sums)))
+    if len(set(weightings)) > 1:
+        raise RuntimeError(
+            f"the ranks weigh their batches differently: weighting is {weightings} by "
+            "rank, but one value is expected. Choose the same on every rank"
+        )
+    return merge_ranks(list(sums_by_rank))

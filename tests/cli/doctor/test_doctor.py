@@ -121,11 +121,8 @@ def test_mode_off_is_a_problem(nursery, tmp_path):
 def test_unknown_mmengine_is_a_problem(nursery, tmp_path):
     """Nothing is patched. With ``strict`` the exit status is 2."""
     mutate = """
-from mmengine.runner import loops
-if hasattr(loops, '_parse_losses'):
-    del loops._parse_losses
-else:
-    loops._update_losses = lambda outputs, losses: (outputs, losses)
+from mmengine.runner import LogProcessor
+del LogProcessor.get_log_after_epoch
 """
     document = examine(nursery, tmp_path, before=mutate)
     assert document["status"]["plan"] == "unknown"

@@ -6,13 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from mmengine.runner import loops
+from support.native import NATIVE
 
 from cli.processes import as_command
 
 pytestmark = pytest.mark.slow
 
-NATIVE = hasattr(loops, "_update_losses")
 README = Path(__file__).resolve().parents[3] / "README.md"
 # The base config as the README describes it.
 BASE = """

@@ -197,7 +197,7 @@ def test_weighting_by_sample_is_over_all_datasets(make, stage):
 def test_status_names_loop_and_evaluator(cls, evaluator):
     """With each method that they override."""
     overrides = valloss_compat.status().overrides
-    for known, methods in ((cls, ("run_iter",)), (evaluator, ("process", "evaluate"))):
+    for known, methods in ((cls, ("run",)), (evaluator, ("process", "evaluate"))):
         for method in methods:
             name = f"{known.__module__}.{known.__qualname__}.{method}"
             assert name in overrides

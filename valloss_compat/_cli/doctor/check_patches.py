@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 from valloss_compat import _api
 from valloss_compat._api import Status
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
-from valloss_compat._patches import patch_set
+from valloss_compat._patches.mmengine_api import import_targets
 from valloss_compat.errors import CommandError
 from valloss_compat.options import VARIABLE
 
@@ -26,7 +26,7 @@ def apply_patches() -> List[Finding]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            patch_set.load()  # imports mmengine, also if the mode is 'off'
+            import_targets(["mmengine.runner.loops"])  # also if the mode is 'off'
             if _api.status().mode == "off":
                 _api.apply()
         except (ImportError, RuntimeError, ValueError) as error:
@@ -74,7 +74,7 @@ def check_patches(status: Status) -> List[Finding]:
     """
     findings = [_check_plan(status)]
     for patch in status.patches:
-        if status.plan not in ("add", "correct") or patch.state == "active":
+        if status.plan not in ("add", "correct", "parity") or patch.state == "active":
             continue
         findings.append(
             problem(

@@ -1,0 +1,157 @@
+"""THE TABLE: what is patched in mmengine, by what, and when.
+
+Data: this module imports neither mmengine nor the wrappers. ``status()`` and the
+table in the documentation are made from it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Tuple
+
+#: Plan -> when it is chosen.
+PLANS = {
+    "add": "mode 'default', where mmengine lacks the convention (before 0.10.5)",
+    "correct": "mode 'default', where mmengine has the convention",
+    "parity": "mode 'parity', where mmengine lacks the convention",
+    "native": "mode 'parity', where mmengine has the convention",
+}
+
+_DEFAULT = ("add", "correct")
+_OWN = ("add", "correct", "parity")
+_ALL = ("add", "correct", "parity", "native")
+
+
+class PatchPoint(NamedTuple):
+    """One function of mmengine that is patched.
+
+    Attributes:
+        target (str): ``'module:Class'``, or ``'module'`` for a function of a module.
+        attribute (str): Name of the function.
+        wrapper (str): ``'module:function'`` within the package, called
+            as ``function(recorder, original, *args, **kwargs)``.
+        purpose (str): What the wrapper does.
+        plans (tuple[str]): The plans that apply it, keys of :data:`PLANS`.
+        subclasses (tuple[str]): The plans that patch overriding subclasses too.
+        only (str): ``'module:function'`` that tells which of these; ``''``: all.
+        default (str): ``'module:function'`` within the package that takes the place
+            of the original in an mmengine without one; ``''``: the point is left out.
+    """
+
+    target: str
+    attribute: str
+    wrapper: str
+    purpose: str
+    plans: Tuple[str, ...] = _OWN
+    subclasses: Tuple[str, ...] = ()
+    only: str = ""
+    default: str = ""
+
+
+PATCH_POINTS = (
+    PatchPoint(
+        "mmengine.runner.loops:ValLoop",
+        "run",
+        "_patches.loops:run",
+        "starts an epoch",
+        subclasses=_DEFAULT,
+    ),
+    PatchPoint(
+        "mmengine.runner.loops:TestLoop",
+        "run",
+        "_patches.loops:run",
+        "starts an epoch",
+        subclasses=_DEFAULT,
+    ),
+    PatchPoint(
+        "mmengine.runner.loops:BaseLoop",
+        "run",
+        "_patches.loops:run",
+        "starts an epoch of a loop of another kind that validates",
+        plans=_DEFAULT,
+        subclasses=_DEFAULT,
+        only="_patches.loops:validates",
+    ),
+    PatchPoint(
+        "mmengine.runner.loops:BaseLoop",
+        "__init__",
+        "_patches.loops:init",
+        "patches the class of a loop if its creation was missed",
+        plans=_DEFAULT,
+    ),
+    PatchPoint(
+        "mmengine.runner.loops:ValLoop",
+        "run_iter",
+        "_patches.loops:run_iter",
+        "marks the results that native mmengine extracts from",
+        plans=("parity",),
+    ),
+    PatchPoint(
+        "mmengine.runner.loops:TestLoop",
+        "run_iter",
+        "_patches.loops:run_iter",
+        "marks the results that native mmengine extracts from",
+        plans=("parity",),
+    ),
+    PatchPoint(
+        "mmengine.evaluator:Evaluator",
+        "process",
+        "_patches.evaluator:process",
+        "extracts the loss element and accumulates its losses",
+        subclasses=_OWN,
+    ),
+    PatchPoint(
+        "mmengine.evaluator:Evaluator",
+        "evaluate",
+        "_patches.evaluator:evaluate",
+        "adds the mean losses to the metrics and ends the epoch",
+        subclasses=_OWN,
+    ),
+    PatchPoint(
+        "mmengine.runner:Runner",
+        "call_hook",
+        "_patches.runner:call_hook",
+        "hands results without the loss element to hooks",
+    ),
+    PatchPoint(
+        "mmengine.runner:FlexibleRunner",
+        "call_hook",
+        "_patches.runner:call_hook",
+        "hands results without the loss element to hooks",
+    ),
+    PatchPoint(
+        "mmengine.runner:LogProcessor",
+        "get_log_after_epoch",
+        "_patches.log_processor:get_log_after_epoch",
+        "logs the value of this epoch, not the mean over ten",
+        plans=_DEFAULT,
+    ),
+    PatchPoint(
+        "mmengine.model:BaseTTAModel",
+        "merge_preds",
+        "_patches.tta:merge_preds",
+        "removes loss elements from augmented predictions",
+        plans=_DEFAULT,
+        subclasses=_DEFAULT,
+    ),
+    PatchPoint(
+        "mmengine.registry:Registry",
+        "get",
+        "_patches.hook_registry:get",
+        "finds the hooks of this package by their names",
+        plans=_ALL,
+    ),
+    PatchPoint(
+        "mmengine.runner.loops",
+        "_update_losses",
+        "_patches.native_helpers:update_losses",
+        "accumulates where native loops extract",
+        default="_recording.parity_recorder:update_losses",
+    ),
+    PatchPoint(
+        "mmengine.runner.loops",
+        "_parse_losses",
+        "_patches.native_helpers:parse_losses",
+        "reports nothing twice where native loops report",
+        default="_recording.parity_recorder:parse_losses",
+    ),
+)
