@@ -34,13 +34,14 @@ WORDS: Dict[str, str] = {
     "quiet": "disabled, silent",
     "told": "reported, message",
     "said": "reported, message",
-    "whose": "owner, or a sentence of its own",
     "somebody": "the user, third-party code",
     "nobody": "no caller, no code",
     "ours": "our wrapper, or the name of the thing",
     "theirs": "third-party, or the name of the thing",
     "anew": "again",
 }
+#: Words that are plain English in prose, and vague as a name.
+IN_NAMES: Dict[str, str] = {"whose": "owner"}
 #: The same for several words, in names (`way_out`) and in prose.
 PHRASES: Dict[str, str] = {
     "way out": "fix",
@@ -65,6 +66,7 @@ EXCLUDED = (
 Finding = Tuple[int, str, str]
 
 _PROSE = {**WORDS, **PHRASES}
+_IN_NAMES = {**_PROSE, **IN_NAMES}
 _IN_PROSE = re.compile(rf"\b({'|'.join(_PROSE)})\b".replace(" ", r"\s+"), re.I)
 _ENDS_OF_STATEMENT = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 _PARTS_OF_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -74,7 +76,7 @@ def in_name(name: str) -> Iterator[str]:
     """Yield the words and phrases of the list that an identifier contains."""
     parts = [part.lower() for part in _PARTS_OF_NAME.findall(name)]
     pairs = [" ".join(pair) for pair in zip(parts, parts[1:])]
-    yield from (part for part in parts if part in WORDS)
+    yield from (part for part in parts if part in WORDS or part in IN_NAMES)
     yield from (pair for pair in pairs if pair in PHRASES)
 
 
@@ -105,7 +107,7 @@ def in_source(source: str) -> List[Finding]:
         if in_fstring or kind in ("COMMENT", "NL"):
             continue
         if token.type == tokenize.NAME:
-            found += [(line, word, _PROSE[word]) for word in in_name(text)]
+            found += [(line, word, _IN_NAMES[word]) for word in in_name(text)]
             if before.string == "def" and text in FUNCTIONS:
                 found.append((line, f"def {text}", FUNCTIONS[text]))
         elif token.type == tokenize.STRING and before.type in _ENDS_OF_STATEMENT:

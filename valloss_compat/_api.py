@@ -22,7 +22,7 @@ class PatchStatus(NamedTuple):
         state (str): ``'active'``, ``'inactive'``, ``'disabled'`` (the wrapper is
             below one of another library, or was put back by other code, and only
             calls the original) or ``'replaced'`` (other code replaced, deleted or
-            hides the wrapper, or mmengine was loaded anew).
+            hides the wrapper, or mmengine was loaded again).
         reason (str): Why; empty for ``'active'``, never for others.
         owner (str): Who made what is called now: ``'valloss_compat'`` and the
             version that made the wrapper, or the full name of another function.
@@ -60,7 +60,7 @@ class Status(NamedTuple):
             and of a class that was created without ``__init_subclass__``, until it is
             used or the next ``apply()``. Empty while nothing is applied.
         notes (list[str]): What else needs attention: distributions that
-            overwrote each other, an mmengine that was loaded anew, classes
+            overwrote each other, an mmengine that was loaded again, classes
             that cannot be patched.
     """
 
@@ -200,8 +200,8 @@ def _apply(chosen: Options, stacklevel: int = 4) -> None:
 def revert() -> Status:
     """Put back the very objects that were patched.
 
-    Where another library wrapped one of our wrappers, its wrapper stays and ours is
-    disabled inside; :func:`status` says so, and :func:`apply` enables it.
+    Where another library wrapped one of our wrappers, its wrapper stays and the one
+    inside is disabled; :func:`status` says so, and :func:`apply` enables it.
 
     Returns:
         Status: As it is now.

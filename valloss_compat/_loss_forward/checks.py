@@ -116,7 +116,7 @@ def already_there(result: Any, name: str, another: bool) -> str:
     return f"ValLossHook is not needed: {name} appends its loss element itself"
 
 
-def see_to_lengths(model: Any, dataloader: Any) -> None:
+def check_equal_batches(model: Any, dataloader: Any) -> None:
     """Losses that wait for other ranks need as many batches on each.
 
     Args:

@@ -56,9 +56,12 @@ def import_targets(names: Iterable[str]) -> Dict[str, Any]:
             name="mmengine",
         )
     targets = {}
+    modules: Dict[str, Any] = {}
     for target in names:
         module, _, attribute = target.partition(":")
-        found = _import(module)
+        if module not in modules:
+            modules[module] = _import(module)
+        found = modules[module]
         targets[target] = getattr(found, attribute, None) if attribute else found
     return targets
 
@@ -205,6 +208,10 @@ def _own_code(function: Any, owner: Any) -> Optional[CodeType]:
     """
     name = getattr(owner, "__module__", getattr(owner, "__name__", None))
     file = getattr(sys.modules.get(str(name)), "__file__", None)
+
+    code: Optional[CodeType] = getattr(function, "__code__", None)
+    if code is not None and code.co_filename == file:
+        return code
 
     def is_own(item: Any) -> bool:
         return getattr(getattr(item, "__code__", None), "co_filename", None) == file

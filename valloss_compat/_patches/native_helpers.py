@@ -1,7 +1,7 @@
 """Wrappers of the helpers of native mmengine in ``runner/loops.py``.
 
-Before 0.10.5 there are none, and what the wrappers then call is ours: loops that
-were written for the helpers import them on any release.
+Before 0.10.5 there are none, and the wrappers call those of ``parity_recorder``:
+loops that were written for the helpers import them on any release.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Marker:
         owner (str): ``'valloss_compat'``.
         version (str): The version that made the wrapper.
         installed (Callable): The function that this marker belongs to. A
-            ``functools.wraps`` of it has the same marker, and is not ours.
+            ``functools.wraps`` of it has the same marker, and is no such wrapper.
         original: What the namespace of the target held before.
         inherited (bool): Whether it held nothing: the target inherits the original.
         target (type or module): Whose attribute it is.
@@ -102,8 +102,7 @@ class Patch:
             Defaults to None: there has to be one.
 
     Attributes:
-        name (str): Full name of what is patched.
-        reason (str): Why the patch is inactive, while it is.
+        reason (str): Why the patch is inactive; empty after it was applied.
     """
 
     def __init__(
@@ -113,13 +112,17 @@ class Patch:
         wrapper: Wrapper,
         default: Optional[Callable[..., Any]] = None,
     ) -> None:
-        self.name = f"{full_name(target)}.{attribute}"
         self.target = target
         self.attribute = attribute
         self.reason = "not applied yet"
         self._wrapper = wrapper
         self._default = default
         self._marker: Optional[Any] = None
+
+    @property
+    def name(self) -> str:
+        """Full name of what is patched."""
+        return f"{full_name(self.target)}.{self.attribute}"
 
     def apply(self) -> None:
         """Install the wrapper, or enable the one that another wrapper hides.
@@ -142,8 +145,10 @@ class Patch:
             except Exception as error:  # a metaclass refuses
                 self.reason = f"{type(error).__name__}: {error}"
                 return
-            self._marker = marker_of(installed)
-        self._marker.wrapper = self._wrapper  # type: ignore[union-attr]
+            function = getattr(installed, "__func__", installed)
+            marker = self._marker = vars(function)[MARKER]
+        marker.wrapper = self._wrapper
+        self.reason = ""
 
     def revert(self) -> None:
         """Restore the original, or disable a wrapper that is not the outermost."""

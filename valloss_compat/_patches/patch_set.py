@@ -85,7 +85,7 @@ class PatchSet:
         ]
 
     def reloaded(self) -> List[str]:
-        """Full names of the targets that were loaded anew since."""
+        """Full names of the targets that were loaded again since."""
         return [
             name.replace(":", ".")
             for name, target in self.targets.items()
@@ -105,7 +105,7 @@ def make_patch_set(mode: str) -> PatchSet:
     Raises:
         UnusableMMEngineError: If there is no mmengine that can be patched.
     """
-    targets = import_targets(point.target for point in PATCH_POINTS)
+    targets = import_targets([point.target for point in PATCH_POINTS])
     native, problem = inspect_mmengine(targets)
     wanted = "add" if mode == "default" else "parity"
     plan, reason = wanted, "this mmengine lacks the convention"

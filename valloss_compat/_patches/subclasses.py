@@ -99,9 +99,7 @@ class SubclassPatcher:
 
     def _apply(self, patch: Patch) -> None:
         patch.apply()
-        if patch.inspect().state == "active":
-            self._failures.pop(patch.name, None)
-        elif patch not in self._of_root:
+        if patch.reason and patch not in self._of_root:
             self._failures[patch.name] = patch.reason
 
     def _overridden(self, cls: Any) -> List[str]:
@@ -117,8 +115,12 @@ class SubclassPatcher:
             return []
 
     def _bypasses(self, cls: Any, attribute: str) -> bool:
-        owner = next((base for base in cls.__mro__ if attribute in vars(base)), None)
-        if owner is None or (owner is self.root and cls is not self.root):
+        for owner in cls.__mro__:
+            if attribute in vars(owner):
+                break
+        else:
+            return False
+        if owner is self.root and cls is not self.root:
             return False
         # Its own method, or that of a mixin that does not derive from the root.
         if owner is cls or not derives(owner, self.root):
@@ -147,7 +149,7 @@ def ensure_patched(cls: Any) -> None:
 
 def derives(cls: Any, root: Any) -> bool:
     """``issubclass`` that asks nothing of a metaclass."""
-    return any(base is root for base in cls.__mro__)
+    return root in cls.__mro__
 
 
 def class_tree(root: Any) -> List[Any]:

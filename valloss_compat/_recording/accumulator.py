@@ -92,7 +92,13 @@ class LossAccumulator:
             and value.is_cpu
             and not value.dim()
         ):
-            self._add_number(value.item(), weight, batch_idx)
+            number = value.item()
+            self._values.append(number if weight == 1 else number * weight)
+            self.weight += weight
+            if number != number and self._nan_at is None:
+                self._nan_at = batch_idx
+            if len(self._values) >= _CHUNK:
+                self._fold()
         elif isinstance(value, _Tensor):
             self._add_tensor(self._mean(value), weight, batch_idx)
             if value.is_floating_point():

@@ -20,15 +20,18 @@ class RunContext:
         stage (str): ``'val'`` or ``'test'``.
         evaluators (list): Those of the loop.
         key (object): Stands for this run without keeping its loop alive.
+        epochs (dict): ``id()`` of an evaluator -> it and its epoch, as far as they
+            are known by now.
     """
 
-    __slots__ = ("evaluators", "key", "loop", "stage")
+    __slots__ = ("epochs", "evaluators", "key", "loop", "stage")
 
     def __init__(self, loop: Any, stage: str) -> None:
         self.loop = loop
         self.stage = stage
         self.evaluators = evaluators_of(loop)
         self.key = object()
+        self.epochs: Dict[int, Tuple[Any, Any]] = {}
 
     def reporting_evaluator(self, evaluator: Any) -> Any:
         """The evaluator whose epoch takes the losses.

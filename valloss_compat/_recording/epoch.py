@@ -11,7 +11,6 @@ from valloss_compat._recording.accumulator import (
     LossSum,
     means_with_total,
 )
-from valloss_compat._recording.batch_size import batch_size_of
 from valloss_compat._recording.monitor_warnings import warn_in_log
 
 
@@ -49,20 +48,6 @@ class EpochLosses(EpochAccumulators):
         self.run = run
         self.options = options.current()
         self.ended = self.reported = False
-
-    def accumulate(self, losses: Any, element: Any, clean: Any, batch: Any) -> None:
-        """Add the losses of one batch.
-
-        Args:
-            losses (Mapping): Loss name -> value.
-            element (BaseDataElement): The loss element.
-            clean: The result of ``val_step`` without it.
-            batch: What the dataloader gave; None where it is not known.
-        """
-        weight = 1
-        if self.options.weighting == "sample":
-            weight = batch_size_of(element, batch, clean)
-        self.record(losses, weight, self.batch_idx)
 
     def report(self, sums: Mapping[str, LossSum], metrics: Any, who: str) -> None:
         """Add the losses to the metrics.

@@ -41,13 +41,15 @@ class ParityRecorder(Recorder):
     def run(self, loop: Any, stage: str) -> Iterator[None]:
         """The length of ``ValLoop.run`` or ``TestLoop.run`` itself."""
         context = self._context
-        outer = context.run
+        outer = context.run, context.iteration
         try:
+            # An interrupt may have left some.
+            context.evaluating = context.iteration = None
             _histories(loop, stage).clear()
             context.run = _Call(loop, stage)
             yield
         finally:
-            context.run = outer
+            context.run, context.iteration = outer
 
     @contextmanager
     def iteration(self, loop: Any, stage: str) -> Iterator[None]:

@@ -16,6 +16,7 @@ from mmengine.dist import all_gather_object, get_world_size
 
 from valloss_compat import options
 from valloss_compat._recording.accumulator import LoopLosses, LossSum, merge_ranks
+from valloss_compat._recording.batch_size import batch_size_of
 from valloss_compat._recording.context import (
     RunContext,
     ThreadContext,
@@ -72,12 +73,21 @@ class Recorder:
         Returns:
             ``data_samples`` without its loss element, if it has one.
         """
-        epoch = self._open_epoch(evaluator)
-        if data_samples is not self._context.extracted:
+        context = self._context
+        run = context.run
+        # Most batches are of an epoch that is known and open.
+        known = None if run is None else run.epochs.get(id(evaluator))
+        epoch = None if known is None else known[1]
+        if epoch is None or epoch.ended:
+            epoch = self._open_epoch(evaluator)
+        if data_samples is not context.extracted:
             raw = data_samples
             data_samples, losses = extract_losses(raw)
             if losses is not None:
-                epoch.accumulate(losses, raw[-1], data_samples, data_batch)
+                weight = 1
+                if epoch.options.weighting == "sample":
+                    weight = batch_size_of(raw[-1], data_batch, data_samples)
+                epoch.record(losses, weight, epoch.batch_idx)
         epoch.batch_idx += 1
         return data_samples
 
@@ -126,7 +136,7 @@ class Recorder:
         if chosen.sync_dist and together and get_world_size() > 1:
             sums = _over_ranks(sums, chosen.weighting)
             epoch.load(sums)
-        epoch.ended = True
+        epoch.ended, epoch.stage = True, self._stage(epoch)
         if sums:
             epoch.report(sums, metrics, type(evaluator).__name__)
         return metrics
@@ -145,8 +155,9 @@ class Recorder:
         samples, losses = extract_losses(outputs)
         if losses is None or epoch.options.weighting == "sample":
             return outputs
-        self._reopen(epoch)
-        epoch.accumulate(losses, outputs[-1], samples, None)
+        if epoch.ended:
+            self._reopen(epoch)
+        epoch.record(losses, 1, epoch.batch_idx)
         self._context.extracted = samples
         return samples
 
@@ -175,19 +186,22 @@ class Recorder:
     def _open_epoch(self, evaluator: Any) -> EpochLosses:
         """The epoch that takes the losses of an evaluator now."""
         run = self._context.run
-        if run is not None and len(run.evaluators) > 1:
-            evaluator = run.reporting_evaluator(evaluator)
-        epoch = self._epochs[evaluator]
+        if run is None:
+            epoch = self._epochs[evaluator]
+        else:
+            epoch = self._epochs[run.reporting_evaluator(evaluator)]
+            run.epochs[id(evaluator)] = evaluator, epoch
         self._reopen(epoch)
         return epoch
 
     def _reopen(self, epoch: EpochLosses) -> None:
         if not self._is_open(epoch):
             run = self._context.run
-            if run is None:
-                epoch.start(None, epoch.stage or "val")
-            else:
-                epoch.start(run.key, epoch.stage or run.stage)
+            epoch.start(None if run is None else run.key, self._stage(epoch))
+
+    def _stage(self, epoch: EpochLosses) -> str:
+        run = self._context.run
+        return epoch.stage or ("val" if run is None else run.stage)
 
     def _is_open(self, epoch: EpochLosses) -> bool:
         """Whether an epoch has not ended, and is one of the run that runs now."""

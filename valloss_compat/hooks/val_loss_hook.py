@@ -11,7 +11,7 @@ from mmengine.structures import BaseDataElement
 
 from valloss_compat._libraries import Rejection
 from valloss_compat._loss_forward import checks
-from valloss_compat._loss_forward.checks import already_there, see_to_lengths
+from valloss_compat._loss_forward.checks import already_there, check_equal_batches
 from valloss_compat._loss_forward.forward import SecondForward, unwrap
 from valloss_compat._loss_forward.loader import LossLoader
 from valloss_compat._loss_forward.reuse import Memo
@@ -124,7 +124,7 @@ class ValLossHook(Hook):
         self._off = False
         self.has_refused = False  # for who misses the loss
         self._reported = False
-        self._told_of_hooks = False
+        self._reported_hooks = False
         self._seen: Set[str] = set()  # names of losses, of this validation
         self._names: Set[str] = set()  # and of the last one
 
@@ -136,7 +136,7 @@ class ValLossHook(Hook):
             self._ready(runner)
 
     def before_val(self, runner: Any) -> None:
-        """See to what was made since; let no other hook come after this one."""
+        """Check components built since ``before_run``, and make this hook run last."""
         others = [hook for hook in runner._hooks if hook is not self]
         if len(others) < len(runner._hooks) and runner._hooks[-1] is not self:
             runner._hooks = [*others, self]
@@ -197,8 +197,8 @@ class ValLossHook(Hook):
             except UnsupportedError as error:
                 self._refuse(error.rejection, of_batch=True)
                 return result
-        if memo.watched and not self._told_of_hooks:
-            self._told_of_hooks = True
+        if memo.watched and not self._reported_hooks:
+            self._reported_hooks = True
             warn_in_log(
                 f"ValLossHook: modules of {type(losses.model).__name__} have forward "
                 "hooks; these see mode 'loss' as well, and nothing is shared"
@@ -247,7 +247,7 @@ class ValLossHook(Hook):
                     self._loader.judge(losses, self.trust)
                 self._losses = losses
                 if losses.adapter.may_sync:
-                    see_to_lengths(model, (self._loader or loop).dataloader)
+                    check_equal_batches(model, (self._loader or loop).dataloader)
         except UnsupportedError as error:
             self._refuse(error.rejection)
         return not self._off
@@ -265,8 +265,8 @@ class ValLossHook(Hook):
 
         Raises:
             UnsupportedError: As asked for; also where the losses of other
-                batches of this epoch cannot be taken back (other ranks have
-                theirs), as a mean over a part is not the validation loss.
+                batches of this epoch cannot be taken back (other ranks keep
+                them), as a mean over a part is not the validation loss.
         """
         if self.on_unsupported == "error" or (of_batch and not self._taken_back()):
             raise UnsupportedError(refusal)
