@@ -10,7 +10,7 @@ evaluator. It starts with a loop's ``run`` or with the first batch after an
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import Any, Dict, Iterator, Mapping, Set
+from typing import Any, Dict, Iterator, Mapping, Set, Tuple
 
 from mmengine.dist import all_gather_object, get_world_size
 
@@ -26,6 +26,8 @@ from valloss_compat._recording.context import (
 from valloss_compat._recording.epoch import EpochLosses
 from valloss_compat._recording.loss_element import extract_losses
 from valloss_compat._recording.monitor_warnings import warn_of_missing_metrics
+
+_NONE: Tuple[Any, Any] = (None, None)
 
 
 class Recorder:
@@ -74,11 +76,10 @@ class Recorder:
             ``data_samples`` without its loss element, if it has one.
         """
         context = self._context
-        run = context.run
+        run: Any = context.run
         # Most batches are of an epoch that is known and open.
-        known = None if run is None else run.epochs.get(id(evaluator))
-        epoch = None if known is None else known[1]
-        if epoch is None or epoch.ended:
+        _, epoch = _NONE if run is None else run.epochs.get(id(evaluator), _NONE)
+        if epoch is None or epoch.ended or epoch.run is not run.key:
             epoch = self._open_epoch(evaluator)
         if data_samples is not context.extracted:
             raw = data_samples
@@ -123,6 +124,9 @@ class Recorder:
 
         Returns:
             ``metrics``.
+
+        Raises:
+            RuntimeError: On every rank, if ranks weigh their batches differently.
         """
         run = self._context.run
         if run is not None and run.reporting_evaluator(evaluator) is not evaluator:
