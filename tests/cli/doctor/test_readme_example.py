@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
+from mmengine import model, runner
 from support.native import NATIVE
 
 from cli.processes import as_command
 
 pytestmark = pytest.mark.slow
 
+#: Older releases lack some of the patched classes, so that there are fewer patches.
+HAS_ALL = hasattr(runner, "FlexibleRunner") and hasattr(model, "BaseTTAModel")
 README = Path(__file__).resolve().parents[3] / "README.md"
 # The base config as the README describes it.
 BASE = """
@@ -27,6 +30,8 @@ train_cfg = dict(by_epoch=True, max_epochs=100)
 
 def findings(text):
     """Return each finding as one line. Native mmengine has other patches."""
+    if not HAS_ALL:
+        text = re.sub(r"\b\d+ patches", "N patches", text)
     parts = re.split(r"\n(?=\[)|\n\n", text)
     lines = [" ".join(part.split()) for part in parts if part.startswith("[")]
     return [line for line in lines if not NATIVE or "] patches: " not in line]
