@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from types import ModuleType
 from typing import List, NamedTuple, Optional
@@ -22,6 +23,7 @@ class Distribution(NamedTuple):
     version: str
 
 
+@functools.lru_cache(maxsize=1)  # reading metadata takes some 10 ms
 def distributions_of(package: Optional[ModuleType]) -> List[Distribution]:
     """Find the distributions that installed an imported mmengine.
 

@@ -105,28 +105,27 @@ class SubclassPatcher:
     def _overridden(self, cls: Any) -> List[str]:
         """The attributes by which a class bypasses the patches of its bases."""
         try:
-            if self._only is not None and not self._only(cls):
+            if not self._is_wanted(cls):
                 return []
             return [name for name in self._wrappers if self._bypasses(cls, name)]
-        except (
-            Exception
-        ) as error:  # of its metaclass; the class is created all the same
+        except Exception as error:  # of a metaclass: the class is created all the same
             self._failures[type.__repr__(cls)] = f"{type(error).__name__}: {error}"
             return []
 
+    def _is_wanted(self, cls: Any) -> bool:
+        return derives(cls, self.root) and (self._only is None or self._only(cls))
+
     def _bypasses(self, cls: Any, attribute: str) -> bool:
-        for owner in cls.__mro__:
-            if attribute in vars(owner):
-                break
-        else:
-            return False
-        if owner is self.root and cls is not self.root:
-            return False
-        # Its own method, or that of a mixin that does not derive from the root.
-        if owner is cls or not derives(owner, self.root):
-            return True
-        # The method of a base that is not to be patched.
-        return self._only is not None and not self._only(owner)
+        """Whether a method of a class is its own, or not that of a patched base."""
+        for base in cls.__mro__:
+            if base is cls:
+                if attribute in vars(cls):
+                    return True
+            elif base is self.root or self._is_wanted(base):
+                return False  # patched itself, where its method is not the root's
+            elif attribute in vars(base):
+                return True  # of a mixin, or of a base that is not to be patched
+        return False
 
     def _on_subclass_created(
         self, original: Callable[..., Any], cls: type, **kwargs: Any
