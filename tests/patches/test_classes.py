@@ -13,15 +13,15 @@ from valloss_compat._patches.patch import Patch, marker_of
 from valloss_compat._patches.subclasses import SubclassPatcher
 
 
-class Silent(ValLoop):
-    """Does not tell its bases that a subclass was created."""
+class WithoutSuper(ValLoop):
+    """Does not call ``super().__init_subclass__``."""
 
     def __init_subclass__(cls, **kwargs):
         pass
 
 
 def own_loop(base):
-    """A loop with methods of its own; its creation is missed if the base is silent."""
+    """Return a loop class with methods of its own."""
 
     class Own(base):
         def run(self):
@@ -53,7 +53,7 @@ def names_of(cls, *methods):
 
 
 def shown(cls):
-    """Rows, overrides and unpatched overrides of a class."""
+    """Return rows, overrides and unpatched overrides of a class."""
     status = valloss_compat.status()
     name = next(iter(names_of(cls, "")))
     rows = {p.target: p for p in status.patches if p.target.startswith(name)}
@@ -64,15 +64,15 @@ def shown(cls):
     return rows, overrides, unpatched_overrides
 
 
-@pytest.mark.parametrize("base", [Silent, ValLoop])
-def test_loop_whose_creation_was_missed_is_patched_when_built(tmp_path, base):
+@pytest.mark.parametrize("base", [WithoutSuper, ValLoop])
+def test_loop_class_created_without_init_subclass_is_patched_when_built(tmp_path, base):
     """Until then it is reported as not patched."""
     valloss_compat.apply(mode="default")
     own = own_loop(base)
     both = names_of(own, "run")
-    unpatched_overrides = both if base is Silent else set()
+    unpatched_overrides = both if base is WithoutSuper else set()
     assert shown(own)[1:] == (both, unpatched_overrides)
-    assert (marker_of(own.run) is None) == (base is Silent)
+    assert (marker_of(own.run) is None) == (base is WithoutSuper)
     for name in unpatched_overrides:
         assert f"  {name} (not patched)" in repr(valloss_compat.status()).splitlines()
     spy = Spy()
@@ -91,7 +91,7 @@ def test_loop_whose_creation_was_missed_is_patched_when_built(tmp_path, base):
 
 
 def test_loop_that_validates_is_patched_when_built():
-    """One of BaseLoop alone; others are left alone."""
+    """Also if it derives from BaseLoop alone."""
     valloss_compat.apply(mode="default")
 
     class Base(BaseLoop):
@@ -107,27 +107,27 @@ def test_loop_that_validates_is_patched_when_built():
     assert marker_of(Validates.run) is not None
 
 
-def made(metaclass, root=None, **namespace):
-    """A subclass, of an evaluator if of nothing else, that the metaclass makes."""
+def create_class(metaclass, root=None, **namespace):
+    """Create a subclass by calling a metaclass; without a root, of Evaluator."""
     namespace.setdefault("evaluate", lambda self, size: "own")
     return metaclass("Odd", (root or Evaluator,), namespace)
 
 
-class Refusing(type):
-    """Lets its classes not be changed while ``refuses`` is set."""
+class ReadOnly(type):
+    """Rejects changes of its classes while ``read_only`` is set."""
 
-    refuses = True
+    read_only = True
 
     def __setattr__(cls, name, value):
-        if Refusing.refuses:
+        if ReadOnly.read_only:
             raise AttributeError("hands off")
         super().__setattr__(name, value)
 
 
-def test_class_whose_metaclass_refuses_is_reported(monkeypatch):
-    """The class is created, the others are patched."""
+def test_class_that_cannot_be_changed_is_reported(monkeypatch):
+    """It is created all the same, and other classes are patched."""
     valloss_compat.apply(mode="default")
-    odd = made(Refusing)
+    odd = create_class(ReadOnly)
     after = type("After", (Evaluator,), {"evaluate": lambda self, size: "own"})
     for status in (valloss_compat.status(), valloss_compat.apply()):
         rows, overrides, unpatched_overrides = shown(odd)
@@ -139,17 +139,17 @@ def test_class_whose_metaclass_refuses_is_reported(monkeypatch):
         assert state == ("inactive", "AttributeError: hands off")
         (note,) = [note for note in status.notes if odd.__qualname__ in note]
         assert note.endswith("Odd.evaluate is left alone: AttributeError: hands off")
-    monkeypatch.setattr(Refusing, "refuses", False)
+    monkeypatch.setattr(ReadOnly, "read_only", False)
     valloss_compat.apply()
     assert marker_of(odd.evaluate) is not None
     assert not valloss_compat.status().notes
     # What cannot be restored is disabled.
-    monkeypatch.setattr(Refusing, "refuses", True)
+    monkeypatch.setattr(ReadOnly, "read_only", True)
     valloss_compat.revert()
     assert odd.evaluate(None, 1) == "own"
     assert Patch(odd, "evaluate", None).inspect().state == "disabled"
     assert marker_of(after.evaluate) is None
-    monkeypatch.setattr(Refusing, "refuses", False)
+    monkeypatch.setattr(ReadOnly, "read_only", False)
     valloss_compat.revert()
     valloss_compat.apply()
     valloss_compat.revert()
@@ -170,7 +170,7 @@ def test_class_that_cannot_be_inspected_is_reported():
 
     patcher = SubclassPatcher(Root, {"greet": lambda call, *a: call(*a).upper()}, only)
     patcher.apply()
-    odd = made(type, Root, greet=lambda self: "odd")
+    odd = create_class(type, Root, greet=lambda self: "odd")
     patcher.apply()
     assert (odd().greet(), Root().greet()) == ("odd", "HELLO")
     assert patcher.notes() == [f"{odd!r} is left alone: ValueError: no idea"]

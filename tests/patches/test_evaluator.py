@@ -1,4 +1,4 @@
-"""Evaluators of all kinds, and the messages of an epoch."""
+"""Evaluators that override ``process`` or ``evaluate``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from valloss_compat._recording.context import WeakIdentityMap
 
 @pytest.fixture
 def logged(monkeypatch):
-    """The warnings that go to mmengine's log, as a list."""
+    """The warnings in mmengine's log, as a list."""
     messages = []
 
     def record(message, logger=None, level=None):
@@ -57,13 +57,13 @@ class SuperBoth(Evaluator):
 
 
 class Mixin:
-    """A class from outside the family."""
+    """A class that does not derive from Evaluator."""
 
     evaluate = vars(OwnEvaluate)["evaluate"].__wrapped__
 
 
 class FromMixin(Mixin, Evaluator):
-    """Gets its evaluate from there."""
+    """Gets ``evaluate`` from the mixin."""
 
 
 @pytest.mark.parametrize(
@@ -75,35 +75,37 @@ class FromMixin(Mixin, Evaluator):
         (SuperBoth, "n/seen"),
     ],
 )
-def test_evaluators_that_override_report_the_loss(tmp_path, evaluator_class, seen):
-    """With and without super()."""
+def test_evaluators_that_override_methods_report_the_loss(
+    tmp_path, evaluator_class, seen
+):
+    """With and without ``super()``."""
     runner = make_runner(tmp_path, counting, val_evaluator=evaluator_class([Seen()]))
     assert runner.val() == {seen: 2.0, "loss": 1.5, "val_loss": 1.5}
 
 
-def test_an_evaluator_whose_methods_came_late_reports_the_loss(tmp_path):
-    """Assigned to a class that is made already, or made past __init_subclass__."""
+def test_evaluator_class_changed_after_its_creation_reports_the_loss(tmp_path):
+    """By an assignment, or because its creation was missed."""
 
     class Late(Evaluator):
         pass
 
-    class NoWatch(Evaluator):
+    class WithoutSuper(Evaluator):
         def __init_subclass__(cls):
             """Without super()."""
 
-    class Unseen(NoWatch):
+    class Missed(WithoutSuper):
         process = vars(OwnProcess)["process"].__wrapped__
 
     Late.evaluate = vars(OwnEvaluate)["evaluate"].__wrapped__
-    for evaluator_class, seen in ((Late, "dataset/n/seen"), (Unseen, "n/seen")):
+    for evaluator_class, seen in ((Late, "dataset/n/seen"), (Missed, "n/seen")):
         runner = make_runner(
             tmp_path, counting, val_evaluator=evaluator_class([Seen()])
         )
         assert runner.val() == {seen: 2.0, "loss": 1.5, "val_loss": 1.5}
 
 
-def test_a_loop_outside_the_family_is_served_by_its_evaluator(tmp_path):
-    """Process alone takes the loss element off, by position or by name."""
+def test_evaluator_called_without_a_loop_reports_the_loss(tmp_path):
+    """``data_samples`` may be a positional or a keyword argument."""
     runner = make_runner(tmp_path, counting)
     evaluator = runner.build_evaluator(runner._val_evaluator)
     evaluator.process([sample(), element(loss=1.0)])
@@ -114,8 +116,8 @@ def test_a_loop_outside_the_family_is_served_by_its_evaluator(tmp_path):
         evaluator.process()
 
 
-def test_an_epoch_ends_with_evaluate(tmp_path):
-    """A second evaluate has no losses to report again."""
+def test_epoch_ends_with_evaluate(tmp_path):
+    """A second ``evaluate`` has no losses to report."""
     runner = make_runner(tmp_path, counting)
     assert runner.val()["val_loss"] == 1.5
     runner.val_evaluator.metrics[0].results.append(1)
@@ -123,16 +125,16 @@ def test_an_epoch_ends_with_evaluate(tmp_path):
     assert runner.val_loop.val_loss["loss"].mean() == 1.5
 
 
-def test_only_the_last_loss_element_is_taken(tmp_path):
-    """An element below it is left where it is, as native mmengine leaves it."""
+def test_only_the_last_loss_element_is_extracted(tmp_path):
+    """One before it stays, as in native mmengine."""
     runner = make_runner(
         tmp_path, lambda *_: [sample(), element(loss=1.0), element(loss=5.0)], length=1
     )
     assert runner.val() == {"n/seen": 2.0, "loss": 5.0, "val_loss": 5.0}
 
 
-def test_a_loss_named_like_a_metric_wins_with_one_warning(tmp_path, logged):
-    """One warning that names it, not one an epoch."""
+def test_loss_with_the_name_of_a_metric_replaces_it_with_one_warning(tmp_path, logged):
+    """The warning names the loss, and is not repeated in the next epoch."""
     runner = make_runner(
         tmp_path, lambda *_: [sample(), element(**{"n/seen": 9.0, "loss": 1.0})]
     )
@@ -144,8 +146,8 @@ def test_a_loss_named_like_a_metric_wins_with_one_warning(tmp_path, logged):
     ]
 
 
-def test_without_a_name_with_loss_there_is_no_total_and_one_warning(tmp_path, logged):
-    """The named values are reported all the same."""
+def test_losses_without_loss_in_a_name_have_no_total_and_one_warning(tmp_path, logged):
+    """The losses themselves are reported."""
     runner = make_runner(tmp_path, lambda *_: [sample(), element(l1=1.0, acc=2.0)])
     assert runner.val() == {"n/seen": 2.0, "l1": 1.0, "acc": 2.0}
     runner.val()
@@ -155,8 +157,8 @@ def test_without_a_name_with_loss_there_is_no_total_and_one_warning(tmp_path, lo
     ]
 
 
-def test_nan_is_kept_and_named_once_an_epoch(tmp_path, logged):
-    """With the index of its first batch."""
+def test_nan_stays_in_the_mean_with_one_warning_an_epoch(tmp_path, logged):
+    """The warning has the index of the first batch with NaN."""
 
     def respond(index, inputs):
         return [sample(), element(loss=math.nan if index % 3 else 1.0)]
@@ -174,8 +176,8 @@ def test_nan_is_kept_and_named_once_an_epoch(tmp_path, logged):
     )
 
 
-def test_metrics_that_are_no_dict_are_left_alone(tmp_path, logged):
-    """A run that worked without us works with us; the log says what is missing."""
+def test_metrics_that_are_no_dict_are_returned_unchanged(tmp_path, logged):
+    """One warning says that the losses are not reported."""
 
     class NoDict(Evaluator):
         def evaluate(self, size):
@@ -192,8 +194,8 @@ def test_metrics_that_are_no_dict_are_left_alone(tmp_path, logged):
     ]
 
 
-def test_warnings_go_to_the_log_of_the_run(tmp_path):
-    """Really to mmengine's logger: the text is in the run's log file."""
+def test_warnings_are_in_the_log_file_of_the_run(tmp_path):
+    """The logger of mmengine writes them."""
     runner = make_runner(
         tmp_path, lambda *_: [sample(), element(l1=1.0)], log_level="WARNING"
     )
@@ -227,7 +229,7 @@ def test_ranks_exchange_sums_in_one_collective(tmp_path, monkeypatch):
     assert len(calls) == 3
 
 
-def test_ranks_that_weigh_differently_raise_alike(tmp_path, monkeypatch):
+def test_ranks_with_different_weightings_raise(tmp_path, monkeypatch):
     """Two weightings in one mean would be a wrong number."""
     monkeypatch.setattr(recorder_module, "get_world_size", lambda: 2)
     monkeypatch.setattr(
@@ -249,7 +251,7 @@ def test_ranks_that_weigh_differently_raise_alike(tmp_path, monkeypatch):
 def test_total_among_its_parts_is_reported_with_one_warning(
     tmp_path, logged, losses, name
 ):
-    """As native counts it: twice."""
+    """It counts twice, as in native mmengine."""
     runner = make_runner(tmp_path, lambda *_: [sample(), element(**losses)])
     for _ in range(2):
         total = sum(value for key, value in losses.items() if "loss" in key)
@@ -268,14 +270,14 @@ def test_total_among_its_parts_is_reported_with_one_warning(
         {"loss_a": math.nan, "loss_b": math.nan},
     ],
 )
-def test_other_losses_are_no_total(tmp_path, logged, losses):
-    """Nothing is counted twice."""
+def test_losses_without_their_total_have_no_warning(tmp_path, logged, losses):
+    """None counts twice."""
     make_runner(tmp_path, lambda *_: [sample(), element(**losses)]).val()
     assert not [message for message in logged if "counts losses twice" in message]
 
 
-def test_the_identity_map_forgets_what_is_gone():
-    """It hashes nothing and keeps nothing alive."""
+def test_weak_identity_map_forgets_collected_keys():
+    """It neither hashes its keys nor keeps them alive."""
 
     class Unhashable:
         __hash__ = None  # type: ignore[assignment]

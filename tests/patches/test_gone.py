@@ -13,15 +13,15 @@ import valloss_compat
 from valloss_compat._patches.patch import Patch, marker_of
 
 
-def many():
-    """Fifty of each kind, with functions that name their class."""
+def create_classes():
+    """Create fifty classes of each kind, with functions that refer to their class."""
 
     def make(base, method):
         def hello(self, *args):
-            return super(made, self)
+            return super(created, self)
 
-        made = type("Many", (base,), {method: hello})
-        return made
+        created = type("Many", (base,), {method: hello})
+        return created
 
     return [
         cls
@@ -34,10 +34,10 @@ def many():
 def test_patched_classes_can_be_garbage_collected(mode):
     """Also those that were patched, reverted and patched again."""
     valloss_compat.apply(mode=mode)
-    classes = many()
+    classes = create_classes()
     before = [dict(vars(cls)) for cls in classes]
     valloss_compat.revert()
-    more = many()
+    more = create_classes()
     own = [dict(vars(cls)) for cls in more]
     valloss_compat.apply(mode=mode)
     assert (marker_of(more[0].run) is None) == (mode == "parity")
@@ -56,7 +56,7 @@ def test_patched_classes_can_be_garbage_collected(mode):
 
 
 def test_deleted_method_is_reported_and_the_rest_is_patched():
-    """Nothing is invented in its place."""
+    """No wrapper is installed in its place."""
     valloss_compat.apply(mode="default")
     name = "mmengine.evaluator.evaluator.Evaluator.process"
 

@@ -1,4 +1,4 @@
-"""Which mmengine this is is seen by its features."""
+"""The plan for a mode and an mmengine."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def inspect_changed():
 
 
 def compiled(source, name, file=loops.__file__):
-    """A function that says it comes from mmengine's own file."""
+    """Compile a function that seems to come from mmengine's own file."""
     namespace = {}
     exec(compile(source, file, "exec"), namespace)
     return namespace[name]
@@ -59,8 +59,8 @@ def changed(run_iter):
     return type("ValLoop", (loops.ValLoop,), names)
 
 
-def test_this_mmengine_is_known(inspect_changed):
-    """Every release in the matrix is."""
+def test_installed_mmengine_is_known(inspect_changed):
+    """As every release of the matrix is."""
     assert inspect_changed() == (NATIVE, "")
 
 
@@ -103,14 +103,16 @@ NAMES = {"step": "val_step", "process": "process", "call_hook": "call_hook"}
         ({"call_hook": "hooks"}, NO_LONGER.format("call_hook")),
     ],
 )
-def test_a_loop_that_works_otherwise_is_a_problem(inspect_changed, source, problem):
-    """Named by what it no longer calls."""
+def test_loop_that_no_longer_calls_a_method_is_a_problem(
+    inspect_changed, source, problem
+):
+    """The problem names the method."""
     run_iter = compiled(RUN_ITER.format(**{**NAMES, **source}), "run_iter")
     assert inspect_changed(ValLoop=changed(run_iter)).problem == problem
 
 
-def test_what_is_gone_is_a_problem(inspect_changed):
-    """Named by what is missing; nothing raises."""
+def test_missing_class_or_method_is_a_problem(inspect_changed):
+    """The problem names it; nothing raises."""
     gone = "there is no {} where it was"
     assert inspect_changed(ValLoop=None).problem == gone.format("ValLoop.run_iter")
     assert inspect_changed(BaseLoop=None).problem == gone.format("BaseLoop")
@@ -121,10 +123,10 @@ def test_what_is_gone_is_a_problem(inspect_changed):
     )
 
 
-def test_an_evaluator_with_other_arguments_is_a_problem(
+def test_evaluator_with_other_arguments_is_a_problem(
     inspect_changed,
 ):
-    """The wrapper finds the step's result by its name."""
+    """The wrapper finds the result by the name of the argument."""
     source = "def process(self, outputs, data_batch=None): pass"
     file = inspect.getsourcefile(Evaluator)
     process = compiled(source, "process", file)
@@ -136,10 +138,10 @@ def test_an_evaluator_with_other_arguments_is_a_problem(
 
 
 @pytest.mark.skipif(not NATIVE, reason="no helpers before mmengine 0.10.5")
-def test_helpers_that_are_called_otherwise_are_an_unknown_inspect_changed(
+def test_helpers_with_other_arguments_or_callers_are_a_problem(
     inspect_changed,
 ):
-    """By other arguments, or not by the loops at all."""
+    """The loops pass other arguments, or do not call them at all."""
     for names in (("results", "losses"), ("losses", "outputs")):
         helper = compiled(f"def helper({', '.join(names)}): pass", "helper")
         assert inspect_changed(_update_losses=helper).problem == (
@@ -155,7 +157,7 @@ def test_helpers_that_are_called_otherwise_are_an_unknown_inspect_changed(
 
 
 def test_wrapper_of_another_library_is_no_problem(inspect_changed):
-    """It hides the code; nothing speaks against patching."""
+    """It hides the code, which is no reason not to patch."""
     source = "def foreign(self, *args): pass"
     files = [compiled(source, "foreign", file) for file in ("!", "~")]
     for foreign in (lambda self, *args: None, len, *files):
@@ -187,8 +189,8 @@ def missing(name):
     return ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-def test_a_module_that_has_moved_is_for_the_shape_to_tell(load):
-    """But for mmengine.runner: without that there is nothing to patch."""
+def test_moved_module_has_no_targets(load):
+    """Only without ``mmengine.runner`` there is nothing to patch."""
     for place in ("mmengine.runner.loops", "mmengine.evaluator"):
         targets = load(place, missing(place))
         absent = {name for name, target in targets.items() if target is None}
@@ -208,8 +210,8 @@ def test_a_module_that_has_moved_is_for_the_shape_to_tell(load):
         (AttributeError("odd"), "mmengine", "make `import mmengine.runner` work"),
     ],
 )
-def test_what_mmengine_cannot_import_is_named(load, error, name, remedy):
-    """As of any ImportError, and in the message with its remedy."""
+def test_failed_import_of_mmengine_names_module_and_remedy(load, error, name, remedy):
+    """The module as in any ImportError, the remedy in the message."""
     with pytest.raises(valloss_compat.UnusableMMEngineError) as caught:
         load("mmengine.runner.loops", error)
     assert caught.value.name == name
@@ -225,8 +227,8 @@ def test_what_mmengine_cannot_import_is_named(load, error, name, remedy):
         ("parity", True, "native"),
     ],
 )
-def test_plans(monkeypatch, mode, native, name):
-    """One plan for each mode and shape; parity leaves what is native alone."""
+def test_plan_depends_on_mode_and_mmengine(monkeypatch, mode, native, name):
+    """Parity mode patches only the registry of native releases."""
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(native, "")
     )
@@ -238,8 +240,8 @@ def test_plans(monkeypatch, mode, native, name):
     assert (len(plan.parts) == 1) == (name == "native")
 
 
-def test_an_unknown_shape_is_left_alone(monkeypatch):
-    """The targets are listed with the reason, and nothing is put on."""
+def test_unknown_mmengine_is_not_patched(monkeypatch):
+    """Each target is listed with the reason."""
     valloss_compat.revert()
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
@@ -247,16 +249,16 @@ def test_an_unknown_shape_is_left_alone(monkeypatch):
     plan = patch_set.make_patch_set("default")
     assert (plan.name, plan.reason) == ("unknown", "odd")
     plan.apply()
-    looks = [patch.inspect() for patch in plan.patches]
-    assert {(look.state, look.reason) for look in looks} == {("inactive", "odd")}
+    states = [patch.inspect() for patch in plan.patches]
+    assert {(state.state, state.reason) for state in states} == {("inactive", "odd")}
     assert plan.patches[0].name == "mmengine.runner.loops.ValLoop.run"
-    assert looks[0].owner == looks[0].original == plan.patches[0].name
+    assert states[0].owner == states[0].original == plan.patches[0].name
     plan.revert()
-    assert looks == [patch.inspect() for patch in plan.patches]
+    assert states == [patch.inspect() for patch in plan.patches]
 
 
-def test_what_the_seams_miss_of_mmengine_makes_it_unknown(monkeypatch):
-    """An import that fails is told, and never ends a training."""
+def test_failed_import_of_a_wrapper_makes_mmengine_unknown(monkeypatch):
+    """It is reported and does not end a training."""
     monkeypatch.delattr("mmengine.logging.HistoryBuffer")
     for name in [name for name in sys.modules if name.startswith("valloss_compat")]:
         if "recorder" in name or "_patches." in name:

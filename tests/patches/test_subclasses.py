@@ -1,4 +1,4 @@
-"""A class and its subclasses, patched and reverted together."""
+"""Patches of a class and of its subclasses, created before or later."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from valloss_compat._patches.subclasses import SubclassPatcher
 
 
 def exclaim(original, *args):
-    """A seam that can be counted."""
+    """A wrapper that adds one exclamation mark a call."""
     return original(*args) + "!"
 
 
-def test_a_thousand_cycles_end_with_the_very_objects_of_before():
-    """Own and inherited attributes alike."""
+def test_thousand_cycles_restore_the_original_objects():
+    """Of own and of inherited attributes."""
     base = make_base()
     patcher = SubclassPatcher(base, {"greet": shout})
     child = type("Child", (base,), {"greet": lambda self: "hi"})
@@ -32,15 +32,15 @@ def test_a_thousand_cycles_end_with_the_very_objects_of_before():
         assert all(vars(cls)[key] is value for key, value in namespace.items())
 
 
-def test_subclasses_made_later_are_patched_while_the_patch_is_on():
-    """By __init_subclass__, which passes on its keywords; it sleeps when reverted."""
+def test_subclasses_created_later_are_patched_while_the_patch_is_active():
+    """By ``__init_subclass__``, which passes its keywords on."""
 
     class Base:
-        made: ClassVar[list] = []
+        created: ClassVar[list] = []
 
         def __init_subclass__(cls, **kwargs):
             super().__init_subclass__()
-            Base.made.append((cls.__name__, kwargs))
+            Base.created.append((cls.__name__, kwargs))
 
         def greet(self):
             return "hello"
@@ -52,24 +52,24 @@ def test_subclasses_made_later_are_patched_while_the_patch_is_on():
         def greet(self):
             return "hi"
 
-    class Silent(Child):
+    class Grandchild(Child):
         pass
 
-    assert (Child().greet(), Silent().greet()) == ("HI", "HI")
-    assert Base.made == [("Child", {"tag": 1}), ("Silent", {})]
+    assert (Child().greet(), Grandchild().greet()) == ("HI", "HI")
+    assert Base.created == [("Child", {"tag": 1}), ("Grandchild", {})]
     (name,) = patcher.overrides()
     assert name.endswith("Child.greet")
     patcher.revert()
     assert Child().greet() == "hi"
 
 
-def test_a_sleeping_init_subclass_only_calls_what_it_hides():
-    """As when another's __init_subclass__ was put over ours."""
+def test_disabled_init_subclass_only_calls_the_original():
+    """It is disabled below an ``__init_subclass__`` of other code."""
     base = make_base()
     patcher = SubclassPatcher(base, {"greet": shout})
     patcher.apply()
-    ours = vars(base)["__init_subclass__"].__func__
-    base.__init_subclass__ = classmethod(lambda cls, **kwargs: ours(cls, **kwargs))
+    installed = vars(base)["__init_subclass__"].__func__
+    base.__init_subclass__ = classmethod(lambda cls, **kwargs: installed(cls, **kwargs))
     patcher.revert()
     child = type("Child", (base,), {"greet": lambda self: "hi"})
     assert child().greet() == "hi"
@@ -78,8 +78,8 @@ def test_a_sleeping_init_subclass_only_calls_what_it_hides():
     assert child().greet() == "HI"
 
 
-def test_a_diamond_of_subclasses_is_patched_once():
-    """However many ways lead to a class."""
+def test_diamond_of_subclasses_is_patched_once():
+    """However many bases lead to a class."""
     base = make_base()
     sides = [type(name, (base,), {}) for name in ("Left", "Right")]
     bottom = type("Bottom", tuple(sides), {"greet": lambda self: "hi"})
@@ -89,8 +89,8 @@ def test_a_diamond_of_subclasses_is_patched_once():
     assert len(patcher.overrides()) == 1
 
 
-def test_what_is_covered_before_or_after_stays_as_it_is():
-    """As when another thread reverts while a loop asks for its evaluator's class."""
+def test_class_is_not_patched_before_apply_or_after_revert():
+    """As when another thread reverts while a loop checks the class of its evaluator."""
     base = make_base()
     patcher = SubclassPatcher(base, {"greet": shout})
     child = type("Child", (base,), {"greet": lambda self: "hi"})
@@ -103,8 +103,8 @@ def test_what_is_covered_before_or_after_stays_as_it_is():
     assert child().greet() == "hi"
 
 
-def test_a_class_may_override_one_method_and_inherit_another():
-    """That of a base which is patched already; each is heard once."""
+def test_class_may_override_one_method_and_inherit_another():
+    """The inherited one is patched in its base already; each wrapper runs once."""
     base = make_base()
     base.wave = lambda self: "bye"
     patcher = SubclassPatcher(base, {"greet": exclaim, "wave": exclaim})
