@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import logging
 import types
 from unittest.mock import Mock
 
@@ -142,26 +141,3 @@ def test_call_hook_looks_like_the_original_within_a_validation(tmp_path):
     make_runner(tmp_path, counting, custom_hooks=[Ask()]).val()
     parameters = list(inspect.signature(Runner.call_hook).parameters)
     assert found == [("call_hook", True), "call_hook", parameters[1:]]
-
-
-def test_reported_loss_in_a_reused_dict_is_not_taken_for_a_metric(tmp_path):
-    """It is the loss of the epoch before. A metric of that name is reported."""
-
-    class OneDict(Evaluator):
-        found = {"acc": 0.5}  # noqa: RUF012
-
-        def evaluate(self, size):
-            return self.found
-
-    runner = make_runner(tmp_path, counting, val_evaluator=OneDict([Seen()]))
-    messages = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: messages.append(record.getMessage())
-    runner.logger.addHandler(handler)
-    runner.logger.setLevel(logging.WARNING)
-    for mean in (1.5, 3.5):
-        assert runner.val() == {"acc": 0.5, "loss": mean, "val_loss": mean}
-    OneDict.found["loss"] = 8.0
-    assert messages == []
-    runner.val()
-    assert ["'loss' has the name of a metric" in text for text in messages] == [True]

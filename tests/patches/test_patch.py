@@ -7,8 +7,10 @@ import inspect
 import types
 
 import pytest
+from mmengine.evaluator import Evaluator
 from support.greeting import make_base, shout
 
+import valloss_compat
 from valloss_compat import __version__
 from valloss_compat._patches.patch import (
     MARKER,
@@ -189,3 +191,52 @@ def test_missing_function_is_added_and_removed():
         patch.revert()
         assert not hasattr(module, "greet")
         assert patch.inspect()[:2] == ("inactive", "reverted")
+
+
+def test_replaced_wrapper_is_reported_and_disabled():
+    """Other code may hold it where it cannot be found."""
+
+    class Base:
+        def greet(self):
+            return "hello"
+
+    patch = Patch(Base, "greet", shout)
+    patch.apply()
+    installed = Base.greet
+    Base.greet = lambda self: "another"
+    assert patch.inspect().state == "replaced"
+    patch.revert()
+    assert patch.inspect().state == "disabled"
+    assert "was put over ours and stays" in patch.inspect().reason
+    assert installed(Base()) == "hello"
+    del Base.greet
+    assert patch.inspect().state == "disabled"
+    patch.revert()
+    assert patch.inspect()[:2] == ("inactive", "somebody deleted it")
+
+
+def test_deleted_method_is_reported_and_the_rest_is_patched():
+    """No wrapper is installed in its place."""
+    valloss_compat.apply(mode="default")
+    name = "mmengine.evaluator.evaluator.Evaluator.process"
+
+    def row(status):
+        return next(patch for patch in status.patches if patch.target == name)
+
+    original = marker_of(vars(Evaluator)["process"]).original
+    try:
+        for again in (valloss_compat.apply, valloss_compat.revert):
+            del Evaluator.process
+            patch = row(valloss_compat.status())
+            assert (patch.state, patch.owner) == ("replaced", "nothing")
+            assert patch.reason == "somebody deleted it; nothing is used now"
+            status = again()
+            assert row(status)[1:3] == ("inactive", "somebody deleted it")
+            applied = again is valloss_compat.apply
+            assert status.active == applied
+            assert (marker_of(Evaluator.evaluate) is not None) == applied
+            Evaluator.process = original
+            assert row(valloss_compat.apply()).state == "active"
+    finally:
+        Evaluator.process = original
+        valloss_compat.apply()

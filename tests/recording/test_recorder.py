@@ -9,6 +9,9 @@ from support.native import NATIVE
 from support.own_loops import with_loop
 from support.tiny import Seen, Spy, counting, element, make_runner, sample
 
+from valloss_compat._recording import recorder as recorder_module
+from valloss_compat._recording.accumulator import LossSum
+
 
 def predictions(metric):
     """The predictions that a metric got, batch by batch."""
@@ -115,3 +118,47 @@ class Zero(Seen):
     def evaluate(self, size):
         self.results.append(0)  # mmengine warns if there are none
         return super().evaluate(size)
+
+
+def test_epoch_ends_with_evaluate(tmp_path):
+    """A second ``evaluate`` has no losses to report."""
+    runner = make_runner(tmp_path, counting)
+    assert runner.val()["val_loss"] == 1.5
+    runner.val_evaluator.metrics[0].results.append(1)
+    assert runner.val_evaluator.evaluate(1) == {"n/seen": 1.0}
+    assert runner.val_loop.val_loss["loss"].mean() == 1.5
+
+
+def test_ranks_exchange_sums_in_one_collective(tmp_path, monkeypatch):
+    """Every rank reports the mean over all; a rank without losses takes part."""
+    calls = []
+
+    def gather(mine):
+        calls.append(mine[1])
+        return [mine, ("batch", {"loss": LossSum(9.0, 2, None)}), ("batch", {})]
+
+    monkeypatch.setattr(recorder_module, "get_world_size", lambda: 3)
+    monkeypatch.setattr(recorder_module, "all_gather_object", gather)
+    runner = make_runner(tmp_path, counting)
+    assert runner.val() == {"n/seen": 2.0, "loss": 3.0, "val_loss": 3.0}
+    assert runner.val_loop.val_loss["loss"].mean() == 3.0
+    runner.model.respond = lambda *_: [sample()]
+    assert runner.val() == {"n/seen": 2.0, "loss": 4.5, "val_loss": 4.5}
+    assert calls == [{"loss": LossSum(3.0, 2, None)}, {}]
+    # Outside of a run as well, as metrics wait for all ranks there.
+    runner.val_evaluator.metrics[0].results.append(1)
+    assert runner.val_evaluator.evaluate(1)["val_loss"] == 4.5
+    # One rank may evaluate alone where no metric does.
+    runner.val_evaluator.metrics.clear()
+    assert runner.val_evaluator.evaluate(1) == {}
+    assert len(calls) == 3
+
+
+def test_ranks_with_different_weightings_raise(tmp_path, monkeypatch):
+    """Two weightings in one mean would be a wrong number."""
+    monkeypatch.setattr(recorder_module, "get_world_size", lambda: 2)
+    monkeypatch.setattr(
+        recorder_module, "all_gather_object", lambda own: [own, ("sample", {})]
+    )
+    with pytest.raises(RuntimeError, match=r"weighting is \('batch', 'sample'\)"):
+        make_runner(tmp_path, counting).val()
