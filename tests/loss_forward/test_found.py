@@ -1,4 +1,4 @@
-"""Where a config finds the hook, and that nobody else imports it."""
+"""The hooks are imported only where a config or a user names them."""
 
 from __future__ import annotations
 

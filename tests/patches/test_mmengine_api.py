@@ -19,7 +19,7 @@ from valloss_compat._patches.plan import PATCH_POINTS
 
 @pytest.fixture
 def inspect_changed():
-    """Inspects mmengine with changed loops, evaluator or log processor."""
+    """Inspect mmengine with changed loops, evaluator or log processor."""
 
     def inspect_changed(evaluator=Evaluator, log_processor=LogProcessor, **changes):
         copy = types.ModuleType(loops.__name__)
@@ -53,7 +53,7 @@ def compiled(source, name, file=loops.__file__):
 
 
 def changed(run_iter):
-    """ValLoop of mmengine with another ``run_iter``."""
+    """Return mmengine's ValLoop with another ``run_iter``."""
     names = {"run_iter": run_iter, "__module__": loops.__name__}
     return type("ValLoop", (loops.ValLoop,), names)
 
@@ -163,14 +163,14 @@ def test_helpers_with_other_arguments_or_callers_are_a_problem(
 
 def test_wrapper_of_another_library_is_no_problem(inspect_changed):
     """It hides the code, which is no reason not to patch."""
-    source = "def foreign(self, *args): pass"
-    files = [compiled(source, "foreign", file) for file in ("!", "~")]
-    for foreign in (lambda self, *args: None, len, *files):
-        assert inspect_changed(ValLoop=changed(foreign)).problem == ""
-        names = {"process": foreign, "__module__": Evaluator.__module__}
+    source = "def wrapper(self, *args): pass"
+    files = [compiled(source, "wrapper", file) for file in ("!", "~")]
+    for wrapper in (lambda self, *args: None, len, *files):
+        assert inspect_changed(ValLoop=changed(wrapper)).problem == ""
+        names = {"process": wrapper, "__module__": Evaluator.__module__}
         assert inspect_changed(evaluator=type("Own", (Evaluator,), names)).problem == ""
         if NATIVE:
-            assert inspect_changed(_update_losses=foreign).problem == ""
+            assert inspect_changed(_update_losses=wrapper).problem == ""
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_revert_removes_the_helpers():
 
 
 class AnyEvaluator:
-    """Does not derive from Evaluator, which a TestLoop accepts."""
+    """An evaluator of another class, which a TestLoop accepts."""
 
     dataset_meta = None
 

@@ -13,7 +13,7 @@ from support.fresh import run_cold
 from valloss_compat._patches import plan
 from valloss_compat._patches.plan import PATCH_POINTS, PLANS
 
-#: Classes that older releases lack: 0.1.0 to 0.2.0, and 0.1.0 to 0.7.4.
+#: They came with mmengine 0.3.0 and 0.8.0.
 NEWER_CLASSES = {"mmengine.model:BaseTTAModel", "mmengine.runner:FlexibleRunner"}
 
 

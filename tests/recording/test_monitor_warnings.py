@@ -14,7 +14,7 @@ from valloss_compat._recording.monitor_warnings import (
 
 
 class AnotherHook(Hook):
-    """A hook whose attribute ``monitor`` can mean anything."""
+    """A hook with an attribute ``monitor`` that can mean anything."""
 
     monitor = "other_loss"
 
