@@ -22,10 +22,10 @@ class Epoch(NamedTuple):
 
 
 class CurveRecorder(Hook):
-    """Keeps the curves of the run and prints one line an epoch.
+    """Keep the curves of the run and print one line an epoch.
 
-    The validation loss is taken from the metrics that ``after_val_epoch``
-    gets: the value of the epoch, which some releases smooth in their log.
+    The validation loss is that of the metrics in ``after_val_epoch``: the value of the
+    epoch. In their logs, some releases of mmengine smooth it over several epochs.
     """
 
     def __init__(self) -> None:
@@ -39,22 +39,22 @@ class CurveRecorder(Hook):
         return min(known, key=lambda epoch: epoch.val_loss or 0.0, default=None)
 
     def before_train(self, runner: Any) -> None:
-        """Prints the head of the table."""
+        """Print the head of the table."""
         print("epoch   train loss   val loss   accuracy")
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Resets the mean of the training loss."""
+        """Reset the mean of the training loss."""
         self._losses.clear()
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Keeps the training loss of one iteration."""
+        """Keep the training loss of an iteration."""
         self._losses.append(float(outputs["loss"]))
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Keeps and prints the numbers of the epoch that ends here."""
-        # The train loop has counted this epoch already: no `+ 1` here.
+        """Keep and print the numbers of the epoch."""
+        # The train loop has already counted this epoch, so there is no `+ 1`.
         epoch = Epoch(
             number=runner.epoch,
             train_loss=sum(self._losses) / len(self._losses),
@@ -70,17 +70,17 @@ class CurveRecorder(Hook):
 
 
 class SaveBest(CheckpointHook):
-    """mmengine's hook, but a missing metric does not end the run.
+    """A ``CheckpointHook`` with which a missing metric does not end the run.
 
-    ``CheckpointHook(save_best='val_loss')`` raises ``KeyError: 'val_loss'`` at
-    the first validation without one. This hook counts that instead, so that the run
-    without the shim can report it at its end.
+    ``CheckpointHook(save_best='val_loss')`` raises ``KeyError: 'val_loss'`` at the
+    first validation without that metric. This hook counts such validations, so that
+    a run without the shim continues and can report their number.
     """
 
     missed = 0
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Saves the best checkpoint, or counts that there was no ``val_loss``."""
+        """Save the best checkpoint, or count a missing ``val_loss``."""
         try:
             super().after_val_epoch(runner, metrics)
         except KeyError as error:
@@ -92,12 +92,12 @@ class SaveBest(CheckpointHook):
 def explain_stop(
     recorder: CurveRecorder, max_epochs: int, stopping: Optional[Any], stopped: bool
 ) -> str:
-    """Explains where the training ended and why.
+    """Explain where the training ended and why.
 
     Args:
         recorder (CurveRecorder): The curves of the run.
-        max_epochs (int): The epochs it might have had.
-        stopping (EarlyStoppingHook, optional): The hook that watched.
+        max_epochs (int): The planned number of epochs.
+        stopping (EarlyStoppingHook, optional): The hook for early stopping, if any.
         stopped (bool): Whether the training ended before its last epoch.
 
     Returns:
@@ -123,19 +123,19 @@ def explain_stop(
 def check_checkpoint(
     path: str, model: torch.nn.Module, dataloader: DataLoader
 ) -> float:
-    """Computes the loss of a checkpoint again, in plain PyTorch.
+    """Compute the loss of a checkpoint again, in plain PyTorch.
 
     Args:
         path (str): The checkpoint.
-        model (nn.Module): Takes its weights; maps images (N, 1, 8, 8) to
-            scores (N, 10).
-        dataloader (DataLoader): Batches of images and labels (N,).
+        model (nn.Module): The model that gets its weights. It maps images of shape
+            (N, 1, 8, 8) to scores of shape (N, 10).
+        dataloader (DataLoader): Batches of images and labels of shape (N,).
 
     Returns:
         float: Mean over the batches of their mean cross entropy.
     """
-    # torch 2.6 loads only weights by default; old ones have no such option. The
-    # file is from this run.
+    # torch 2.6 loads only weights by default, and old releases have no such option.
+    # The file can be trusted: this run wrote it.
     known = "weights_only" in inspect.signature(torch.load).parameters
     checkpoint = torch.load(path, **({"weights_only": False} if known else {}))
     model.load_state_dict(checkpoint["state_dict"])
@@ -149,11 +149,11 @@ def check_checkpoint(
 
 
 def draw_curves(recorder: CurveRecorder, max_epochs: int, path: str) -> None:
-    """Draws both curves with the best epoch and the stop, as ``plot`` does.
+    """Draw both curves with the best epoch and the stop, as ``plot`` does.
 
     Args:
         recorder (CurveRecorder): The curves of the run.
-        max_epochs (int): The epochs the run might have had.
+        max_epochs (int): The planned number of epochs.
         path (str): The picture to write.
     """
     epochs, best = recorder.epochs, recorder.best

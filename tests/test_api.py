@@ -1,4 +1,4 @@
-"""apply, revert and status, as a user calls them."""
+"""apply, revert, configure and status, as a user calls them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from valloss_compat._patches import patch_set
 from valloss_compat._patches.mmengine_api import Inspection
 
 
-def test_another_mode_replaces_the_first():
-    """Parity leaves native releases as they are; ValLossHook is found by name."""
+def test_second_mode_replaces_the_first():
+    """Parity mode leaves native releases unchanged, but finds ValLossHook by name."""
     valloss_compat.revert()
     before = targets()
     valloss_compat.apply()
@@ -34,7 +34,7 @@ def test_another_mode_replaces_the_first():
 
 
 def test_status_is_a_table_and_json():
-    """Repr for people, as_dict for programs."""
+    """``repr`` is for people, ``as_dict`` for programs."""
     status = valloss_compat.status()
     known = json.loads(json.dumps(status.as_dict()))
     assert known["torch"] == torch.__version__
@@ -59,18 +59,20 @@ def test_status_is_a_table_and_json():
     assert lines[5][start] == " "
 
 
-def test_what_stays_of_another_mode_is_shown(monkeypatch):
-    """Where somebody wrapped ours before the mode was changed."""
-    ours = LogProcessor.get_log_after_epoch
-    monkeypatch.setattr(LogProcessor, "get_log_after_epoch", lambda *args: ours(*args))
+def test_disabled_patch_of_another_mode_is_reported(monkeypatch):
+    """Other code wrapped it before the mode was changed."""
+    installed = LogProcessor.get_log_after_epoch
+    monkeypatch.setattr(
+        LogProcessor, "get_log_after_epoch", lambda *args: installed(*args)
+    )
     status = valloss_compat.apply(mode="parity")
-    (quiet,) = [patch for patch in status.patches if patch.state == "disabled"]
-    assert quiet.target.endswith(".LogProcessor.get_log_after_epoch")
-    assert "was put over ours and stays" in quiet.reason
+    (disabled,) = [patch for patch in status.patches if patch.state == "disabled"]
+    assert disabled.target.endswith(".LogProcessor.get_log_after_epoch")
+    assert "was put over ours and stays" in disabled.reason
 
 
-def test_the_columns_of_the_table_are_side_by_side():
-    """The reason, which is long, stands last and in full."""
+def test_table_has_aligned_columns():
+    """The reason, which is long, comes last and is not cut."""
     status = valloss_compat.revert()
     header, *rows = repr(status).splitlines()[3 : 4 + len(status.patches)]
     assert len(rows) == len(status.patches) > 0
@@ -90,7 +92,7 @@ def toggle(times):
 
 
 def in_threads(count, work, *args):
-    """Run it in threads at once, and raise what one of them raised."""
+    """Start threads; return them and the list of what they raise."""
     raised = []
 
     def run():
@@ -106,8 +108,8 @@ def in_threads(count, work, *args):
 
 
 @pytest.mark.slow
-def test_threads_that_apply_and_revert_end_in_a_whole_state():
-    """All applied or all reverted, never a mixture."""
+def test_concurrent_apply_and_revert_leave_a_consistent_state():
+    """All patches are applied or all are reverted, never a mixture."""
     valloss_compat.revert()
     before = targets()
     threads, raised = in_threads(4, toggle, 50)
@@ -119,8 +121,8 @@ def test_threads_that_apply_and_revert_end_in_a_whole_state():
 
 
 @pytest.mark.slow
-def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
-    """No validation fails, and none leaves a patch behind; the next is right."""
+def test_apply_and_revert_in_threads_do_not_break_a_validation(tmp_path):
+    """None fails or leaves a patch behind, and the next one is right."""
 
     class Mine(Evaluator):
         def evaluate(self, size):
@@ -145,8 +147,8 @@ def test_threads_that_apply_and_revert_while_a_validation_runs(tmp_path):
     assert runner.val()["val_loss"] == 1.0
 
 
-def test_strict_is_no_error_on_an_mmengine_that_is_known(monkeypatch):
-    """Its plan is made anew, and applied."""
+def test_strict_raises_nothing_for_a_known_mmengine(monkeypatch):
+    """Its patches are made again and applied."""
     valloss_compat.revert()
     monkeypatch.setattr(_api, "_patch_sets", {})
     status = valloss_compat.apply(strict=True)
@@ -155,10 +157,8 @@ def test_strict_is_no_error_on_an_mmengine_that_is_known(monkeypatch):
     valloss_compat.revert()
 
 
-def test_another_mode_that_does_not_know_this_mmengine_points_at_who_chose_it(
-    monkeypatch,
-):
-    """The warning names a line of the user's, not of what called it."""
+def test_warning_of_configure_names_the_line_of_the_user(monkeypatch):
+    """Not a line of this package."""
     known = {mode: plan for mode, plan in _api._patch_sets.items() if mode == "default"}
     monkeypatch.setattr(_api, "_patch_sets", known)
     monkeypatch.setattr(
@@ -176,8 +176,8 @@ def test_another_mode_that_does_not_know_this_mmengine_points_at_who_chose_it(
     valloss_compat.configure(mode="default")
 
 
-def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
-    """Unless strict: then it is an error."""
+def test_apply_leaves_unknown_mmengine_unpatched_and_warns_once(monkeypatch):
+    """With ``strict`` it is an error."""
     valloss_compat.revert()
     before = targets()
     monkeypatch.setattr(_api, "_patch_sets", {})
@@ -188,7 +188,7 @@ def test_an_unknown_mmengine_gets_one_warning_and_stays_native(monkeypatch):
         valloss_compat.VallossCompatWarning, match="is not as valloss"
     ) as caught:
         status = valloss_compat.apply()
-    # It points at who called.
+    # It names the file of the caller.
     assert caught[0].filename == toggle.__code__.co_filename
     assert status.plan == "unknown"
     assert not status.active

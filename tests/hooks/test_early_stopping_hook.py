@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import types
 
 import pytest
 import torch
-from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 from support.tiny import Spy, element, loader, make_runner, sample
 
-from hooks.hook_class import BackportedHook, lacks_native_hook
-from valloss_compat._recording.monitor_warnings import (
-    explain_missing_metric,
-    warn_of_missing_metrics,
-)
+from hooks.hook_class import BackportedHook, has_native_hook, lacks_native_hook
 from valloss_compat.hooks import EarlyStoppingHook
 
 
@@ -235,27 +231,24 @@ def test_existing_metric_and_test_without_loss_are_not_mentioned(tmp_path):
     assert "monitors" not in logged(tmp_path)
 
 
-class AnotherHook(Hook):
-    """A hook whose attribute ``monitor`` can mean anything."""
+@has_native_hook
+def test_backported_hook_has_the_native_arguments():
+    """Names, order and defaults of the constructor."""
 
-    monitor = "other_loss"
+    def arguments(function):
+        parameters = inspect.signature(function).parameters.values()
+        return [(p.name, p.default, p.kind) for p in parameters]
+
+    assert arguments(BackportedHook.__init__) == arguments(EarlyStoppingHook.__init__)
+    assert BackportedHook.priority == EarlyStoppingHook.priority
 
 
-def test_monitor_of_another_kind_of_hook_is_ignored():
-    messages = set()
-    runner = types.SimpleNamespace(hooks=[AnotherHook()])
-    warn_of_missing_metrics(runner, ["acc"], messages)
-    assert messages == set()
-
-
+@has_native_hook
 @pytest.mark.parametrize(
-    ("names", "text"),
-    [
-        (["acc"], "are 'acc'. There is no loss among them: the model appended no"),
-        ([], "are none. There is no loss among them"),
-        (["loss_b", "acc"], "are 'acc', 'loss_b': monitor one of these"),
-    ],
+    "monitor", ["val_loss", "loss", "coco/bbox_mAP", "acc", "top1"]
 )
-def test_message_lists_the_metrics_that_exist(names, text):
-    """Without any loss among them, it gives the cause."""
-    assert text in explain_missing_metric(None, "val_loss", "EarlyStoppingHook", names)
+def test_backported_hook_infers_the_native_rules(monitor):
+    """The attributes that depend on the rule are the same, too."""
+    backported, native = BackportedHook(monitor), EarlyStoppingHook(monitor)
+    for name in ("rule", "min_delta", "best_score", "wait_count", "patience"):
+        assert getattr(backported, name) == getattr(native, name)

@@ -1,7 +1,6 @@
-"""An mmengine of tomorrow: mutated copies of the installed one, each really run.
+"""Possible future releases of mmengine: changed copies of the installed one.
 
-A copy is what a release with that change would be, import and all; it is
-imported, patched and validates in a process of its own.
+Each copy is imported, patched and used for a validation in a process of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import mmengine
 import pytest
 from support.native import NATIVE
 
-# mmengine's own modules go; torch stays, which they import and never change.
+# mmengine's modules are removed. torch stays: they import it and do not change it.
 SCRIPT = """
 import json, sys, tempfile, warnings
 for name in [name for name in sys.modules if name.split('.')[0] == 'mmengine']:
@@ -25,8 +24,8 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter('always')
     import valloss_compat
     valloss_compat.apply()
-said = [str(known.message) for known in caught
-        if issubclass(known.category, valloss_compat.VallossCompatWarning)]
+messages = [str(known.message) for known in caught
+            if issubclass(known.category, valloss_compat.VallossCompatWarning)]
 import torch
 from support.native import NATIVE
 from support.tiny import element, make_runner, sample
@@ -34,7 +33,7 @@ status = valloss_compat.status()
 def respond(index, inputs):
     return [sample(), element(loss=torch.tensor(index + 1.0))]
 metrics = make_runner(tempfile.mkdtemp(), respond).val()
-print(json.dumps([status.as_dict(), said, metrics]))
+print(json.dumps([status.as_dict(), messages, metrics]))
 """
 
 
@@ -59,19 +58,19 @@ def future(tmp_path, nursery):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["0.11.0rc0", "0.10.4+cu118", "1.0.0.dev0"])
-def test_dispatch_is_by_feature_whatever_the_version(future, version):
-    """By feature: the number is only shown."""
+def test_plan_depends_on_features_not_on_the_version(future, version):
+    """The version is only shown."""
     with (future.package / "version.py").open("a", encoding="utf-8") as file:
         file.write(f"\n__version__ = {version!r}\n")
-    status, said, metrics = future().json()
-    assert (status["mmengine"], said) == (version, [])
+    status, messages, metrics = future().json()
+    assert (status["mmengine"], messages) == (version, [])
     assert status["plan"] == ("correct" if NATIVE else "add")
     assert metrics["val_loss"] == 1.5
 
 
 LOOPS = "runner/loops.py"
 EVALUATOR = "evaluator/evaluator.py"
-HANDLES = "ValLoop has to do with a loss"
+HAS_LOSSES = "ValLoop has to do with a loss"
 CHANGES = {
     "another name for run_iter": (
         [(LOOPS, "run_iter", "run_batch")],
@@ -102,7 +101,7 @@ CHANGES = {
             *([(LOOPS, "_update_losses", "_add"), (LOOPS, "_parse_losses", "_means")]
               if NATIVE else []),
         ],
-        HANDLES,
+        HAS_LOSSES,
     ),
     "another name in the log processor": (
         [("runner/log_processor.py", "def get_log_after_epoch(", "def epoch_log("),
@@ -123,13 +122,13 @@ if NATIVE:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", sorted(CHANGES))
-def test_an_unknown_newer_mmengine_stays_native_with_one_warning(future, change):
-    """It validates as it does without us, and the status tells why of each target."""
+def test_unknown_mmengine_is_not_patched_and_warns_once(future, change):
+    """It validates as without this package; each target is listed with the reason."""
     changes, reason = CHANGES[change]
-    status, said, metrics = future(*changes).json()
+    status, messages, metrics = future(*changes).json()
     assert status["plan"] == "unknown"
     assert status["reason"].startswith(reason)
-    (message,) = said
+    (message,) = messages
     assert message.startswith("nothing is patched, because mmengine ")
     assert message.endswith(status["reason"])
     assert metrics.get("val_loss") == (1.5 if NATIVE else None)
@@ -139,8 +138,8 @@ def test_an_unknown_newer_mmengine_stays_native_with_one_warning(future, change)
         assert not patch["owner"].startswith("valloss_compat")
 
 
-def test_loops_that_have_moved_are_an_unknown_shape(future):
-    """Whole modules, too: the import of this package ends no training."""
+def test_moved_loops_module_makes_mmengine_unknown(future):
+    """The import of this package does not end a training."""
     os.rename(str(future.package / LOOPS), str(future.package / "runner/loops_.py"))
     old, new = ".loops import", ".loops_ import"
     changes = [
@@ -148,14 +147,14 @@ def test_loops_that_have_moved_are_an_unknown_shape(future):
         for path in future.package.rglob("*.py")
         if old in path.read_text(encoding="utf-8")
     ]
-    status, said, metrics = future(*changes).json()
-    assert (status["plan"], len(said)) == ("unknown", 1)
+    status, messages, metrics = future(*changes).json()
+    assert (status["plan"], len(messages)) == ("unknown", 1)
     assert status["reason"] == "there is no BaseLoop where it was"
     assert metrics.get("val_loss") == (1.5 if NATIVE else None)
 
 
-def test_strict_raises_where_the_shape_is_unknown(future):
-    """The import fails, and says what differs and what to do."""
+def test_strict_raises_for_an_unknown_mmengine(future):
+    """The error of the import names the difference and a fix."""
     changes, reason = CHANGES["another name for run_iter"]
     result = future(*changes, env={"VALLOSS_COMPAT": "strict=true"})
     assert result.returncode == 1

@@ -1,4 +1,4 @@
-"""What importing the package does, seen from fresh processes."""
+"""What an import of the package does, in new processes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from support.import_scripts import REPORT, script
 from support.torchrun import needs_torchrun, torchrun
 
 
-def test_the_unpatched_control_is_unpatched(nursery: Nursery) -> None:
-    """Without the import mmengine is as released: old ones report no val_loss."""
+def test_mmengine_is_unpatched_without_the_import(nursery: Nursery) -> None:
+    """Old releases report no val_loss: the control of the tests below."""
     control = nursery.run(
         script("assert 'valloss_compat' not in sys.modules")
         + REPORT
@@ -21,10 +21,10 @@ def test_the_unpatched_control_is_unpatched(nursery: Nursery) -> None:
     assert control["val_loss"] == (1.5 if control["native"] else None)
 
 
-def test_off_by_environment_variable_leaves_every_target_as_it_is(
+def test_off_in_the_environment_leaves_every_target_unchanged(
     nursery: Nursery,
 ) -> None:
-    """VALLOSS_COMPAT=off: the very same objects, and status says off."""
+    """The objects are the same, and the status says off."""
     nursery.run(
         script(
             """
@@ -42,8 +42,7 @@ def test_off_by_environment_variable_leaves_every_target_as_it_is(
     ).json()
 
 
-def test_off_does_not_even_import_mmengine() -> None:
-    """VALLOSS_COMPAT=off costs nothing."""
+def test_off_in_the_environment_imports_neither_mmengine_nor_torch() -> None:
     run_cold(
         "import sys, valloss_compat\n"
         "assert not {'torch', 'mmengine'} & set(sys.modules)\nprint('{}')",
@@ -51,10 +50,10 @@ def test_off_does_not_even_import_mmengine() -> None:
     ).json()
 
 
-def test_parity_from_the_environment_patches_only_what_lacks_it(
+def test_parity_in_the_environment_leaves_native_releases_unchanged(
     nursery: Nursery,
 ) -> None:
-    """Native releases stay untouched, asserted with ``is``; old ones get val_loss."""
+    """Older ones get val_loss."""
     result = nursery.run(
         script("import valloss_compat\nassert untouched() == NATIVE") + REPORT,
         env={"VALLOSS_COMPAT": "parity"},
@@ -63,8 +62,10 @@ def test_parity_from_the_environment_patches_only_what_lacks_it(
 
 
 @pytest.mark.parametrize("program", ["-c", "train.py"])
-def test_runpy_alone_makes_no_command(nursery: Nursery, program: str) -> None:
-    """Code that runs a module of ours imports the package as any other."""
+def test_module_that_runpy_runs_is_not_taken_for_a_command(
+    nursery: Nursery, program: str
+) -> None:
+    """The import patches mmengine as any other."""
     nursery.run(
         script(
             f"""
@@ -104,15 +105,15 @@ runner = make_runner(
 with open(os.path.join(os.environ['FOLDER'], '%d.json' % rank), 'w') as file:
     json.dump(runner.val(), file)
 dist.barrier()
-# Without an exit: gloo's threads may abort one (torch 2.15), or hang it (2.4).
+# Skips the normal exit: gloo's threads may abort it (torch 2.15) or hang it (2.4).
 os._exit(0)
 """
 
 
 @needs_torchrun
 @pytest.mark.slow
-def test_torchrun_with_two_processes(tmp_path: Path) -> None:
-    """Each imports the package for itself, and both report the mean over all."""
+def test_both_processes_of_torchrun_report_the_mean_over_all(tmp_path: Path) -> None:
+    """Each imports the package itself."""
     (tmp_path / "script.py").write_text(RANKS)
     launcher = [*torchrun(), "script.py"]
     result = run_cold(

@@ -1,4 +1,4 @@
-"""The same val_loss whenever and however the package is imported."""
+"""val_loss does not depend on when and how the package is imported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from support.fresh import Nursery
 from support.import_scripts import REPORT, script
 
-# Workers that are spawned import anew what the dataset needs, and nothing of ours.
+# Spawned workers import what the dataset needs, and nothing of this package.
 WORKERS = """
         from torch.utils.data import DataLoader
         plain = runner
@@ -48,7 +48,7 @@ ORDERS = {
         import valloss_compat
         runner = lambda: built
     """,
-    "after a subclass was made": """
+    "after a subclass was created": """
         from mmengine.registry import LOOPS
         class Mine(loops.ValLoop):
             def run_iter(self, idx, data_batch):
@@ -92,7 +92,7 @@ ORDERS = {
             return built
     """,
     "mmengine's loops reloaded": """
-        # The registry does not let it, patched or not; nothing is lost.
+        # The registry rejects it, patched or not.
         import importlib
         import valloss_compat
         try:
@@ -104,7 +104,7 @@ ORDERS = {
         assert valloss_compat.status().notes == []
     """,
     "mmengine's loops reloaded by force": """
-        # New classes: not patched, which status() says, until the next apply().
+        # New classes, which status() reports as unpatched until the next apply().
         import importlib
         from mmengine.registry import LOOPS
         import valloss_compat
@@ -172,6 +172,7 @@ ORDERS = {
         for order in sorted(ORDERS)
     ],
 )
-def test_independent_of_import_order(order: str, nursery: Nursery) -> None:
-    """The same val_loss whenever the package is imported."""
+def test_val_loss_does_not_depend_on_the_import_order(
+    order: str, nursery: Nursery
+) -> None:
     assert nursery.run(script(ORDERS[order]) + REPORT).json()["val_loss"] == 1.5

@@ -1,10 +1,9 @@
-"""What is somebody's own and stays so: attributes, stand-ins for runners, hooks."""
+"""What stays as the user has it: attributes, stand-ins for runners, other hooks."""
 
 from __future__ import annotations
 
 import copy
 import inspect
-import logging
 import types
 from unittest.mock import Mock
 
@@ -19,7 +18,7 @@ from support.tiny import Model, Seen, counting, loader, make_runner, sample
 
 
 class FromNone(ValLoop):
-    """A user's own account, that begins with None."""
+    """Adds up losses of its own in ``val_loss``, from None on."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -34,14 +33,14 @@ class FromNone(ValLoop):
 
 
 class OnlyNone(FromNone):
-    """Sets it and never again."""
+    """Sets ``val_loss`` to None and does not use it."""
 
     def run_iter(self, idx, data_batch):
         ValLoop.run_iter(self, idx, data_batch)
 
 
 @pytest.mark.skipif(NATIVE, reason="native mmengine itself wants a dict there")
-def test_an_account_that_begins_with_none_is_its_loops(tmp_path):
+def test_user_val_loss_attribute_that_starts_as_none_is_not_overwritten(tmp_path):
     """The losses are reported all the same."""
     runner = make_runner(tmp_path, counting)
     loop = with_loop(runner, FromNone)
@@ -49,8 +48,8 @@ def test_an_account_that_begins_with_none_is_its_loops(tmp_path):
     assert loop.val_loss == 3.0
 
 
-def test_none_stays_unless_native_mmengine_needs_a_mapping_there(tmp_path):
-    """Which would raise by itself, and does not with us."""
+def test_val_loss_of_none_stays_unless_native_mmengine_needs_a_mapping(tmp_path):
+    """Unpatched native mmengine raises."""
     runner = make_runner(tmp_path, counting)
     loop = with_loop(runner, OnlyNone)
     assert runner.val()["val_loss"] == 1.5
@@ -58,7 +57,7 @@ def test_none_stays_unless_native_mmengine_needs_a_mapping_there(tmp_path):
 
 
 class Strict(ValLoop):
-    """Knows its attributes, and takes no other."""
+    """Accepts only known attributes."""
 
     names = ("_runner", "dataloader", "_dataloader", "evaluator", "fp16")
 
@@ -69,7 +68,7 @@ class Strict(ValLoop):
 
 
 @pytest.mark.skipif(NATIVE, reason="native mmengine itself has to set it")
-def test_a_loop_that_takes_no_val_loss_has_none(tmp_path):
+def test_loop_that_rejects_new_attributes_has_no_val_loss(tmp_path):
     """The losses are reported all the same."""
     runner = make_runner(tmp_path, counting)
     loop = with_loop(runner, Strict)
@@ -78,15 +77,15 @@ def test_a_loop_that_takes_no_val_loss_has_none(tmp_path):
 
 
 class Slots:
-    """A runner with no more than a loop needs, and no weak reference."""
+    """A runner with only what a loop needs, and without weak references."""
 
     __slots__ = ("call_hook", "hooks", "model", "visualizer")
 
 
 @pytest.mark.parametrize("hooks", [None, [], ()])
 @pytest.mark.parametrize("make", [types.SimpleNamespace, Mock, Slots])
-def test_a_stand_in_for_a_runner_validates(make, hooks):
-    """As the unit tests of downstream libraries have them."""
+def test_stand_in_for_a_runner_validates(make, hooks):
+    """As unit tests of downstream libraries use it."""
     runner = make()
     runner.model = Model(counting)
     runner.visualizer = Mock()
@@ -99,21 +98,21 @@ def test_a_stand_in_for_a_runner_validates(make, hooks):
 
 
 class NotReady(Hook):
-    """Neither stops nor saves by it: what its monitor is, is its own affair."""
+    """A hook of another kind, with a ``monitor`` that cannot be read."""
 
     @property
     def monitor(self):
         raise RuntimeError("not ready")
 
 
-def test_the_monitor_of_a_hook_of_another_kind_is_not_read(tmp_path):
-    """A run that worked without us works with us."""
+def test_monitor_of_another_kind_of_hook_is_not_read(tmp_path):
+    """What runs unpatched runs patched."""
     runner = make_runner(tmp_path, lambda *_: [sample()], custom_hooks=[NotReady()])
     assert runner.val() == {"n/seen": 2.0}
 
 
 class BuiltLate(ValLoop):
-    """Has an attribute that a ValLoop has not, and that nobody may read yet."""
+    """Has an attribute ``evaluators`` that cannot be read yet."""
 
     @property
     def evaluators(self):
@@ -121,14 +120,14 @@ class BuiltLate(ValLoop):
 
 
 def test_evaluators_of_a_val_loop_are_not_read(tmp_path):
-    """It has its one; others are for loops that derive from BaseLoop alone."""
+    """A ValLoop has one evaluator; only loops of other kinds may have a list."""
     runner = make_runner(tmp_path, counting)
     with_loop(runner, BuiltLate)
     assert runner.val()["val_loss"] == 1.5
 
 
-def test_within_a_validation_call_hook_looks_like_the_method(tmp_path):
-    """For who logs its name or asks whose it is; a copy of the runner works too."""
+def test_call_hook_looks_like_the_original_within_a_validation(tmp_path):
+    """Its name, instance and signature are the same, and it can be copied."""
     found = []
 
     class Ask(Hook):
@@ -142,26 +141,3 @@ def test_within_a_validation_call_hook_looks_like_the_method(tmp_path):
     make_runner(tmp_path, counting, custom_hooks=[Ask()]).val()
     parameters = list(inspect.signature(Runner.call_hook).parameters)
     assert found == [("call_hook", True), "call_hook", parameters[1:]]
-
-
-def test_one_dict_of_metrics_for_all_epochs_holds_no_metric_of_a_losss_name(tmp_path):
-    """What is there from the epoch before is ours, and no reason for a warning."""
-
-    class OneDict(Evaluator):
-        found = {"acc": 0.5}  # noqa: RUF012
-
-        def evaluate(self, size):
-            return self.found
-
-    runner = make_runner(tmp_path, counting, val_evaluator=OneDict([Seen()]))
-    said = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: said.append(record.getMessage())
-    runner.logger.addHandler(handler)
-    runner.logger.setLevel(logging.WARNING)
-    for mean in (1.5, 3.5):
-        assert runner.val() == {"acc": 0.5, "loss": mean, "val_loss": mean}
-    OneDict.found["loss"] = 8.0
-    assert said == []
-    runner.val()
-    assert ["'loss' has the name of a metric" in text for text in said] == [True]

@@ -1,4 +1,4 @@
-"""Loops of somebody's own: each loss is reported once, and what is theirs stays so."""
+"""User-defined loops: each loss is reported once, and their attributes are kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.tiny import Seen, Spy, counting, make_runner, sample
 
 
 class OwnRunIter(ValLoop):
-    """Its own run_iter, which changes the results before they are evaluated."""
+    """Overrides ``run_iter`` and evaluates a copy of the results."""
 
     @torch.no_grad()
     def run_iter(self, idx, data_batch):
@@ -31,33 +31,33 @@ class SuperTwice(ValLoop):
 
 
 @pytest.mark.parametrize("loop_class", [OwnRunIter, SuperTwice])
-def test_loops_that_override_report_each_loss_once(tmp_path, loop_class):
-    """With and without super(); what is evaluated is clean."""
+def test_loops_that_override_methods_report_each_loss_once(tmp_path, loop_class):
+    """With and without ``super()``; metrics get no loss element."""
     runner = make_runner(tmp_path, counting)
     with_loop(runner, loop_class)
     assert runner.val() == {"n/seen": 2.0, "loss": 1.5, "val_loss": 1.5}
 
 
 class ReadsItsLoss(ValLoop):
-    """A user's own backport: takes the loss element off before it evaluates."""
+    """A backport by the user: removes the loss element before the evaluation."""
 
     @torch.no_grad()
     def run_iter(self, idx, data_batch):
         *outputs, last = self.runner.model.val_step(data_batch)
-        self.mine.append(float(last.loss["loss"]))
+        self.losses.append(float(last.loss["loss"]))
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
 
 
-def test_a_loop_that_takes_the_loss_off_itself_is_left_alone(tmp_path):
-    """It finds the element where the model put it, and no sample is lost."""
+def test_loop_that_removes_the_loss_element_itself_is_left_alone(tmp_path):
+    """It gets the loss element, and all samples are evaluated."""
     runner = make_runner(tmp_path, counting)
-    loop = with_loop(runner, ReadsItsLoss, mine=[])
+    loop = with_loop(runner, ReadsItsLoss, losses=[])
     assert runner.val() == {"n/seen": 2.0}
-    assert loop.mine == [1.0, 2.0]
+    assert loop.losses == [1.0, 2.0]
 
 
-def test_a_loop_that_hands_on_to_another_reports_it_there(tmp_path):
-    """The losses go with what is evaluated, to the evaluator that evaluates it."""
+def test_losses_of_a_loop_that_runs_another_are_reported_by_its_evaluator(tmp_path):
+    """The evaluator that gets the results reports their losses."""
     runner = make_runner(tmp_path, counting)
     inner = with_loop(runner, ValLoop)
 
@@ -71,13 +71,13 @@ def test_a_loop_that_hands_on_to_another_reports_it_there(tmp_path):
     outer = with_loop(runner, Outer)
     outer.evaluator = Evaluator([])
     found = {"n/seen": 2.0}
-    if not NATIVE:  # there the loop that does not run keeps the losses for itself
+    if not NATIVE:  # natively the loop that does not run keeps its losses
         found.update(loss=1.5, val_loss=1.5)
     assert runner.val() == {"inner": found}
 
 
-def test_a_loop_with_a_list_of_evaluators_runs(tmp_path):
-    """Each reports what it was given."""
+def test_loop_with_a_list_of_evaluators_reports_the_loss(tmp_path):
+    """Each evaluator reports the losses of what it got."""
 
     class Several(ValLoop):
         def run(self):
@@ -95,7 +95,7 @@ def test_a_loop_with_a_list_of_evaluators_runs(tmp_path):
 
 
 def test_evaluator_of_evaluators_reports_the_loss_once(tmp_path):
-    """The outer one extracts: what it hands on has no losses."""
+    """The outer one extracts, and passes results without losses to the inner one."""
 
     class Both(Evaluator):
         def process(self, data_samples, data_batch=None):
@@ -111,7 +111,7 @@ def test_evaluator_of_evaluators_reports_the_loss_once(tmp_path):
 
 
 class Refills(ValLoop):
-    """Uses one list for all results, as nothing forbids."""
+    """Reuses one list for all results."""
 
     def run_iter(self, idx, data_batch):
         outputs = []
@@ -122,15 +122,15 @@ class Refills(ValLoop):
             self.evaluator.process(data_samples=outputs, data_batch=data_batch)
 
 
-def test_a_list_that_is_filled_again_has_its_new_losses(tmp_path):
-    """Nothing is remembered of a list but what is in it."""
+def test_reused_list_counts_with_its_new_losses(tmp_path):
+    """Its former contents are not remembered."""
     runner = make_runner(tmp_path, counting)
     with_loop(runner, Refills)
     assert runner.val()["val_loss"] == 2.5
 
 
-def test_a_val_loop_that_holds_more_evaluators_reports_each(tmp_path):
-    """What it does with them is its own affair."""
+def test_val_loop_with_several_evaluators_reports_each(tmp_path):
+    """The loop itself calls them."""
 
     class Prefixes(ValLoop):
         def run(self):
@@ -147,7 +147,7 @@ def test_a_val_loop_that_holds_more_evaluators_reports_each(tmp_path):
     assert (found["a/val_loss"], found["b/val_loss"]) == (1.0, 2.0)
 
 
-def test_other_samples_with_the_same_loss_are_evaluated_as_they_are(tmp_path):
+def test_two_lists_of_samples_with_one_loss_element_are_both_evaluated(tmp_path):
     """A loop may give two evaluators two views of one result."""
     second = Seen()
 
@@ -169,7 +169,7 @@ def test_other_samples_with_the_same_loss_are_evaluated_as_they_are(tmp_path):
 
 
 class Mixin:
-    """Methods from outside the family, without super()."""
+    """Methods of a class that is no loop, without ``super()``."""
 
     def run_iter(self, idx, data_batch):
         self.outputs = self.runner.model.val_step(data_batch)
@@ -182,8 +182,8 @@ class Mixin:
         return self.evaluator.evaluate(2)
 
 
-def test_a_loop_with_methods_of_a_mixin_is_served(tmp_path):
-    """Each epoch has its own losses, and hooks see clean results."""
+def test_loop_with_methods_of_a_mixin_reports_the_loss(tmp_path):
+    """Each epoch has its own losses, and hooks get no loss element."""
     spy = Spy()
     runner = make_runner(tmp_path, counting, custom_hooks=[spy])
     runner.call_hook("before_val_epoch")
@@ -194,8 +194,8 @@ def test_a_loop_with_methods_of_a_mixin_is_served(tmp_path):
     assert len(loop.outputs) == 2
 
 
-def test_a_loop_that_leaves_nothing_to_mmengine_keeps_its_val_loss(tmp_path):
-    """A number by that name, also on releases that have a dict there."""
+def test_user_val_loss_attribute_of_a_mixin_loop_is_not_overwritten(tmp_path):
+    """It is a number, also on releases that use a dict."""
     runner = make_runner(tmp_path, counting)
     runner.call_hook("before_val_epoch")
     loop = with_loop(runner, type("Mixed", (Mixin, ValLoop), {}), val_loss=0.25)
@@ -204,7 +204,7 @@ def test_a_loop_that_leaves_nothing_to_mmengine_keeps_its_val_loss(tmp_path):
 
 
 class OwnAccount(ValLoop):
-    """As users of old releases wrote them: val_loss is a number of their own."""
+    """Counts in ``val_loss``, as loops for old releases may."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -216,7 +216,7 @@ class OwnAccount(ValLoop):
 
 
 class OnTheClass(ValLoop):
-    """A property that takes what native mmengine sets, and nothing else."""
+    """Has a property that accepts only what native mmengine sets."""
 
     @property
     def val_loss(self):
@@ -228,7 +228,7 @@ class OnTheClass(ValLoop):
 
 
 @pytest.mark.skipif(NATIVE, reason="native mmengine itself wants a dict there")
-def test_a_loop_that_has_a_val_loss_of_its_own_keeps_it(tmp_path):
+def test_user_val_loss_attribute_is_not_overwritten(tmp_path):
     """The losses are reported all the same."""
     runner = make_runner(tmp_path, counting)
     loop = with_loop(runner, OwnAccount)
@@ -237,8 +237,8 @@ def test_a_loop_that_has_a_val_loss_of_its_own_keeps_it(tmp_path):
 
 
 @pytest.mark.skipif(NATIVE, reason="native mmengine itself has to set it")
-def test_a_property_val_loss_is_not_set(tmp_path):
-    """What the class defines is the class's."""
+def test_val_loss_property_is_not_set(tmp_path):
+    """The losses are reported all the same."""
     runner = make_runner(tmp_path, counting)
     with_loop(runner, OnTheClass)
     assert runner.val()["val_loss"] == 1.5

@@ -1,4 +1,4 @@
-"""What the README says under 'Pitfalls', where no other test says it."""
+"""Pitfalls of the README that no other test covers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import valloss_compat
 from valloss_compat._patches.patch import MARKER, marker_of, wrap
 
 
-def test_a_function_that_was_taken_out_before_is_the_unpatched_one() -> None:
-    """The patch is in the class, and only there."""
+def test_reference_from_before_the_patch_is_unpatched() -> None:
+    """Only the attribute of the class is replaced."""
     valloss_compat.revert()
-    taken_out = ValLoop.run
+    reference = ValLoop.run
     valloss_compat.apply()
-    assert marker_of(taken_out) is None
-    assert marker_of(ValLoop.run).original is taken_out
+    assert marker_of(reference) is None
+    assert marker_of(ValLoop.run).original is reference
 
 
-def test_a_pickled_method_is_that_of_the_process_which_reads_it(
+def test_unpickled_method_is_that_of_the_reading_process(
     nursery: Nursery,
 ) -> None:
     """Functions are pickled by name."""
@@ -81,12 +81,12 @@ print('{}')
 """
 
 
-def test_a_class_of_main_can_be_sent_to_another_process(nursery: Nursery) -> None:
-    """By value, as cloudpickle, ray and submitit do; the seam stays at home."""
+def test_class_of_main_can_be_pickled_by_value(nursery: Nursery) -> None:
+    """As cloudpickle, ray and submitit do; the wrapper is not pickled."""
     nursery.run(BY_VALUE).json()
 
 
-def test_a_wrapper_that_was_sent_only_calls_the_original() -> None:
+def test_copied_wrapper_only_calls_the_original() -> None:
     """The one that it was copied from stays enabled."""
 
     class Doubles:
@@ -110,17 +110,17 @@ def test_a_wrapper_that_was_sent_only_calls_the_original() -> None:
     assert (wrapper(None, 2), sent(None, 2)) == (-4, 4)
 
 
-def test_a_log_processor_with_its_own_log_is_named_and_left_alone() -> None:
-    """It logs what it likes."""
+def test_log_processor_with_its_own_log_is_reported_and_not_patched() -> None:
+    """It decides what it logs."""
 
-    class Mine(LogProcessor):
+    class OwnLog(LogProcessor):
         def get_log_after_epoch(self, *args: object, **kwargs: object) -> str:
-            return "mine"
+            return "own"
 
     valloss_compat.apply()
-    name = f"{__name__}.{Mine.__qualname__}.get_log_after_epoch"
+    name = f"{__name__}.{OwnLog.__qualname__}.get_log_after_epoch"
     assert name in valloss_compat.status().overrides
-    assert marker_of(vars(Mine)["get_log_after_epoch"]) is None
+    assert marker_of(vars(OwnLog)["get_log_after_epoch"]) is None
 
 
 SPAWN = """
@@ -139,6 +139,6 @@ print(json.dumps([
 """
 
 
-def test_a_forked_worker_is_patched_and_a_spawned_one_is_not(nursery: Nursery) -> None:
-    """A spawned one imports anew what it needs."""
+def test_forked_worker_is_patched_and_spawned_one_is_not(nursery: Nursery) -> None:
+    """A spawned one imports only what it needs."""
     assert nursery.run(SPAWN).json() == [True, False]

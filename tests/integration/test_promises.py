@@ -1,11 +1,14 @@
-"""What the patches promise, one test a promise, by name.
+"""What the patches promise: one test for each promise.
 
-Those that need more than a test stand where they can be looked at from all
-sides: reversal where others patched before or after us in test_foreign.py,
-dispatch by feature and the unknown newer mmengine in test_future.py, the order
-of imports in test_import_order.py, the environment variable in test_import.py,
-the JSON and exit code of doctor in cli/test_doctor.py, its self-check in
-cli/test_doctor_self_check.py, the runner in cli/test_run_training.py.
+Promises that need more than one test have a file:
+
+- Wrappers of other libraries: ``patches/test_third_party_wrappers.py``
+- Plans by feature, unknown newer releases: ``integration/test_future_mmengine.py``
+- Order of imports: ``integration/test_import_order.py``
+- Environment variable: ``integration/test_import.py``, ``test_options.py``
+- ``doctor`` with its JSON and exit code: ``cli/doctor/test_doctor.py``
+- Self-check of ``doctor``: ``cli/doctor/test_trial_run.py``
+- Unmodified scripts: ``cli/test_run_patching.py``
 """
 
 from __future__ import annotations
@@ -28,12 +31,12 @@ from valloss_compat._patches.patch import MISSING, marker_of
 
 @pytest.fixture
 def _no_dead_class():
-    """One of a test before, collected between two statuses, is in the first alone."""
+    """Collect classes of earlier tests, which would be in the first status only."""
     gc.collect()
 
 
-def test_idempotent_apply_twice_changes_nothing():
-    """Idempotent: the very same wrappers."""
+def test_second_apply_changes_nothing():
+    """The wrappers are the same objects."""
     before = targets()
     status = valloss_compat.apply()
     assert same(targets(), before)
@@ -45,14 +48,14 @@ def test_idempotent_apply_twice_changes_nothing():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["default", "parity"])
-def test_reversible_to_the_very_same_objects(mode):
-    """A thousand times, in every namespace; subclasses made before and between."""
+def test_revert_restores_the_original_objects(mode):
+    """In every namespace, after a thousand cycles; also those of subclasses."""
 
     class Before(Evaluator):
         def evaluate(self, size):
             """Nothing."""
 
-    made = [Before]
+    created = [Before]
     valloss_compat.revert()
     before = targets()
     assert not any(marker_of(thing) for thing in before.values())
@@ -64,59 +67,59 @@ def test_reversible_to_the_very_same_objects(mode):
             class Between(Evaluator):
                 process = Evaluator.process
 
-            made.append(Between)
+            created.append(Between)
         valloss_compat.revert()
     after = targets()
     assert same(before, {key: after[key] for key in before})
     assert vars(Before)["evaluate"] is own
-    assert vars(made[1])["process"] is vars(Evaluator)["process"]
+    assert vars(created[1])["process"] is vars(Evaluator)["process"]
     assert not any(marker_of(thing) for thing in after.values())
     status = valloss_compat.status()
     assert (status.mode, status.plan, status.active) == ("off", "none", False)
     valloss_compat.revert()
 
 
-def test_conflict_is_shown_theirs_stays_and_ours_goes_quiet(monkeypatch, tmp_path):
-    """Revert says so, and a later apply wakes it."""
-    ours = Evaluator.evaluate
+def test_conflict_is_reported_and_the_third_party_wrapper_stays(monkeypatch, tmp_path):
+    """Revert disables the patch below it and gives the reason; apply enables it."""
+    installed = Evaluator.evaluate
 
-    def theirs(self, size):
-        return {**ours(self, size), "theirs": 1.0}
+    def third_party(self, size):
+        return {**installed(self, size), "third_party": 1.0}
 
     runner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
     runner.val()
-    monkeypatch.setattr(Evaluator, "evaluate", theirs)
+    monkeypatch.setattr(Evaluator, "evaluate", third_party)
     status = valloss_compat.revert()
-    assert Evaluator.evaluate is theirs
-    (quiet,) = [patch for patch in status.patches if patch.state == "disabled"]
-    theirs_name = f"{__name__}.{theirs.__qualname__}"
-    assert quiet.owner == theirs_name
-    assert quiet.reason == (
-        f"{theirs_name} was put over ours and stays; ours only calls the original now"
+    assert Evaluator.evaluate is third_party
+    (disabled,) = [patch for patch in status.patches if patch.state == "disabled"]
+    name = f"{__name__}.{third_party.__qualname__}"
+    assert disabled.owner == name
+    assert disabled.reason == (
+        f"{name} was put over ours and stays; ours only calls the original now"
     )
-    assert quiet.original == "mmengine.evaluator.evaluator.Evaluator.evaluate"
-    assert quiet.reason in repr(status)
-    assert runner.val()["theirs"] == 1.0
+    assert disabled.original == "mmengine.evaluator.evaluator.Evaluator.evaluate"
+    assert disabled.reason in repr(status)
+    assert runner.val()["third_party"] == 1.0
     valloss_compat.apply()
     assert runner.val()["val_loss"] == 1.0
-    assert Evaluator.evaluate is theirs
+    assert Evaluator.evaluate is third_party
 
 
-def test_names_overriding_subclasses():
-    """Of loops and evaluators, as full names."""
+def test_status_names_overriding_subclasses():
+    """Of loops and evaluators, by their full names."""
 
     class Mine(ValLoop):
         def run(self):
             """Nothing."""
 
-    name = f"{__name__}.test_names_overriding_subclasses.<locals>.Mine"
+    name = f"{__name__}.test_status_names_overriding_subclasses.<locals>.Mine"
     assert f"{name}.run" in valloss_compat.status().overrides
 
 
 @pytest.mark.usefixtures("_no_dead_class")
 @pytest.mark.parametrize("mode", ["default", "parity"])
-def test_names_overriding_subclasses_in_every_mode(mode):
-    """Also where they are not patched themselves, and after a revert."""
+def test_status_names_overriding_subclasses_in_every_mode(mode):
+    """Also where they are not patched, and after a revert."""
 
     class Mine(ValLoop):
         def run(self):
@@ -130,8 +133,8 @@ def test_names_overriding_subclasses_in_every_mode(mode):
 
 
 @pytest.mark.usefixtures("_no_dead_class")
-def test_a_reason_for_each_patch_not_applied_after_a_revert():
-    """Each with the reason, and who stands there now."""
+def test_each_patch_has_a_reason_after_a_revert():
+    """And the owner of what is called now."""
     applied = [patch.target for patch in valloss_compat.status().patches]
     patches = valloss_compat.revert().patches
     assert [patch.target for patch in patches] == applied
@@ -139,12 +142,12 @@ def test_a_reason_for_each_patch_not_applied_after_a_revert():
         ("inactive", "reverted")
     }
     assert patches[1].owner == patches[1].original == patches[1].target
-    # Which a loop inherits from nobody of mmengine's.
+    # No class of mmengine defines it.
     assert patches[0].owner == "builtins.object.__init_subclass__"
 
 
-def test_a_reason_for_each_patch_not_applied_where_mmengine_is_native():
-    """Parity leaves native releases alone, and says so of each target."""
+def test_each_inactive_patch_has_a_reason_on_native_releases():
+    """Parity mode leaves these unchanged."""
     valloss_compat.revert()
     for patch in valloss_compat.apply(mode="parity").patches:
         if NATIVE and not patch.target.endswith("Registry.get"):
@@ -161,8 +164,8 @@ def patches():
     return _api._patch_sets["default"].patches
 
 
-def test_the_mark_on_each_wrapper_says_owner_and_version():
-    """And what it is over."""
+def test_marker_of_each_wrapper_has_owner_and_version():
+    """And what the wrapper replaced."""
     for patch in patches():
         marker = marker_of(vars(patch.target)[patch.attribute])
         assert (marker.owner, marker.version) == (
@@ -173,7 +176,7 @@ def test_the_mark_on_each_wrapper_says_owner_and_version():
         assert marker.inherited == (marker.original is MISSING)
 
 
-def test_signature_parity_each_wrapper_has_the_face_of_its_original():
+def test_each_wrapper_has_the_metadata_of_its_original():
     """Signature, docstring, name, qualified name, module and annotations."""
     valloss_compat.revert()
     places = [

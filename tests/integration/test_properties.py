@@ -1,4 +1,4 @@
-"""Generated results and losses, against a plain reference written here."""
+"""Generated results and losses, compared with a plain reference implementation."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from support.tiny import Seen, element, make_runner, sample
 import valloss_compat
 from valloss_compat._recording.accumulator import EpochAccumulators, means_with_total
 
-# In a cell of the matrix the same examples each time, and where another runs the slow
-# tests of its row the first of them; elsewhere others each time.
+# In a cell of the matrix the examples are the same each time, and fewer where another
+# cell of the row runs the slow tests. Elsewhere they are random.
 thorough = settings(
     deadline=None,
     database=None,
@@ -87,7 +87,7 @@ def with_element(draw, losses):
 
 
 def update_of(value):
-    """The number that a value of a loss dict stands for, if any; TypeError if wrong."""
+    """Return the number for a loss value, if any; raise TypeError if it is wrong."""
     if isinstance(value, torch.Tensor):
         return float(np.mean(value.detach().double().numpy()))
     if isinstance(value, (int, float, np.floating)):
@@ -114,7 +114,7 @@ def reference(dicts):
 
 
 def outcome(function):
-    """What a call returned, or the type of what it raised."""
+    """Return the result of a call, or the type of the error."""
     try:
         return function()
     except Exception as error:
@@ -130,16 +130,16 @@ def close(found, expected):
 
 @thorough
 @given(st.lists(any_losses, max_size=5))
-def test_meters_agree_with_the_reference(dicts):
+def test_accumulators_agree_with_the_reference(dicts):
     """The same means and total, or a TypeError where the reference has one."""
 
-    def metered():
-        meters = EpochAccumulators()
+    def accumulated():
+        accumulators = EpochAccumulators()
         for index, losses in enumerate(dicts):
-            meters.record(losses, 1, index)
-        return means_with_total(meters.sums(), "val")
+            accumulators.record(losses, 1, index)
+        return means_with_total(accumulators.sums(), "val")
 
-    assert close(outcome(metered), outcome(lambda: reference(dicts)))
+    assert close(outcome(accumulated), outcome(lambda: reference(dicts)))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def runner(tmp_path_factory):
 
 
 def validate(runner, results):
-    """Metrics and what the metric was given, in one validation of these results."""
+    """Validate with these results; return the metrics and what the metric got."""
     metric = runner.val_loop.evaluator.metrics[0]
     metric.samples, metric.results = [], []
     runner.model.calls = 0
@@ -160,7 +160,7 @@ def validate(runner, results):
 
 
 def clean(result):
-    """A result without its loss element, and the losses."""
+    """Return a result without its loss element, and the losses."""
     if isinstance(result, (list, tuple)) and result:
         last = result[-1]
         if isinstance(last, BaseDataElement) and set(last.keys()) == {"loss"}:
@@ -169,7 +169,7 @@ def clean(result):
 
 
 def expected_of(results):
-    """Metrics that the contract asks for; TypeError for what cannot be evaluated."""
+    """Return the metrics of the contract; raise TypeError for wrong losses."""
     pairs = [clean(result) for result in results]
     seen = sum(len(list(samples)) for samples, _ in pairs)
     return {"n/seen": float(seen), **reference([losses for _, losses in pairs])}
@@ -178,7 +178,7 @@ def expected_of(results):
 @thorough
 @given(st.data())
 def test_validation_agrees_with_the_reference(runner, data):
-    """Any results of samples and losses: the metrics, and what the metric sees."""
+    """The metrics, and what the metric gets, for any results of samples and losses."""
     samples = st.lists(st.builds(sample), max_size=3)
     kinds = samples | with_element(good_losses)
     results = data.draw(st.lists(kinds, min_size=2, max_size=2))
@@ -189,8 +189,8 @@ def test_validation_agrees_with_the_reference(runner, data):
 
 @thorough
 @given(st.data())
-def test_a_wrong_loss_is_a_type_error(runner, data):
-    """Never a number, and the next validation is not troubled."""
+def test_wrong_loss_is_a_type_error(runner, data):
+    """It is never a number, and the next validation works."""
     wrong = with_element(st.just({"loss": 1.0}) | any_losses)
     results = data.draw(st.lists(wrong, min_size=2, max_size=2))
     assert close(validate(runner, results)[0], outcome(lambda: expected_of(results)))
@@ -200,8 +200,8 @@ def test_a_wrong_loss_is_a_type_error(runner, data):
 
 @thorough
 @given(st.data())
-def test_what_is_no_loss_element_is_left_alone(runner, data):
-    """Whatever val_step returns, also on native releases, which raise on some."""
+def test_result_without_a_loss_element_is_left_alone(runner, data):
+    """Any result of ``val_step``, also on native releases, which raise for some."""
     kinds = no_elements | with_element(good_losses)
     results = data.draw(st.lists(kinds, min_size=2, max_size=2))
     expected = outcome(lambda: expected_of(results))
@@ -211,8 +211,8 @@ def test_what_is_no_loss_element_is_left_alone(runner, data):
 @pytest.mark.skipif(NATIVE, reason="native mmengine has val_loss itself, and raises")
 @thorough
 @given(st.data())
-def test_what_runs_unpatched_runs_patched(runner, data):
-    """And where there is no loss element, to the same metrics and samples."""
+def test_validation_that_runs_unpatched_runs_patched(runner, data):
+    """Without a loss element, metrics and samples are the same."""
     kinds = no_elements | with_element(good_losses)
     results = data.draw(st.lists(kinds, min_size=2, max_size=2))
     patched, seen = validate(runner, results)

@@ -1,4 +1,4 @@
-"""Several ranks: every one reports the same number."""
+"""Several ranks report the same number."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def rank_main(rank):
                                   collate_fn=collate))
     epochs = [runner.val() for _ in range(2)]
     assert epochs[0] == epochs[1]
-    held = {{name: meter.mean() for name, meter in
+    held = {{name: value.mean() for name, value in
              getattr(runner.val_loop, 'val_loss', {{}}).items()}}
     return epochs[0], held, len(collectives)
 """
 
 
 def ranks(nursery, world: int, case: str, mode: str = "default"):
-    """What each rank reported, held in loop.val_loss, and its collectives."""
+    """Return what each rank reported and had in loop.val_loss, and its collectives."""
     env = {"VALLOSS_COMPAT": mode}
     return run_ranks(nursery, world, BODY.format(case=case), env)
 
@@ -58,36 +58,36 @@ def test_all_ranks_report_the_mean_over_all(nursery, world):
         assert collectives == 2
 
 
-def test_a_rank_without_losses_takes_part(nursery):
-    """The even samples' mean, on both ranks."""
+def test_rank_without_losses_reports_those_of_the_others(nursery):
+    """The mean of the even samples, on both ranks."""
     for metrics, _, _ in ranks(nursery, 2, "one rank without"):
         assert metrics == {"n/seen": 16.0, "loss": 7.0, "val_loss": 7.0}
 
 
-def test_without_any_loss_nothing_is_added(nursery):
-    """And nothing hangs."""
+def test_ranks_without_any_losses_add_nothing(nursery):
+    """No rank waits forever."""
     for metrics, _, _ in ranks(nursery, 2, "no rank with"):
         assert metrics == {"n/seen": 16.0}
 
 
-def test_ranks_with_other_names_do_not_hang(nursery):
-    """Each name is the mean over the ranks that know it."""
+def test_ranks_with_different_names_report_all_of_them(nursery):
+    """Each is the mean over the ranks that have it."""
     for metrics, _, _ in ranks(nursery, 2, "other names"):
         means = {"loss_0": 7.0, "loss_1": 8.0}
         assert metrics == {"n/seen": 16.0, **means, "val_loss": 15.0}
 
 
-def test_parity_is_rank_local(nursery):
-    """As native mmengine has it: 7 on one rank and 8 on the other."""
-    told = ranks(nursery, 2, "plain", mode="parity")
-    assert [metrics["val_loss"] for metrics, _, _ in told] == [7.0, 8.0]
+def test_parity_mode_is_rank_local(nursery):
+    """As in native mmengine: 7 on one rank and 8 on the other."""
+    reported = ranks(nursery, 2, "plain", mode="parity")
+    assert [metrics["val_loss"] for metrics, _, _ in reported] == [7.0, 8.0]
 
 
-def test_without_sync_each_rank_reports_its_own(nursery):
-    """And there is no collective for a rank to wait in."""
-    told = ranks(nursery, 2, "not in sync")
-    assert [metrics["val_loss"] for metrics, _, _ in told] == [7.0, 8.0]
-    assert [collectives for _, _, collectives in told] == [0, 0]
+def test_ranks_without_sync_dist_report_their_own_losses(nursery):
+    """No collective is called."""
+    reported = ranks(nursery, 2, "not in sync")
+    assert [metrics["val_loss"] for metrics, _, _ in reported] == [7.0, 8.0]
+    assert [collectives for _, _, collectives in reported] == [0, 0]
 
 
 WRAPPED = """
@@ -115,8 +115,8 @@ def rank_main(rank):
 """
 
 
-def test_a_wrapped_model_reports_the_loss(nursery):
-    """Real MMDistributedDataParallel, in validations and within a training."""
+def test_distributed_model_reports_the_loss(nursery):
+    """MMDistributedDataParallel, in validations and in a training."""
     # Two batches a validation, four validations in all, on the ranks 0 and 1.
     for losses in run_ranks(nursery, 2, WRAPPED):
         assert losses == [1.0, 7.0]

@@ -1,4 +1,4 @@
-"""What the terminal, scalars.json and the visualizer's backends show."""
+"""What the terminal, scalars.json and visualizer backends show of a validation."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def train(tmp_path, **options):
 
 
 def scalars(tmp_path):
-    """What scalars.json says, as one dict a line."""
+    """Read scalars.json, one dict a line."""
     (path,) = tmp_path.rglob("scalars.json")
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_scalars_json_has_the_loss_of_each_epoch(tmp_path):
-    """10, 20, 30, 40 stay that; native logs 10, 15, 20, 25."""
+    """10, 20, 30, 40, where native mmengine logs 10, 15, 20, 25."""
     train(tmp_path)
     lines = [line for line in scalars(tmp_path) if "val_loss" in line]
     assert [line["val_loss"] for line in lines] == [10.5, 20.5, 30.5, 40.5]
@@ -58,14 +58,14 @@ def test_scalars_json_has_the_loss_of_each_epoch(tmp_path):
 
 
 def test_named_losses_are_never_under_the_tag_of_a_training_loss(tmp_path):
-    """The tag 'loss' is the training's alone."""
+    """Only the training uses the tag 'loss'."""
     train(tmp_path)
     lines = scalars(tmp_path)
     assert not [line for line in lines if "val_loss" in line and "loss" in line]
     assert len([line for line in lines if "loss" in line]) == 8
 
 
-def test_the_terminal_shows_the_same(tmp_path):
+def test_terminal_shows_the_same_values(tmp_path):
     """The line of the epoch, as mmengine's logger gets it."""
     lines = []
 
@@ -82,14 +82,14 @@ def test_the_terminal_shows_the_same(tmp_path):
     assert "  loss: " not in last
 
 
-def test_tensorboard_shows_the_same(tmp_path):
+def test_tensorboard_shows_the_same_values(tmp_path):
     """A real event file, read back."""
     reader = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator",
         reason="no tensorboard: tox's `coverage` has it",
     )
     runner = train(tmp_path, backend="TensorboardVisBackend")
-    runner.visualizer.close()  # writes what a thread holds; 0.1.0 leaves it to the exit
+    runner.visualizer.close()  # ends the writer thread; 0.1.0 does it at exit
     (path,) = tmp_path.rglob("events.out*")
     events = reader.EventAccumulator(str(path.parent)).Reload()
     values = [event.value for event in events.Scalars("val_loss")]
@@ -99,7 +99,7 @@ def test_tensorboard_shows_the_same(tmp_path):
 
 
 class Recorded(BaseVisBackend):
-    """As the backends of wandb and others: gets each line of scalars."""
+    """Records each line of scalars, as backends such as wandb get it."""
 
     lines: ClassVar[List[Dict[str, Any]]] = []
 
@@ -114,8 +114,8 @@ class Recorded(BaseVisBackend):
         self.lines.append(dict(scalar_dict))
 
 
-def test_every_visualizer_backend_gets_the_same(tmp_path):
-    """What a backend is handed is what is true, whatever it does with it."""
+def test_every_visualizer_backend_gets_the_same_values(tmp_path):
+    """They are right before a backend gets them."""
     VISBACKENDS.register_module(name="Recorded", module=Recorded, force=True)
     Recorded.lines.clear()
     train(tmp_path, backend="Recorded")
@@ -125,8 +125,8 @@ def test_every_visualizer_backend_gets_the_same(tmp_path):
     assert not [line for line in lines if "loss" in line]
 
 
-def test_with_hierarchy_the_tags_stay_as_they_are(tmp_path):
-    """Mmengine keeps val/ itself then."""
+def test_tags_with_hierarchy_are_unchanged(tmp_path):
+    """The log processor itself keeps ``val/`` in them."""
     options = {"log_with_hierarchy": True}
     if "log_with_hierarchy" not in LogProcessor.__init__.__code__.co_varnames:
         pytest.skip("this mmengine has no log_with_hierarchy (it came with 0.7)")
@@ -137,7 +137,7 @@ def test_with_hierarchy_the_tags_stay_as_they_are(tmp_path):
 
 
 def test_custom_cfg_finds_the_losses_of_a_validation(tmp_path):
-    """By the name that they have without the package, on every release."""
+    """By the names that they have without this package, on every release."""
     names = ("loss", "val_loss")
     custom_cfg = [
         {
@@ -166,22 +166,22 @@ class ValidatesTheTrainingSet(Hook):
 
 
 def test_second_validation_loop_logs_its_losses_under_tags_of_their_own(tmp_path):
-    """From its first log on: the tag 'loss' is that of the training."""
+    """From its first log on: only the training uses the tag 'loss'."""
     train(tmp_path, custom_hooks=[ValidatesTheTrainingSet()])
     lines = [line for line in scalars(tmp_path) if "val_loss" in line]
     assert len(lines) == 8
     assert all("val/loss" in line and "loss" not in line for line in lines)
 
 
-def test_the_message_hub_is_not_changed(tmp_path):
-    """Who reads it finds mmengine's keys, and its histories whole."""
+def test_message_hub_is_not_changed(tmp_path):
+    """Its keys are those of mmengine, and its histories are whole."""
     hub = train(tmp_path).message_hub
     assert hub.get_scalar("val/loss").mean() == 25.0
     assert "val/val/loss" not in hub.log_scalars
 
 
-def test_a_log_processor_of_ones_own_sees_the_very_runner(tmp_path):
-    """And what it calls with super() is true as well."""
+def test_custom_log_processor_gets_the_original_runner(tmp_path):
+    """Its ``super()`` calls return the values of the epoch."""
 
     class Own(LogProcessor):
         def get_log_after_epoch(self, runner, *args, **kwargs):
@@ -201,8 +201,8 @@ def test_a_log_processor_of_ones_own_sees_the_very_runner(tmp_path):
 
 
 @pytest.mark.parametrize("window", [(), (None,), (2,)])
-def test_a_log_processor_of_ones_own_may_call_mean_as_mmengine_has_it(tmp_path, window):
-    """With a window, by its name, or without one: it is the epoch's own value."""
+def test_custom_log_processor_may_call_mean_with_any_window(tmp_path, window):
+    """With a window, by its name, or without one, it is the value of the epoch."""
 
     class Means(LogProcessor):
         def _collect_scalars(self, custom_cfg, runner, mode, *args, **kwargs):
@@ -220,8 +220,8 @@ def test_a_log_processor_of_ones_own_may_call_mean_as_mmengine_has_it(tmp_path, 
     assert found == sorted(own * (1 + len(window)))
 
 
-def test_without_losses_the_log_is_mmengines_own(tmp_path):
-    """The original gets the very runner."""
+def test_log_without_losses_is_unchanged(tmp_path):
+    """The original method gets the runner itself."""
 
     class AnyRunner:
         pass
@@ -239,8 +239,8 @@ def test_without_losses_the_log_is_mmengines_own(tmp_path):
         assert args == ("processor", runner, 3, mode)
 
 
-def test_parity_logs_as_mmengine_does(tmp_path):
-    """The mean over the past validations, under the bare name."""
+def test_parity_mode_logs_as_mmengine_does(tmp_path):
+    """The mean over past validations, under the bare name."""
     valloss_compat.revert()
     valloss_compat.apply(mode="parity")
     train(tmp_path)

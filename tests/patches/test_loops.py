@@ -1,4 +1,4 @@
-"""Loops and hooks: where losses go, and that no epoch sees another's."""
+"""Losses of loops: each epoch and each pass has its own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from support.tiny import Spy, counting, element, make_runner, sample
 import valloss_compat
 
 
-def test_hooks_and_metrics_see_clean_results(tmp_path):
-    """The loss element reaches neither; the losses reach after_val_epoch."""
+def test_hooks_and_metrics_get_results_without_the_loss_element(tmp_path):
+    """Hooks get the losses in ``after_val_epoch``."""
     spy = Spy()
     runner = make_runner(tmp_path, counting, custom_hooks=[spy])
     metrics = runner.val()
@@ -25,14 +25,14 @@ def test_hooks_and_metrics_see_clean_results(tmp_path):
 
 
 def test_losses_of_an_epoch_stay_readable_until_the_next(tmp_path):
-    """loop.val_loss maps names to something with mean(); a new epoch is empty."""
+    """``loop.val_loss`` maps names to objects with ``mean()``; a new epoch is empty."""
     at_start = []
 
-    class PatchState(Hook):
+    class RecordsLosses(Hook):
         def before_val_iter(self, runner, batch_idx, data_batch=None):
             at_start.append(dict(runner.val_loop.val_loss))
 
-    runner = make_runner(tmp_path, counting, length=1, custom_hooks=[PatchState()])
+    runner = make_runner(tmp_path, counting, length=1, custom_hooks=[RecordsLosses()])
     assert runner.val()["val_loss"] == 1.0
     assert runner.val_loop.val_loss["loss"].mean() == 1.0
     assert runner.val()["val_loss"] == 2.0
@@ -43,13 +43,12 @@ def test_losses_of_an_epoch_stay_readable_until_the_next(tmp_path):
     assert runner.test_loop.test_loss["loss"].mean() == 3.0
 
 
-def test_a_model_without_losses_is_reported_as_before(tmp_path):
-    """Nothing is added."""
+def test_model_without_losses_has_unchanged_metrics(tmp_path):
     assert make_runner(tmp_path, lambda *_: [sample()]).val() == {"n/seen": 2.0}
 
 
 def test_each_pass_of_a_loop_has_its_own_loss(tmp_path):
-    """A run of its own with two passes: no pass sees the other's losses."""
+    """``run`` has two passes: none reports losses of the other."""
     runner = make_runner(tmp_path, counting)
     with_loop(runner, OwnRun)
     for first in (1.5, 5.5):
@@ -58,8 +57,8 @@ def test_each_pass_of_a_loop_has_its_own_loss(tmp_path):
         assert metrics["student/val_loss"] == first + 2
 
 
-def test_a_loop_of_a_loop_counts_for_itself(tmp_path):
-    """A validation inside a test: each has its own losses."""
+def test_validation_inside_a_test_has_its_own_losses(tmp_path):
+    """A hook of the test validates with another runner."""
     inner = make_runner(tmp_path, lambda *_: [element(loss=torch.tensor(70.0))])
     inside = ValidateInside(inner)
     runner = make_runner(tmp_path, counting, custom_hooks=[inside])
@@ -67,8 +66,8 @@ def test_a_loop_of_a_loop_counts_for_itself(tmp_path):
     assert inside.found == [70.0, 70.0]
 
 
-def test_a_hook_may_call_val_step(tmp_path):
-    """Only what is evaluated counts, not what a hook asks the model for."""
+def test_results_that_only_a_hook_requests_do_not_count(tmp_path):
+    """The evaluated results do."""
 
     class Ask(Hook):
         def before_val_iter(self, runner, batch_idx, data_batch=None):
@@ -81,8 +80,8 @@ def test_a_hook_may_call_val_step(tmp_path):
     assert runner.val()["val_loss"] == (2 + 5) / 2
 
 
-def test_a_hook_that_calls_val_step_does_not_lend_its_losses(tmp_path):
-    """Where the evaluated result itself has none."""
+def test_losses_of_a_hooks_val_step_do_not_replace_missing_ones(tmp_path):
+    """The evaluated result of one batch has no losses."""
 
     class Ask(Hook):
         def before_val_iter(self, runner, batch_idx, data_batch=None):
@@ -95,8 +94,8 @@ def test_a_hook_that_calls_val_step_does_not_lend_its_losses(tmp_path):
     assert runner.val()["val_loss"] == 4.0
 
 
-def test_an_epoch_that_raises_halfway_leaves_nothing(tmp_path):
-    """No shadow on the runner, no losses for the next epoch."""
+def test_epoch_that_raises_leaves_no_losses_to_the_next(tmp_path):
+    """Nor an attribute on the runner."""
 
     def respond(index, inputs):
         if index == 1:
@@ -112,8 +111,8 @@ def test_an_epoch_that_raises_halfway_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("stage", ["val", "test"])
-def test_a_second_try_has_no_losses_of_the_first(tmp_path, stage):
-    """As loops have it that go on with less after an out-of-memory error."""
+def test_retried_run_has_no_losses_of_the_failed_one(tmp_path, stage):
+    """As in loops that continue after an out-of-memory error."""
 
     class Retries(getattr(loops, f"{stage.capitalize()}Loop")):
         def run(self):
@@ -134,7 +133,7 @@ def test_a_second_try_has_no_losses_of_the_first(tmp_path, stage):
     assert found == {"n/seen": 2.0, "loss": 1.0, f"{stage}_loss": 1.0}
 
 
-def test_run_iter_outside_of_an_epoch_does_not_leak(tmp_path):
+def test_losses_of_run_iter_outside_an_epoch_do_not_get_into_the_next(tmp_path):
     """As mmpretrain's EMAHook calls it after the epoch."""
     runner = make_runner(tmp_path, counting)
     loop = with_loop(runner, ValLoop)
@@ -147,8 +146,8 @@ def test_run_iter_outside_of_an_epoch_does_not_leak(tmp_path):
     assert runner.val()["val_loss"] == (5 + 6) / 2
 
 
-def test_run_iter_of_another_runner_within_an_epoch_is_clean(tmp_path):
-    """Its hooks see no loss element either, and its loop has its losses."""
+def test_run_iter_of_another_runner_within_an_epoch_has_its_own_losses(tmp_path):
+    """Hooks of that runner get no loss element either."""
     spy = Spy()
     inner = make_runner(tmp_path, counting, custom_hooks=[spy])
     loop = with_loop(inner, ValLoop)
@@ -164,8 +163,8 @@ def test_run_iter_of_another_runner_within_an_epoch_is_clean(tmp_path):
     assert loop.val_loss["loss"].mean() == 3.5
 
 
-def test_after_a_change_of_mode_the_loop_holds_the_new_losses(tmp_path):
-    """The same loop, used in default mode, in parity mode and again."""
+def test_loop_has_the_losses_of_the_new_mode_after_a_change(tmp_path):
+    """It runs in default mode, in parity mode, and in default mode again."""
     runner = make_runner(tmp_path, counting)
     for mode, mean in (("default", 1.5), ("parity", 3.5), ("default", 5.5)):
         valloss_compat.revert()
@@ -174,8 +173,8 @@ def test_after_a_change_of_mode_the_loop_holds_the_new_losses(tmp_path):
         assert runner.val_loop.val_loss["loss"].mean() == mean
 
 
-def test_after_revert_validation_is_as_released(tmp_path):
-    """Also with a loop that was used under the patch."""
+def test_validation_after_revert_is_that_of_unpatched_mmengine(tmp_path):
+    """Also with a loop that ran while the patches were active."""
     runner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
     assert runner.val()["val_loss"] == 1.0
     valloss_compat.revert()

@@ -19,12 +19,12 @@ RESULT = [1, element(loss=torch.tensor(3.0))]
 
 
 def never(*args):
-    """The original, where it must not be called."""
+    """An original that must not be called."""
     raise AssertionError(args)
 
 
-def test_loop_with_a_dict_of_its_own_gets_the_original():
-    """Only where there is a loss element: the original indexes whatever it gets."""
+def test_loop_with_a_dict_of_its_own_uses_the_original_helpers():
+    """Only for results with a loss element: the original indexes any result."""
     recorder = Recorder(native=True)
     for result in ({"a": 1}, None, [], torch.ones(3)):
         outputs, losses = native_helpers.update_losses(recorder, never, result, {})
@@ -39,7 +39,7 @@ def test_loop_with_a_dict_of_its_own_gets_the_original():
 
 
 def test_losses_are_accumulated_and_reported_once():
-    """An epoch that has ended starts anew with the next losses."""
+    """An epoch that has ended starts over with the next losses."""
     recorder, epoch = Recorder(), EpochLosses()
     for _ in range(2):
         outputs, losses = native_helpers.update_losses(recorder, never, RESULT, epoch)
@@ -53,7 +53,7 @@ def test_losses_are_accumulated_and_reported_once():
 
 
 class WithHelpers(ValLoop):
-    """As loops are written for mmengine 0.10.5 and later."""
+    """A loop written for mmengine 0.10.5 or later."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -108,7 +108,7 @@ def test_loop_written_for_the_helpers_works_on_every_release(tmp_path, cls, mode
 
 
 def test_weighting_by_sample_leaves_the_result_to_the_evaluator(tmp_path):
-    """Only the evaluator gets the batch that says how many samples there are."""
+    """Only the evaluator gets the batch, which has the number of samples."""
     configure(weighting="sample")
 
     def respond(index, inputs):
@@ -118,7 +118,7 @@ def test_weighting_by_sample_leaves_the_result_to_the_evaluator(tmp_path):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             if not NATIVE:
-                del self.val_loss  # as of a loop that relies on native ValLoop's
+                del self.val_loss  # as in a loop that relies on that of native ValLoop
 
         def run_iter(self, idx, data_batch):
             assert isinstance(self.val_loss, EpochLosses)
@@ -129,7 +129,7 @@ def test_weighting_by_sample_leaves_the_result_to_the_evaluator(tmp_path):
     assert runner.val()["val_loss"] == 1.0
 
 
-def test_helpers_go_with_revert():
+def test_revert_removes_the_helpers():
     """Where mmengine has none of its own."""
     valloss_compat.apply()
     assert hasattr(loops, "_update_losses")
@@ -139,7 +139,7 @@ def test_helpers_go_with_revert():
 
 
 class AnyEvaluator:
-    """No Evaluator of mmengine, as a TestLoop takes it."""
+    """An evaluator of another class, which a TestLoop accepts."""
 
     dataset_meta = None
 
@@ -151,8 +151,8 @@ class AnyEvaluator:
 
 
 @pytest.mark.skipif(not NATIVE, reason="the helpers came with mmengine 0.10.5")
-def test_evaluator_of_another_kind_is_reported_as_native_does(tmp_path):
-    """On native releases nothing that works changes."""
+def test_losses_with_another_kind_of_evaluator_are_reported_as_natively(tmp_path):
+    """What works on native releases does not change."""
     runner = make_runner(tmp_path, counting)
     runner.test_loop.evaluator = AnyEvaluator()
     assert runner.test() == {"any": 1.0, "loss": 1.5, "test_loss": 1.5}
@@ -160,7 +160,7 @@ def test_evaluator_of_another_kind_is_reported_as_native_does(tmp_path):
 
 
 def test_helpers_work_for_any_dict():
-    """As released, but for what cannot be indexed."""
+    """As in mmengine 0.10.5, and also for results that cannot be indexed."""
     outputs, losses = loops._update_losses(RESULT, {})
     assert outputs == [1]
     assert loops._parse_losses(losses, "val") == {"loss": 3.0, "val_loss": 3.0}

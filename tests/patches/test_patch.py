@@ -1,4 +1,4 @@
-"""One reversible patch, with others patching before and after us."""
+"""One reversible patch: metadata, marker and state, alone and with other wrappers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import inspect
 import types
 
 import pytest
+from mmengine.evaluator import Evaluator
 from support.greeting import make_base, shout
 
+import valloss_compat
 from valloss_compat import __version__
 from valloss_compat._patches.patch import (
     MARKER,
@@ -20,12 +22,12 @@ from valloss_compat._patches.patch import (
 
 
 def closed_over(inner):
-    """A foreign wrapper that keeps its original in a closure."""
+    """A third-party wrapper that keeps its original in a closure."""
     return lambda *args: f"<{inner(*args)}>"
 
 
 def wrapped(inner):
-    """A foreign wrapper made with functools.wraps."""
+    """A third-party wrapper made with functools.wraps."""
 
     @functools.wraps(inner)
     def wrapper(*args):
@@ -34,11 +36,11 @@ def wrapped(inner):
     return wrapper
 
 
-FOREIGN = [closed_over, wrapped]
+DECORATORS = [closed_over, wrapped]
 
 
-def test_a_patch_keeps_name_signature_docstring_and_mark():
-    """What inspects the method sees the original's face, and our mark."""
+def test_patch_keeps_name_signature_and_docstring_and_sets_a_marker():
+    """The wrapper has the metadata of the original, and a marker of its own."""
     base = make_base()
     original = vars(base)["greet"]
     Patch(base, "greet", shout).apply()
@@ -46,13 +48,13 @@ def test_a_patch_keeps_name_signature_docstring_and_mark():
     assert base.greet.__doc__ == original.__doc__
     assert base.greet.__qualname__ == original.__qualname__
     assert inspect.signature(base.greet) == inspect.signature(original)
-    mark = marker_of(base.greet)
-    assert (mark.owner, mark.original) == ("valloss_compat", original)
-    assert mark.version
+    marker = marker_of(base.greet)
+    assert (marker.owner, marker.original) == ("valloss_compat", original)
+    assert marker.version
 
 
-def test_of_an_inherited_method_the_look_says_whose_it_is():
-    """Before us and below us: that of the next base that has it."""
+def test_state_of_an_inherited_method_names_the_base_that_defines_it():
+    """As the owner before and after the patch, and as the original."""
     base = make_base()
     child = type("Child", (base,), {})
     name = f"{full_name(base)}.greet"
@@ -64,50 +66,50 @@ def test_of_an_inherited_method_the_look_says_whose_it_is():
     assert patch.inspect() == ("inactive", "reverted", name, name)
 
 
-@pytest.mark.parametrize("foreign", FOREIGN)
-def test_what_was_there_before_us_is_kept(foreign):
-    """A foreign wrapper below ours runs, and comes back by revert."""
+@pytest.mark.parametrize("decorate", DECORATORS)
+def test_earlier_third_party_wrapper_is_kept(decorate):
+    """It runs below the patch, and a revert restores it."""
     base = make_base()
-    theirs = base.greet = foreign(vars(base)["greet"])
+    earlier = base.greet = decorate(vars(base)["greet"])
     patch = Patch(base, "greet", shout)
     patch.apply()
     assert base().greet("me") == "<HELLO ME>"
     patch.revert()
-    assert vars(base)["greet"] is theirs
+    assert vars(base)["greet"] is earlier
 
 
-@pytest.mark.parametrize("foreign", FOREIGN)
-def test_what_came_after_us_is_kept(foreign):
-    """A foreign wrapper over ours stays; ours goes quiet, says so, and wakes."""
+@pytest.mark.parametrize("decorate", DECORATORS)
+def test_later_third_party_wrapper_is_kept(decorate):
+    """It stays; the patch below it is disabled, reported and enabled again."""
     base = make_base()
     patch = Patch(base, "greet", shout)
     patch.apply()
-    theirs = base.greet = foreign(vars(base)["greet"])
-    assert marker_of(theirs) is None
+    later = base.greet = decorate(vars(base)["greet"])
+    assert marker_of(later) is None
     for _ in range(3):
         patch.apply()
         assert (patch.inspect().state, base().greet("me")) == ("active", "<HELLO ME>")
         patch.revert()
         assert (patch.inspect().state, base().greet("me")) == ("disabled", "<hello me>")
         assert "was put over ours and stays" in patch.inspect().reason
-        assert vars(base)["greet"] is theirs
-    # They leave, in their way; then ours is outermost and leaves as well.
-    base.greet = next(cell.cell_contents for cell in theirs.__closure__)
+        assert vars(base)["greet"] is later
+    # Without the later wrapper the patch is outermost and can be removed.
+    base.greet = next(cell.cell_contents for cell in later.__closure__)
     patch.apply()
     patch.revert()
     assert base().greet("me") == "hello me"
     assert MARKER not in vars(base.greet)
 
 
-def test_a_wrapper_that_hides_ours_is_wrapped_anew():
-    """Where ours cannot be found below, it is put on top: it runs in any case."""
+def test_wrapper_that_hides_the_patch_is_patched_on_top():
+    """Where the patch below it cannot be found, it gets another one."""
     base = make_base()
     patch = Patch(base, "greet", shout)
     patch.apply()
     hidden = [vars(base)["greet"]]
     assert patch.inspect()[:2] == ("active", "")
     base.greet = eval("lambda *args: hidden[0](*args)", {"hidden": hidden})
-    theirs = base.greet
+    hiding = base.greet
     state, reason = patch.inspect()[:2]
     assert state == "replaced"
     assert "does not show ours" in reason
@@ -115,12 +117,12 @@ def test_a_wrapper_that_hides_ours_is_wrapped_anew():
         patch.apply()
         assert (patch.inspect()[0], base().greet("me")) == ("active", "HELLO ME")
         patch.revert()
-        assert vars(base)["greet"] is theirs
+        assert vars(base)["greet"] is hiding
         assert base().greet("me") == "hello me"
 
 
 def test_patches_of_two_modes_share_one_wrapper():
-    """The one applied last decides what it does."""
+    """The patch applied last decides what the wrapper does."""
     base = make_base()
     original = vars(base)["greet"]
     Patch(base, "greet", shout).apply()
@@ -133,8 +135,8 @@ def test_patches_of_two_modes_share_one_wrapper():
     assert vars(base)["greet"] is original
 
 
-def test_a_function_of_a_module_is_patched():
-    """It gets its arguments as they are."""
+def test_function_of_a_module_is_patched():
+    """It gets its arguments unchanged."""
     module = types.ModuleType("module_of_test")
     exec("def greet(name):\n    return 'hello ' + name", vars(module))
     patch = Patch(module, "greet", shout)
@@ -146,7 +148,7 @@ def test_a_function_of_a_module_is_patched():
 
 
 def test_find_wrapped_searches_wrapped_and_closures():
-    """Not classes and modules, and not forever."""
+    """It searches no classes and modules, and ends where closures are recursive."""
 
     def goal():
         """What is searched for."""
@@ -178,7 +180,7 @@ def test_find_wrapped_searches_wrapped_and_closures():
     assert not found(unfilled)
 
 
-def test_a_function_that_is_missing_is_added_and_removed():
+def test_missing_function_is_added_and_removed():
     """As the helpers of native mmengine are on older releases."""
     module = types.ModuleType("module_of_test")
     patch = Patch(module, "greet", shout, default=lambda name: f"hello {name}")
@@ -189,3 +191,52 @@ def test_a_function_that_is_missing_is_added_and_removed():
         patch.revert()
         assert not hasattr(module, "greet")
         assert patch.inspect()[:2] == ("inactive", "reverted")
+
+
+def test_replaced_wrapper_is_reported_and_disabled():
+    """Other code may hold it where it cannot be found."""
+
+    class Base:
+        def greet(self):
+            return "hello"
+
+    patch = Patch(Base, "greet", shout)
+    patch.apply()
+    installed = Base.greet
+    Base.greet = lambda self: "another"
+    assert patch.inspect().state == "replaced"
+    patch.revert()
+    assert patch.inspect().state == "disabled"
+    assert "was put over ours and stays" in patch.inspect().reason
+    assert installed(Base()) == "hello"
+    del Base.greet
+    assert patch.inspect().state == "disabled"
+    patch.revert()
+    assert patch.inspect()[:2] == ("inactive", "somebody deleted it")
+
+
+def test_deleted_method_is_reported_and_the_rest_is_patched():
+    """No wrapper is installed in its place."""
+    valloss_compat.apply(mode="default")
+    name = "mmengine.evaluator.evaluator.Evaluator.process"
+
+    def row(status):
+        return next(patch for patch in status.patches if patch.target == name)
+
+    original = marker_of(vars(Evaluator)["process"]).original
+    try:
+        for again in (valloss_compat.apply, valloss_compat.revert):
+            del Evaluator.process
+            patch = row(valloss_compat.status())
+            assert (patch.state, patch.owner) == ("replaced", "nothing")
+            assert patch.reason == "somebody deleted it; nothing is used now"
+            status = again()
+            assert row(status)[1:3] == ("inactive", "somebody deleted it")
+            applied = again is valloss_compat.apply
+            assert status.active == applied
+            assert (marker_of(Evaluator.evaluate) is not None) == applied
+            Evaluator.process = original
+            assert row(valloss_compat.apply()).state == "active"
+    finally:
+        Evaluator.process = original
+        valloss_compat.apply()

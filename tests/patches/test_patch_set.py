@@ -1,219 +1,15 @@
-"""Which mmengine this is is seen by its features."""
+"""The plan for a mode and an mmengine."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import sys
-import types
 
 import pytest
-from mmengine.evaluator import Evaluator
-from mmengine.runner import LogProcessor, loops
 from support.native import NATIVE
 
 import valloss_compat
-from valloss_compat._patches import mmengine_api, patch_set
-from valloss_compat._patches.mmengine_api import Inspection, inspect_mmengine
-from valloss_compat._patches.plan import PATCH_POINTS
-
-
-@pytest.fixture
-def inspect_changed():
-    """Inspects mmengine with changed loops, evaluator or log processor."""
-
-    def inspect_changed(evaluator=Evaluator, log_processor=LogProcessor, **changes):
-        copy = types.ModuleType(loops.__name__)
-        vars(copy).update(vars(loops))
-        for name, value in changes.items():
-            if value is None:
-                vars(copy).pop(name, None)
-            else:
-                setattr(copy, name, value)
-        names = ("BaseLoop", "ValLoop", "TestLoop")
-        targets = {
-            f"mmengine.runner.loops:{name}": getattr(copy, name, None) for name in names
-        }
-        return inspect_mmengine(
-            {
-                "mmengine.runner.loops": copy,
-                "mmengine.evaluator:Evaluator": evaluator,
-                "mmengine.runner:LogProcessor": log_processor,
-                **targets,
-            }
-        )
-
-    return inspect_changed
-
-
-def compiled(source, name, file=loops.__file__):
-    """A function that says it comes from mmengine's own file."""
-    namespace = {}
-    exec(compile(source, file, "exec"), namespace)
-    return namespace[name]
-
-
-def changed(run_iter):
-    """ValLoop of mmengine with another ``run_iter``."""
-    names = {"run_iter": run_iter, "__module__": loops.__name__}
-    return type("ValLoop", (loops.ValLoop,), names)
-
-
-def test_this_mmengine_is_known(inspect_changed):
-    """Every release in the matrix is."""
-    assert inspect_changed() == (NATIVE, "")
-
-
-def test_native_is_decided_by_what_the_loops_call(inspect_changed):
-    """Not by helpers in the module, which the patches add, nor by the version."""
-    valloss_compat.apply(mode="default")
-    assert hasattr(loops, "_update_losses")
-    assert inspect_changed() == (NATIVE, "")
-    if not NATIVE:
-        return
-    found = inspect_changed(_parse_losses=None)
-    assert found == (True, "there is _update_losses without its twin")
-    old = {}
-    for stage, name in (("val", "ValLoop"), ("test", "TestLoop")):
-        source = RUN_ITER.format(**{**NAMES, "step": f"{stage}_step"})
-        run = compiled("def run(self): self.evaluator.evaluate(1)", "run")
-        own = {"run_iter": compiled(source, "run_iter"), "run": run}
-        own.update({"val_loss": run, "__module__": loops.__name__})
-        old[name] = type(name, (loops.BaseLoop,), own)
-    found = inspect_changed(**old)
-    assert found == (False, LOSSES.format("ValLoop", "val_loss"))
-
-
-LOSSES = "{} has to do with a loss ({}), and there is none of the known helpers"
-NO_LONGER = "ValLoop.run_iter no longer calls {}"
-RUN_ITER = """
-def run_iter(self, idx, batch):
-    outputs = self.runner.model.{step}(batch)
-    self.evaluator.{process}(data_samples=outputs)
-    self.runner.{call_hook}('after_val_iter')
-"""
-NAMES = {"step": "val_step", "process": "process", "call_hook": "call_hook"}
-
-
-@pytest.mark.parametrize(
-    ("source", "problem"),
-    [
-        ({"step": "validation_step"}, NO_LONGER.format("val_step")),
-        ({"process": "add"}, NO_LONGER.format("process")),
-        ({"call_hook": "hooks"}, NO_LONGER.format("call_hook")),
-    ],
-)
-def test_a_loop_that_works_otherwise_is_a_problem(inspect_changed, source, problem):
-    """Named by what it no longer calls."""
-    run_iter = compiled(RUN_ITER.format(**{**NAMES, **source}), "run_iter")
-    assert inspect_changed(ValLoop=changed(run_iter)).problem == problem
-
-
-def test_what_is_gone_is_a_problem(inspect_changed):
-    """Named by what is missing; nothing raises."""
-    gone = "there is no {} where it was"
-    assert inspect_changed(ValLoop=None).problem == gone.format("ValLoop.run_iter")
-    assert inspect_changed(BaseLoop=None).problem == gone.format("BaseLoop")
-    assert inspect_changed(evaluator=None).problem == gone.format("Evaluator.process")
-    assert inspect_changed(evaluator=object).problem == gone.format("Evaluator.process")
-    assert inspect_changed(log_processor=None).problem == gone.format(
-        "LogProcessor.get_log_after_epoch"
-    )
-
-
-def test_an_evaluator_with_other_arguments_is_a_problem(
-    inspect_changed,
-):
-    """The wrapper finds the step's result by its name."""
-    source = "def process(self, outputs, data_batch=None): pass"
-    file = inspect.getsourcefile(Evaluator)
-    process = compiled(source, "process", file)
-    changed = type("Evaluator", (Evaluator,), {"process": process})
-    changed.__module__ = Evaluator.__module__
-    assert inspect_changed(evaluator=changed).problem == (
-        "Evaluator.process takes ('outputs', 'data_batch'), no data_samples"
-    )
-
-
-@pytest.mark.skipif(not NATIVE, reason="no helpers before mmengine 0.10.5")
-def test_helpers_that_are_called_otherwise_are_an_unknown_inspect_changed(
-    inspect_changed,
-):
-    """By other arguments, or not by the loops at all."""
-    for names in (("results", "losses"), ("losses", "outputs")):
-        helper = compiled(f"def helper({', '.join(names)}): pass", "helper")
-        assert inspect_changed(_update_losses=helper).problem == (
-            f"_update_losses takes {names}, and not ('outputs', 'losses')"
-        )
-    run_iter = compiled(
-        "def run_iter(it): it.val_step, it.process, it.call_hook, it.val_loss",
-        "run_iter",
-    )
-    assert inspect_changed(ValLoop=changed(run_iter)).problem == NO_LONGER.format(
-        "_update_losses"
-    )
-
-
-def test_wrapper_of_another_library_is_no_problem(inspect_changed):
-    """It hides the code; nothing speaks against patching."""
-    source = "def foreign(self, *args): pass"
-    files = [compiled(source, "foreign", file) for file in ("!", "~")]
-    for foreign in (lambda self, *args: None, len, *files):
-        assert inspect_changed(ValLoop=changed(foreign)).problem == ""
-        names = {"process": foreign, "__module__": Evaluator.__module__}
-        assert inspect_changed(evaluator=type("Own", (Evaluator,), names)).problem == ""
-        if NATIVE:
-            assert inspect_changed(_update_losses=foreign).problem == ""
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """Load mmengine, where the import of one module fails."""
-
-    def load(module, error):
-        def import_module(name):
-            if name == module:
-                raise error
-            return importlib.import_module(name)
-
-        fake = types.SimpleNamespace(import_module=import_module)
-        monkeypatch.setattr(mmengine_api, "importlib", fake)
-        return mmengine_api.import_targets(point.target for point in PATCH_POINTS)
-
-    return load
-
-
-def missing(name):
-    return ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-
-def test_a_module_that_has_moved_is_for_the_shape_to_tell(load):
-    """But for mmengine.runner: without that there is nothing to patch."""
-    for place in ("mmengine.runner.loops", "mmengine.evaluator"):
-        targets = load(place, missing(place))
-        absent = {name for name, target in targets.items() if target is None}
-        absent -= {"mmengine.runner:FlexibleRunner", "mmengine.model:BaseTTAModel"}
-        assert {name.partition(":")[0] for name in absent} == {place}
-        assert targets["mmengine.runner:LogProcessor"] is LogProcessor
-    with pytest.raises(valloss_compat.UnusableMMEngineError) as caught:
-        load("mmengine.runner", missing("mmengine.runner"))
-    assert caught.value.name == "mmengine.runner"
-
-
-@pytest.mark.parametrize(
-    ("error", "name", "remedy"),
-    [
-        (missing("torchvision.ops"), "torchvision.ops", "mmengine before 0.5.0 imp"),
-        (missing("yapf"), "yapf", "pip install 'yapf"),
-        (AttributeError("odd"), "mmengine", "make `import mmengine.runner` work"),
-    ],
-)
-def test_what_mmengine_cannot_import_is_named(load, error, name, remedy):
-    """As of any ImportError, and in the message with its remedy."""
-    with pytest.raises(valloss_compat.UnusableMMEngineError) as caught:
-        load("mmengine.runner.loops", error)
-    assert caught.value.name == name
-    assert f"Remedy: {remedy}" in str(caught.value)
+from valloss_compat._patches import patch_set
+from valloss_compat._patches.mmengine_api import Inspection
 
 
 @pytest.mark.parametrize(
@@ -225,8 +21,8 @@ def test_what_mmengine_cannot_import_is_named(load, error, name, remedy):
         ("parity", True, "native"),
     ],
 )
-def test_plans(monkeypatch, mode, native, name):
-    """One plan for each mode and shape; parity leaves what is native alone."""
+def test_plan_depends_on_mode_and_mmengine(monkeypatch, mode, native, name):
+    """Parity mode patches only the registry of native releases."""
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(native, "")
     )
@@ -238,8 +34,8 @@ def test_plans(monkeypatch, mode, native, name):
     assert (len(plan.parts) == 1) == (name == "native")
 
 
-def test_an_unknown_shape_is_left_alone(monkeypatch):
-    """The targets are listed with the reason, and nothing is put on."""
+def test_unknown_mmengine_is_not_patched(monkeypatch):
+    """Each target is listed with the reason."""
     valloss_compat.revert()
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
@@ -247,16 +43,16 @@ def test_an_unknown_shape_is_left_alone(monkeypatch):
     plan = patch_set.make_patch_set("default")
     assert (plan.name, plan.reason) == ("unknown", "odd")
     plan.apply()
-    looks = [patch.inspect() for patch in plan.patches]
-    assert {(look.state, look.reason) for look in looks} == {("inactive", "odd")}
+    states = [patch.inspect() for patch in plan.patches]
+    assert {(state.state, state.reason) for state in states} == {("inactive", "odd")}
     assert plan.patches[0].name == "mmengine.runner.loops.ValLoop.run"
-    assert looks[0].owner == looks[0].original == plan.patches[0].name
+    assert states[0].owner == states[0].original == plan.patches[0].name
     plan.revert()
-    assert looks == [patch.inspect() for patch in plan.patches]
+    assert states == [patch.inspect() for patch in plan.patches]
 
 
-def test_what_the_seams_miss_of_mmengine_makes_it_unknown(monkeypatch):
-    """An import that fails is told, and never ends a training."""
+def test_failed_import_of_a_wrapper_makes_mmengine_unknown(monkeypatch):
+    """It is reported and does not end a training."""
     monkeypatch.delattr("mmengine.logging.HistoryBuffer")
     for name in [name for name in sys.modules if name.startswith("valloss_compat")]:
         if "recorder" in name or "_patches." in name:

@@ -1,4 +1,4 @@
-"""Runners, models and hooks of all kinds: what is around a validation."""
+"""Validations with different runners, models and hooks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def train(tmp_path, respond, **options):
 
 
 @needs_flexible_runner
-def test_a_flexible_runner_reports_the_loss(tmp_path):
+def test_flexible_runner_reports_the_loss(tmp_path):
     """In a training, in a validation and in a test."""
     flexible = runners._flexible_runner.FlexibleRunner
     runner, spy = train(tmp_path, counting, runner_class=flexible)
@@ -65,9 +65,9 @@ def test_a_flexible_runner_reports_the_loss(tmp_path):
 
 @needs_compile
 @needs_dynamo
-@pytest.mark.filterwarnings("ignore")  # what torch's tracing warns of is torch's
-def test_a_compiled_model_reports_the_loss(tmp_path):
-    """Mmengine's own option in training, and val_step compiled by a user."""
+@pytest.mark.filterwarnings("ignore")  # warnings of torch's tracing
+def test_compiled_model_reports_the_loss(tmp_path):
+    """By mmengine's option in a training, and by a user who compiles ``val_step``."""
 
     def respond(index, inputs):  # in terms that torch 2.1 can trace as well
         return [BaseDataElement(pred=inputs[0]), element(loss=inputs[0].sum() + 1)]
@@ -78,7 +78,7 @@ def test_a_compiled_model_reports_the_loss(tmp_path):
     assert runner.val()["val_loss"] == 1.5
 
 
-def test_the_loss_is_that_of_the_averaged_model(tmp_path):
+def test_loss_is_that_of_the_averaged_model(tmp_path):
     """With mmengine's EMAHook, which swaps the weights for a validation."""
     options = {"default_hooks": {"checkpoint": None}}
     model = []
@@ -104,8 +104,8 @@ def test_the_loss_is_that_of_the_averaged_model(tmp_path):
 
 
 @pytest.mark.parametrize("stage", ["val", "test"])
-def test_nothing_stays_on_model_or_runner(tmp_path, stage):
-    """After a validation, and after one that raises in the model or in a hook."""
+def test_validation_leaves_no_attributes_on_model_or_runner(tmp_path, stage):
+    """Also one that raises, in the model or in a hook."""
     broken = []
 
     class Break(Hook):
@@ -120,7 +120,7 @@ def test_nothing_stays_on_model_or_runner(tmp_path, stage):
 
     runner = make_runner(tmp_path, respond, custom_hooks=[Break()])
     run = getattr(runner, stage)
-    getattr(runner, f"{stage}_loop")  # a Runner builds it late
+    getattr(runner, f"{stage}_loop")  # a Runner builds it when it is first used
     before = {key: id(value) for key, value in vars(runner.model).items()}
     names = set(vars(runner))
     for where in ("nowhere", "model", "hook", "nowhere"):
@@ -136,8 +136,8 @@ def test_nothing_stays_on_model_or_runner(tmp_path, stage):
         assert set(vars(runner)) == names
 
 
-def test_a_validation_inside_a_test_of_the_same_runner(tmp_path):
-    """Neither sees the other's losses; the test goes on with its own."""
+def test_validation_inside_a_test_of_the_same_runner_has_its_own_losses(tmp_path):
+    """The test continues with its own."""
     found = []
 
     class ValidateInside(Hook):
@@ -151,7 +151,7 @@ def test_a_validation_inside_a_test_of_the_same_runner(tmp_path):
     assert "call_hook" not in vars(runner)
 
 
-def test_an_iteration_based_training_validates_as_well(tmp_path):
+def test_iteration_based_training_reports_the_loss(tmp_path):
     """Each validation reports its own losses."""
     cfg = {"by_epoch": False, "max_iters": 4, "val_interval": 2}
     _, spy = train(tmp_path, counting, train_cfg=cfg)
@@ -159,8 +159,8 @@ def test_an_iteration_based_training_validates_as_well(tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_epoch(tmp_path):
-    """A hundred times as many batches: not one byte more for each is kept."""
+def test_memory_does_not_grow_with_the_number_of_batches(tmp_path):
+    """With 100 times as many batches, less than one byte more is kept for each."""
     kept = []
     for length in (20, 2000):
         runner = make_runner(tmp_path, counting, length=length, metric=Nothing())
@@ -183,8 +183,8 @@ class Nothing(Seen):
         self.results[:] = [0]
 
 
-def test_hook_may_look_for_the_loss_element_itself(tmp_path):
-    """val_step returns what the model returns, also to hooks."""
+def test_hook_that_calls_val_step_gets_the_loss_element(tmp_path):
+    """``val_step`` is not patched."""
     found = []
 
     class CallsTheModel(Hook):
@@ -197,19 +197,19 @@ def test_hook_may_look_for_the_loss_element_itself(tmp_path):
     assert found == [2.0, 4.0]
 
 
-def test_call_hook_on_the_instance_is_called_and_stays(tmp_path):
-    """It gets the result as the loop has it; what it calls gets it without losses."""
+def test_instance_call_hook_is_called_and_not_replaced(tmp_path):
+    """It gets the result with its losses; hooks get it without them."""
     spy = Spy()
     runner = make_runner(tmp_path, counting, custom_hooks=[spy])
     called = []
 
-    def mine(fn_name, **kwargs):
+    def own(fn_name, **kwargs):
         called.append(fn_name)
         type(runner).call_hook(runner, fn_name, **kwargs)
 
-    vars(runner)["call_hook"] = mine
+    vars(runner)["call_hook"] = own
     assert runner.val()["val_loss"] == 1.5
-    assert vars(runner)["call_hook"] is mine
+    assert vars(runner)["call_hook"] is own
     assert called.count("after_val_iter") == 2
     assert [len(outputs) for outputs in spy.outputs] == [1, 1]
 

@@ -1,22 +1,30 @@
-"""A class and its subclasses, patched and reverted together."""
+"""Patches of a class and of its subclasses, created before or later."""
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import ClassVar
 
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.runner import BaseLoop, ValLoop
 from support.greeting import make_base, shout
+from support.tiny import Spy, element, make_runner, sample
 
-from valloss_compat._patches.patch import marker_of
+import valloss_compat
+from valloss_compat._patches.patch import Patch, marker_of
 from valloss_compat._patches.subclasses import SubclassPatcher
 
 
 def exclaim(original, *args):
-    """A seam that can be counted."""
+    """A wrapper that adds one exclamation mark a call."""
     return original(*args) + "!"
 
 
-def test_a_thousand_cycles_end_with_the_very_objects_of_before():
-    """Own and inherited attributes alike."""
+def test_thousand_cycles_restore_the_original_objects():
+    """Of own and of inherited attributes."""
     base = make_base()
     patcher = SubclassPatcher(base, {"greet": shout})
     child = type("Child", (base,), {"greet": lambda self: "hi"})
@@ -32,15 +40,15 @@ def test_a_thousand_cycles_end_with_the_very_objects_of_before():
         assert all(vars(cls)[key] is value for key, value in namespace.items())
 
 
-def test_subclasses_made_later_are_patched_while_the_patch_is_on():
-    """By __init_subclass__, which passes on its keywords; it sleeps when reverted."""
+def test_subclasses_created_later_are_patched_while_the_patch_is_active():
+    """By ``__init_subclass__``, which passes its keywords on."""
 
     class Base:
-        made: ClassVar[list] = []
+        created: ClassVar[list] = []
 
         def __init_subclass__(cls, **kwargs):
             super().__init_subclass__()
-            Base.made.append((cls.__name__, kwargs))
+            Base.created.append((cls.__name__, kwargs))
 
         def greet(self):
             return "hello"
@@ -52,24 +60,24 @@ def test_subclasses_made_later_are_patched_while_the_patch_is_on():
         def greet(self):
             return "hi"
 
-    class Silent(Child):
+    class Grandchild(Child):
         pass
 
-    assert (Child().greet(), Silent().greet()) == ("HI", "HI")
-    assert Base.made == [("Child", {"tag": 1}), ("Silent", {})]
+    assert (Child().greet(), Grandchild().greet()) == ("HI", "HI")
+    assert Base.created == [("Child", {"tag": 1}), ("Grandchild", {})]
     (name,) = patcher.overrides()
     assert name.endswith("Child.greet")
     patcher.revert()
     assert Child().greet() == "hi"
 
 
-def test_a_sleeping_init_subclass_only_calls_what_it_hides():
-    """As when another's __init_subclass__ was put over ours."""
+def test_disabled_init_subclass_only_calls_the_original():
+    """It is disabled below an ``__init_subclass__`` of other code."""
     base = make_base()
     patcher = SubclassPatcher(base, {"greet": shout})
     patcher.apply()
-    ours = vars(base)["__init_subclass__"].__func__
-    base.__init_subclass__ = classmethod(lambda cls, **kwargs: ours(cls, **kwargs))
+    installed = vars(base)["__init_subclass__"].__func__
+    base.__init_subclass__ = classmethod(lambda cls, **kwargs: installed(cls, **kwargs))
     patcher.revert()
     child = type("Child", (base,), {"greet": lambda self: "hi"})
     assert child().greet() == "hi"
@@ -78,8 +86,8 @@ def test_a_sleeping_init_subclass_only_calls_what_it_hides():
     assert child().greet() == "HI"
 
 
-def test_a_diamond_of_subclasses_is_patched_once():
-    """However many ways lead to a class."""
+def test_diamond_of_subclasses_is_patched_once():
+    """However many bases lead to a class."""
     base = make_base()
     sides = [type(name, (base,), {}) for name in ("Left", "Right")]
     bottom = type("Bottom", tuple(sides), {"greet": lambda self: "hi"})
@@ -89,8 +97,8 @@ def test_a_diamond_of_subclasses_is_patched_once():
     assert len(patcher.overrides()) == 1
 
 
-def test_what_is_covered_before_or_after_stays_as_it_is():
-    """As when another thread reverts while a loop asks for its evaluator's class."""
+def test_class_is_not_patched_before_apply_or_after_revert():
+    """As when another thread reverts while a loop checks the class of its evaluator."""
     base = make_base()
     patcher = SubclassPatcher(base, {"greet": shout})
     child = type("Child", (base,), {"greet": lambda self: "hi"})
@@ -103,8 +111,8 @@ def test_what_is_covered_before_or_after_stays_as_it_is():
     assert child().greet() == "hi"
 
 
-def test_a_class_may_override_one_method_and_inherit_another():
-    """That of a base which is patched already; each is heard once."""
+def test_class_may_override_one_method_and_inherit_another():
+    """The inherited one is patched in its base already; each wrapper runs once."""
     base = make_base()
     base.wave = lambda self: "bye"
     patcher = SubclassPatcher(base, {"greet": exclaim, "wave": exclaim})
@@ -113,3 +121,210 @@ def test_a_class_may_override_one_method_and_inherit_another():
     grandchild = type("Grandchild", (child,), {"wave": lambda self: "see you"})
     assert (grandchild().greet(), grandchild().wave()) == ("hi!", "see you!")
     assert patcher.notes() == []
+
+
+class WithoutSuper(ValLoop):
+    """Does not call ``super().__init_subclass__``."""
+
+    def __init_subclass__(cls, **kwargs):
+        pass
+
+
+def own_loop(base):
+    """Return a loop class with methods of its own."""
+
+    class Own(base):
+        def run(self):
+            for point in ("before_val", "before_val_epoch"):
+                self.runner.call_hook(point)
+            self.runner.model.eval()
+            for idx, batch in enumerate(self.dataloader):
+                self.run_iter(idx, batch)
+            metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
+            self.runner.call_hook("after_val_epoch", metrics=metrics)
+            return metrics
+
+        @torch.no_grad()
+        def run_iter(self, idx, data_batch):
+            self.runner.call_hook(
+                "before_val_iter", batch_idx=idx, data_batch=data_batch
+            )
+            outputs = self.runner.model.val_step(data_batch)
+            self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+            self.runner.call_hook(
+                "after_val_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs
+            )
+
+    return Own
+
+
+def names_of(cls, *methods):
+    return {f"{cls.__module__}.{cls.__qualname__}.{method}" for method in methods}
+
+
+def shown(cls):
+    """Return rows, overrides and unpatched overrides of a class."""
+    status = valloss_compat.status()
+    name = next(iter(names_of(cls, "")))
+    rows = {p.target: p for p in status.patches if p.target.startswith(name)}
+    overrides = {text for text in status.overrides if text.startswith(name)}
+    unpatched_overrides = {
+        text for text in status.unpatched_overrides if text.startswith(name)
+    }
+    return rows, overrides, unpatched_overrides
+
+
+@pytest.mark.parametrize("base", [WithoutSuper, ValLoop])
+def test_loop_class_created_without_init_subclass_is_patched_when_built(tmp_path, base):
+    """Until then it is reported as not patched."""
+    valloss_compat.apply(mode="default")
+    own = own_loop(base)
+    both = names_of(own, "run")
+    unpatched_overrides = both if base is WithoutSuper else set()
+    assert shown(own)[1:] == (both, unpatched_overrides)
+    assert (marker_of(own.run) is None) == (base is WithoutSuper)
+    for name in unpatched_overrides:
+        assert f"  {name} (not patched)" in repr(valloss_compat.status()).splitlines()
+    spy = Spy()
+    runner = make_runner(
+        tmp_path,
+        lambda index, inputs: [sample(), element(loss=torch.tensor(index + 1.0))],
+        custom_hooks=[spy],
+    )
+    runner._val_loop = own(runner, runner._val_dataloader, runner._val_evaluator)
+    assert shown(own)[1:] == (both, set())
+    assert runner.val()["val_loss"] == 1.5
+    assert [len(outputs) for outputs in spy.outputs] == [1, 1]
+    valloss_compat.revert()
+    assert shown(own)[1:] == (both, set())
+    assert marker_of(own.run) is None
+
+
+def test_loop_that_validates_is_patched_when_built():
+    """Also if it derives from BaseLoop alone."""
+    valloss_compat.apply(mode="default")
+
+    class Base(BaseLoop):
+        def __init_subclass__(cls, **kwargs):
+            pass
+
+    class Validates(Base):
+        def run(self):
+            self.runner.model.val_step(None)
+
+    assert marker_of(Validates.run) is None
+    Validates(None, [])
+    assert marker_of(Validates.run) is not None
+
+
+def create_class(metaclass, root=None, **namespace):
+    """Create a subclass by calling a metaclass; without a root, of Evaluator."""
+    namespace.setdefault("evaluate", lambda self, size: "own")
+    return metaclass("Odd", (root or Evaluator,), namespace)
+
+
+class ReadOnly(type):
+    """Rejects changes of its classes while ``read_only`` is set."""
+
+    read_only = True
+
+    def __setattr__(cls, name, value):
+        if ReadOnly.read_only:
+            raise AttributeError("hands off")
+        super().__setattr__(name, value)
+
+
+def test_class_that_cannot_be_changed_is_reported(monkeypatch):
+    """It is created all the same, and other classes are patched."""
+    valloss_compat.apply(mode="default")
+    odd = create_class(ReadOnly)
+    after = type("After", (Evaluator,), {"evaluate": lambda self, size: "own"})
+    for status in (valloss_compat.status(), valloss_compat.apply()):
+        rows, overrides, unpatched_overrides = shown(odd)
+        assert overrides == unpatched_overrides == names_of(odd, "evaluate")
+        assert marker_of(after.evaluate) is not None
+        (state,) = {(p.state, p.reason) for p in status.patches if p.target in rows} - {
+            ("active", "")
+        }
+        assert state == ("inactive", "AttributeError: hands off")
+        (note,) = [note for note in status.notes if odd.__qualname__ in note]
+        assert note.endswith("Odd.evaluate is left alone: AttributeError: hands off")
+    monkeypatch.setattr(ReadOnly, "read_only", False)
+    valloss_compat.apply()
+    assert marker_of(odd.evaluate) is not None
+    assert not valloss_compat.status().notes
+    # What cannot be restored is disabled.
+    monkeypatch.setattr(ReadOnly, "read_only", True)
+    valloss_compat.revert()
+    assert odd.evaluate(None, 1) == "own"
+    assert Patch(odd, "evaluate", None).inspect().state == "disabled"
+    assert marker_of(after.evaluate) is None
+    monkeypatch.setattr(ReadOnly, "read_only", False)
+    valloss_compat.revert()
+    valloss_compat.apply()
+    valloss_compat.revert()
+    assert marker_of(odd.evaluate) is None
+
+
+def test_class_that_cannot_be_inspected_is_reported():
+    """A class statement never fails because of the patches."""
+
+    class Root:
+        def greet(self):
+            return "hello"
+
+    def only(cls):
+        if cls.__name__ == "Odd":
+            raise ValueError("no idea")
+        return True
+
+    patcher = SubclassPatcher(Root, {"greet": lambda call, *a: call(*a).upper()}, only)
+    patcher.apply()
+    odd = create_class(type, Root, greet=lambda self: "odd")
+    patcher.apply()
+    assert (odd().greet(), Root().greet()) == ("odd", "HELLO")
+    assert patcher.notes() == [f"{odd!r} is left alone: ValueError: no idea"]
+    patcher.revert()
+    assert (odd().greet(), Root().greet()) == ("odd", "hello")
+
+
+def create_classes():
+    """Create fifty classes of each kind, with functions that refer to their class."""
+
+    def make(base, method):
+        def hello(self, *args):
+            return super(created, self)
+
+        created = type("Many", (base,), {method: hello})
+        return created
+
+    return [
+        cls
+        for _ in range(50)
+        for cls in (make(ValLoop, "run"), make(Evaluator, "evaluate"))
+    ]
+
+
+@pytest.mark.parametrize("mode", ["default", "parity"])
+def test_patched_classes_can_be_garbage_collected(mode):
+    """Also those that were patched, reverted and patched again."""
+    valloss_compat.apply(mode=mode)
+    classes = create_classes()
+    before = [dict(vars(cls)) for cls in classes]
+    valloss_compat.revert()
+    more = create_classes()
+    own = [dict(vars(cls)) for cls in more]
+    valloss_compat.apply(mode=mode)
+    assert (marker_of(more[0].run) is None) == (mode == "parity")
+    valloss_compat.revert()
+    for cls, namespace in zip(more, own):
+        assert dict(vars(cls)) == namespace
+    valloss_compat.apply(mode=mode)
+    assert mode == "parity" or "Many" in repr(valloss_compat.status())
+    held = [weakref.ref(cls) for cls in classes + more]
+    del classes, more, cls, namespace, before, own
+    gc.collect()
+    assert [ref for ref in held if ref() is not None] == []
+    status = valloss_compat.status()
+    assert "Many" not in repr(status)
+    assert "Many" not in repr(valloss_compat.revert())

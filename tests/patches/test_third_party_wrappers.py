@@ -1,4 +1,4 @@
-"""Wrappers of other libraries, below ours, above it or both: they are never lost."""
+"""Wrappers of other libraries below a patch, above it, or both: none is lost."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from valloss_compat._patches.patch import Patch, marker_of
 
 
 def plain(inner, tag):
-    """As written by hand: a function that closes over the original."""
+    """Written by hand: a function that closes over the original."""
     return lambda *args: f"{tag}({inner(*args)})"
 
 
 def wraps(inner, tag):
-    """With functools.wraps, which copies our mark along."""
+    """With functools.wraps, which copies the marker."""
 
     @functools.wraps(inner)
     def wrapper(*args):
@@ -28,7 +28,7 @@ def wraps(inner, tag):
 
 
 def function_wrapper(inner, tag):
-    """A proxy of wrapt, which claims to be what it wraps; it must know its instance."""
+    """A proxy of wrapt: has the class of its original and needs to be bound."""
 
     def wrapper(wrapped, instance, args, kwargs):
         return f"{tag}({wrapped(*args)}{'' if instance is None else ' to me'})"
@@ -37,7 +37,7 @@ def function_wrapper(inner, tag):
 
 
 def decorator(inner, tag):
-    """The same by wrapt's decorator."""
+    """The same, by the decorator of wrapt."""
 
     @wrapt.decorator
     def wrapper(wrapped, instance, args, kwargs):
@@ -47,7 +47,7 @@ def decorator(inner, tag):
 
 
 def class_method(make):
-    """A foreign wrapper of a class method."""
+    """Return a function that makes a third-party wrapper of a class method."""
 
     def make_it(inner, tag):
         if make in (function_wrapper, decorator):
@@ -84,78 +84,78 @@ def of_module():
     return module, lambda module: module.greet()
 
 
-PLACES = [own, inherited, of_class, of_module]
+TARGETS = [own, inherited, of_class, of_module]
 
 
 def exclaim(original, *args):
-    """Our seam: one exclamation mark for each time that it runs."""
+    """The wrapper of these tests: adds one exclamation mark a call."""
     return original(*args) + "!"
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("make_target", TARGETS)
 @pytest.mark.parametrize("after", KINDS)
 @pytest.mark.parametrize("before", KINDS)
-def test_reversal_is_safe_when_others_patched_before_or_after_us(place, before, after):
-    """All combinations: theirs run, ours is switched off and on below, once."""
-    target, call = place()
+def test_revert_keeps_wrappers_installed_before_and_after(make_target, before, after):
+    """They run in all combinations; the patch between them is disabled and enabled."""
+    target, call = make_target()
 
     def put(kind, tag):
         if kind is not None:
-            make = class_method(kind) if place is of_class else kind
+            make = class_method(kind) if make_target is of_class else kind
             inner = vars(target).get("greet") or target.greet
             target.greet = make(inner, tag)
         return vars(target).get("greet")
 
-    def heard(ours):
+    def expected(with_patch):
         bare = tagged(before, "b", "hello")
-        return tagged(after, "a", bare + ("!" if ours else ""))
+        return tagged(after, "a", bare + ("!" if with_patch else ""))
 
     def tagged(kind, tag, text):
-        proxies = kind in (function_wrapper, decorator) and place is not of_module
+        proxies = kind in (function_wrapper, decorator) and make_target is not of_module
         return f"{tag}({text}{' to me' if proxies else ''})" if kind else text
 
     below = put(before, "b")
     patch = Patch(target, "greet", exclaim)
     patch.apply()
-    ours = vars(target)["greet"]
-    theirs = put(after, "a")
+    installed = vars(target)["greet"]
+    above = put(after, "a")
     for _ in range(3):
         patch.apply()
-        assert (call(target), patch.inspect().state) == (heard(True), "active")
+        assert (call(target), patch.inspect().state) == (expected(True), "active")
         patch.revert()
-        look = patch.inspect()
-        assert call(target) == heard(False)
-        assert vars(target).get("greet") is (theirs if after else below)
-        assert look.state == ("disabled" if after else "inactive")
-        assert look.reason
+        state = patch.inspect()
+        assert call(target) == expected(False)
+        assert vars(target).get("greet") is (above if after else below)
+        assert state.state == ("disabled" if after else "inactive")
+        assert state.reason
     if not after:
         return
-    assert marker_of(theirs) is None
-    assert look.reason.startswith(f"{look.owner} was put over ours and stays")
-    assert __name__ in look.owner
-    # They leave while ours is quiet, and put back what they found.
-    target.greet = ours
+    assert marker_of(above) is None
+    assert state.reason.startswith(f"{state.owner} was put over ours and stays")
+    assert __name__ in state.owner
+    # Other code removes its wrapper and restores the disabled patch.
+    target.greet = installed
     after = None
-    assert (call(target), patch.inspect().state) == (heard(False), "disabled")
+    assert (call(target), patch.inspect().state) == (expected(False), "disabled")
     assert "revert() takes it off" in patch.inspect().reason
     patch.revert()
     assert vars(target).get("greet") is below
     assert patch.inspect().state == "inactive"
-    # They come back with what they once found: it stays off, and is adopted.
-    target.greet = ours
-    assert (call(target), patch.inspect().state) == (heard(False), "disabled")
+    # Other code installs the removed wrapper: disabled until it is applied again.
+    target.greet = installed
+    assert (call(target), patch.inspect().state) == (expected(False), "disabled")
     assert "revert() takes it off" in patch.inspect().reason
     patch.apply()
-    assert vars(target)["greet"] is ours
-    assert (call(target), patch.inspect().state) == (heard(True), "active")
+    assert vars(target)["greet"] is installed
+    assert (call(target), patch.inspect().state) == (expected(True), "active")
     patch.revert()
     assert vars(target).get("greet") is below
 
 
-@pytest.mark.parametrize("place", [own, inherited])
-def test_ours_is_gone_with_what_was_over_it(place):
-    """They remove theirs and ours with it: the status does not claim it."""
-    target, call = place()
+@pytest.mark.parametrize("make_target", [own, inherited])
+def test_patch_removed_with_the_wrapper_above_it_is_inactive(make_target):
+    """Other code restores the original: the status does not claim the patch."""
+    target, call = make_target()
     original = vars(target).get("greet")
     patch = Patch(target, "greet", exclaim)
     patch.apply()
@@ -173,7 +173,7 @@ def test_ours_is_gone_with_what_was_over_it(place):
     assert call(target) == "hello!"
 
 
-def test_the_wrapper_of_another_mode_below_a_foreign_one_is_used():
+def test_patch_of_another_mode_below_a_third_party_wrapper_is_reused():
     """Nothing counts twice: the second patch enables or disables the same wrapper."""
     target, call = own()
     first, second = Patch(target, "greet", exclaim), Patch(target, "greet", exclaim)
@@ -186,8 +186,8 @@ def test_the_wrapper_of_another_mode_below_a_foreign_one_is_used():
     assert call(target) == "a(hello)"
 
 
-def test_a_method_that_holds_the_wrapper_of_its_base_gets_one_of_its_own():
-    """As ``evaluate = deco(Base.evaluate)`` in a subclass: two places, two patches."""
+def test_override_made_from_the_patched_base_method_gets_its_own_patch():
+    """As ``evaluate = deco(Base.evaluate)`` in a subclass: two classes, two patches."""
     base, call = own()
     lower = Patch(base, "greet", exclaim)
     lower.apply()
@@ -202,7 +202,7 @@ def test_a_method_that_holds_the_wrapper_of_its_base_gets_one_of_its_own():
     assert call(child) == "a(hello)"
 
 
-def test_a_method_that_holds_the_wrapper_of_another_gets_one_of_its_own():
+def test_method_made_from_another_patched_method_gets_its_own_patch():
     """As ``evaluate = deco(process)`` in one class: two names, two patches."""
     target, _ = own()
     first = Patch(target, "greet", exclaim)
@@ -224,16 +224,16 @@ class Answers:
         return "answer"
 
 
-def test_a_callable_that_is_no_descriptor_is_called_as_before():
-    """A Mock, or a partial, in the place of a method."""
+def test_callable_that_is_no_descriptor_is_called_without_the_instance():
+    """A Mock or a partial in the place of a method."""
     rows = [(Answers(), "answer")]
-    if sys.version_info < (3, 13):  # from there on a partial warns that it will be one
+    if sys.version_info < (3, 13):  # later a partial warns that it will become one
         rows.append((functools.partial(str, 7), "7"))
-    for foreign, answer in rows:
+    for replacement, answer in rows:
         target, call = own()
-        target.greet = foreign
+        target.greet = replacement
         patch = Patch(target, "greet", exclaim)
         patch.apply()
         assert call(target) == answer + "!"
         patch.revert()
-        assert vars(target)["greet"] is foreign
+        assert vars(target)["greet"] is replacement

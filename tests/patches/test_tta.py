@@ -65,7 +65,7 @@ class Views(torch.utils.data.Dataset):
 
 
 def collate_views(items):
-    """Of each field a list a view, as ``pseudo_collate`` makes it."""
+    """Collate each field to one list a view, as ``pseudo_collate`` does."""
     batch = collate(items)
     return {key: [list(view) for view in zip(*values)] for key, values in batch.items()}
 
@@ -82,7 +82,7 @@ class Scores(Seen):
 def test_augmented_predictions_are_merged_without_the_loss(
     tmp_path, cls, factor, appends
 ):
-    """The metric sees what it sees of a model that appends nothing."""
+    """Metrics get the scores that a model without a loss element has."""
     valloss_compat.apply(mode="default")
     loader = torch.utils.data.DataLoader(
         Views(), batch_size=2, collate_fn=collate_views
@@ -101,8 +101,8 @@ def test_augmented_predictions_are_merged_without_the_loss(
     assert scores == [1.0, 2.0, 3.0, 4.0]
 
 
-def test_no_predictions_are_merged_as_they_are():
-    """An empty list, or views without a loss element."""
+def test_predictions_without_a_loss_element_are_merged_unchanged():
+    """Also an empty list."""
     model = Mean(Net(False))
     assert model.merge_preds([]) == []
     (merged,) = model.merge_preds([(BaseDataElement(score=3.0),)])

@@ -80,28 +80,28 @@ def test_mean_over_samples_does_not_depend_on_the_number_of_ranks(nursery, world
 
 def test_list_of_losses_has_the_weight_of_one_batch():
     """Its items add up, and the batch counts by its samples."""
-    meters = EpochAccumulators()
-    meters.record({"loss": [torch.tensor(1.0), torch.tensor(3.0)]}, 5)
-    meters.record({"loss": torch.tensor(8.0)}, 2)
-    assert meters["loss"].mean() == pytest.approx((5 * 4.0 + 2 * 8.0) / 7)
-    assert meters.sums()["loss"].weight == 7
+    accumulators = EpochAccumulators()
+    accumulators.record({"loss": [torch.tensor(1.0), torch.tensor(3.0)]}, 5)
+    accumulators.record({"loss": torch.tensor(8.0)}, 2)
+    assert accumulators["loss"].mean() == pytest.approx((5 * 4.0 + 2 * 8.0) / 7)
+    assert accumulators.sums()["loss"].weight == 7
 
 
 def test_integer_losses_are_weighted():
     """In the first batch and in later ones."""
-    meters = EpochAccumulators()
+    accumulators = EpochAccumulators()
     for index, (loss, size) in enumerate([(1, 4), (3, 2), (8, 1)]):
-        meters.record({"loss": torch.tensor(loss)}, size, index)
-    assert meters["loss"].mean() == pytest.approx((4 * 1 + 2 * 3 + 1 * 8) / 7)
-    assert meters.sums()["loss"].weight == 7
+        accumulators.record({"loss": torch.tensor(loss)}, size, index)
+    assert accumulators["loss"].mean() == pytest.approx((4 * 1 + 2 * 3 + 1 * 8) / 7)
+    assert accumulators.sums()["loss"].weight == 7
 
 
 def test_vectors_and_numbers_are_weighted_on_any_device(monkeypatch):
     monkeypatch.setattr("valloss_compat._recording.accumulator._HOST", "xla")
-    meters = EpochAccumulators()
-    meters.record({"loss": torch.tensor([1.0, 3.0])}, 4)
-    meters.record({"loss": 8.0}, 2)
-    assert meters["loss"].mean() == pytest.approx((4 * 2.0 + 2 * 8.0) / 6)
+    accumulators = EpochAccumulators()
+    accumulators.record({"loss": torch.tensor([1.0, 3.0])}, 4)
+    accumulators.record({"loss": 8.0}, 2)
+    assert accumulators["loss"].mean() == pytest.approx((4 * 2.0 + 2 * 8.0) / 6)
 
 
 ONE = element(loss=1.0)

@@ -1,4 +1,4 @@
-"""What counts as a loss element, and what is left alone."""
+"""What counts as a loss element, and how it is extracted."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from valloss_compat._recording.loss_element import (
 )
 
 
-class Mine(BaseDataElement):
-    """A subclass."""
+class Subclass(BaseDataElement):
+    """As the data samples of downstream libraries."""
 
 
-@pytest.mark.parametrize("kind", [BaseDataElement, Mine, InstanceData])
+@pytest.mark.parametrize("kind", [BaseDataElement, Subclass, InstanceData])
 @pytest.mark.parametrize("container", [list, tuple])
-def test_a_last_element_with_loss_alone_is_taken_off(container, kind):
-    """From a list and from a tuple, also of a subclass; the rest stays in order."""
+def test_last_item_with_loss_as_only_field_is_extracted(container, kind):
+    """From a list or tuple, also of a subclass; the other items keep their order."""
     if kind is InstanceData:
-        # Its values have lengths; a dict of one loss has one.
+        # Its fields need a length. A list has one, and is no mapping.
         last = kind(loss=[torch.ones(())])
         with pytest.raises(TypeError, match=r"of type list, but a dict"):
             extract_losses(container([sample(), last]))
@@ -48,32 +48,32 @@ def test_metainfo_does_not_matter():
     assert extract_losses([last]) == ([], {})
 
 
-def test_an_element_that_was_never_initialised_is_left_alone():
-    """Nobody looks for fields where there are none yet."""
+def test_element_that_was_never_initialised_is_left_alone():
+    """It has no fields yet that could be read."""
     given = [sample(), BaseDataElement.__new__(BaseDataElement)]
     assert extract_losses(given) == (given, None)
 
 
-def its(*said):
-    """A subclass that says itself what its keys are."""
-    return type("Its", (BaseDataElement,), {"keys": lambda self: list(said)})
+def class_with_keys(*names):
+    """Create a subclass that overrides ``keys``."""
+    return type("WithKeys", (BaseDataElement,), {"keys": lambda self: list(names)})
 
 
-def test_what_keys_says_counts():
-    """Of subclasses as well, also of one with keys() of its own."""
-    for kind in (BaseDataElement, Mine):
+def test_keys_of_an_element_decide():
+    """Also those of a subclass that overrides ``keys``."""
+    for kind in (BaseDataElement, Subclass):
         assert not is_loss_element(kind())
         assert not is_loss_element(kind(pred=1.0))
         assert not is_loss_element(kind(pred=1.0, loss={}))
         assert not is_loss_element(kind(loss={}, **dict.fromkeys("abcdefgh", 1.0)))
         assert is_loss_element(kind(loss={}))
-    assert is_loss_element(its("loss")(pred=1.0))
-    for said in (["pred"], ["acc"], ["acc", "loss"]):
-        assert not is_loss_element(its(*said)(loss={}))
+    assert is_loss_element(class_with_keys("loss")(pred=1.0))
+    for names in (["pred"], ["acc"], ["acc", "loss"]):
+        assert not is_loss_element(class_with_keys(*names)(loss={}))
 
 
-def test_a_namedtuple_becomes_a_tuple_without_the_element():
-    """As slicing has it, and so native mmengine."""
+def test_namedtuple_becomes_a_tuple_without_the_element():
+    """As by slicing, and so in native mmengine."""
     pair = namedtuple("pair", "scores element")(1, element(loss=torch.ones(())))
     assert extract_losses(pair)[0] == (1,)
 
@@ -103,16 +103,16 @@ def generator():
     ],
     ids=lambda result: type(result).__name__,
 )
-def test_anything_else_is_the_very_same_object(result):
-    """No copy, no look inside: what is no loss element is left alone."""
+def test_other_results_are_returned_unchanged(result):
+    """The same object, not a copy."""
     same, losses = extract_losses(result)
     assert same is result
     assert losses is None
 
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict, MappingProxyType])
-def test_any_mapping_will_do(kind):
-    """A parse_losses may return an OrderedDict, as mmengine's does."""
+def test_losses_may_be_any_mapping(kind):
+    """``parse_losses`` of mmengine returns an OrderedDict."""
     losses = kind({"loss": torch.ones(())})
     assert extract_losses([1, BaseDataElement(loss=losses)]) == ([1], losses)
 
@@ -127,16 +127,16 @@ def test_any_mapping_will_do(kind):
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
-def test_native_raises_on_what_it_cannot_index(result, error):
-    """Mmengine issue 1603, kept in parity mode."""
+def test_native_extraction_raises_for_results_without_an_index(result, error):
+    """Issue 1603 of mmengine, kept in parity mode."""
     with pytest.raises(error):
         extract_losses_like_native(result)
 
 
-def test_native_extracts_any_mapping():
-    """What has no items is an error; what is no loss element stays as it is."""
-    element = BaseDataElement(loss={"loss": 2})
-    assert extract_losses_like_native([1, 3, element]) == ([1, 3], {"loss": 2})
+def test_native_extraction_takes_losses_that_have_items():
+    """Others are an error; a result without a loss element is returned unchanged."""
+    last = BaseDataElement(loss={"loss": 2})
+    assert extract_losses_like_native([1, 3, last]) == ([1, 3], {"loss": 2})
     with pytest.raises(AttributeError, match="items"):
         extract_losses_like_native([1, 3, BaseDataElement(loss=2)])
     batch = torch.ones(3)

@@ -1,4 +1,4 @@
-"""Parity mode where the kit does not look: odd loops, odd evaluators, hooks."""
+"""Parity mode with loops and hooks that the conformance tests do not have."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def _parity():
     valloss_compat.apply(mode="parity")
 
 
-def test_a_run_of_its_own_loses_the_loss(tmp_path):
-    """Natively nobody clears or reports it there."""
+def test_loop_with_its_own_run_reports_no_losses(tmp_path):
+    """Natively only ``ValLoop.run`` clears and reports them."""
     runner = make_runner(tmp_path, counting)
     with_loop(runner, OwnRun)
     metrics = runner.val()
@@ -29,8 +29,8 @@ def test_a_run_of_its_own_loses_the_loss(tmp_path):
     assert runner.val_loop.val_loss["loss"].mean() == (1 + 2 + 3 + 4) / 4
 
 
-def test_a_hook_that_evaluates_again_gets_no_losses(tmp_path):
-    """As mmpretrain's EMAHook: natively the loop reports them, once."""
+def test_hook_that_evaluates_again_gets_no_losses(tmp_path):
+    """As mmpretrain's EMAHook; natively the loop reports them, once."""
     again = []
 
     class Again(Hook):
@@ -46,8 +46,8 @@ def test_a_hook_that_evaluates_again_gets_no_losses(tmp_path):
     assert runner.val()["val_loss"] == (5 + 6) / 2
 
 
-def test_a_validation_inside_a_test_counts_for_itself(tmp_path):
-    """In the midst of an iteration: each loop keeps its own losses."""
+def test_validation_inside_a_test_has_its_own_losses(tmp_path):
+    """Also within an iteration of the test."""
     inner = make_runner(tmp_path, lambda *_: [sample(), element(loss=torch.ones(()))])
     inside = ValidateInside(inner)
     runner = make_runner(tmp_path, counting, custom_hooks=[inside])
@@ -56,7 +56,7 @@ def test_a_validation_inside_a_test_counts_for_itself(tmp_path):
 
 
 def test_losses_are_recorded_once_an_iteration():
-    """However many evaluators get the result; outside of a loop none are."""
+    """However many evaluators get the result; outside of a loop none are recorded."""
     recorder = ParityRecorder()
     loop = types.SimpleNamespace(evaluator=object())
     result = ["sample", element(loss=torch.tensor(4.0))]

@@ -1,4 +1,4 @@
-"""Results that change in place: what was taken off before is not taken for the new."""
+"""Which results count, over which ranks, and when an epoch ends."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from support.native import NATIVE
 from support.own_loops import with_loop
 from support.tiny import Seen, Spy, counting, element, make_runner, sample
 
+from valloss_compat._recording import recorder as recorder_module
+from valloss_compat._recording.accumulator import LossSum
+
 
 def predictions(metric):
-    """What a metric was given, batch by batch."""
+    """The predictions that a metric got, batch by batch."""
     return [[float(s["pred"]) for s in batch] for batch in metric.samples]
 
 
@@ -25,8 +28,8 @@ class StepsTwice(ValLoop):
             self.evaluator.process(data_samples=outputs, data_batch=data_batch)
 
 
-def test_a_model_that_refills_one_list_and_one_element_is_evaluated_anew(tmp_path):
-    """The second step's predictions, and its loss."""
+def test_result_that_is_changed_in_place_is_evaluated_again(tmp_path):
+    """The model reuses one list and one loss element for all results."""
     filled, last = [], element(loss=0)
 
     def respond(index, inputs):
@@ -43,10 +46,10 @@ def test_a_model_that_refills_one_list_and_one_element_is_evaluated_anew(tmp_pat
 
 
 @pytest.mark.parametrize("change", ["other", "more", "fewer"])
-def test_hooks_see_predictions_that_a_loop_changed_after_the_evaluation(
+def test_hooks_get_predictions_that_a_loop_changed_after_the_evaluation(
     tmp_path, change
 ):
-    """And the loss counts once all the same."""
+    """The loss counts once."""
 
     class Changes(ValLoop):
         @torch.no_grad()
@@ -69,49 +72,93 @@ def test_hooks_see_predictions_that_a_loop_changed_after_the_evaluation(
     assert [[float(s.pred) for s in o] for o in spy.outputs] == [loop.wanted] * 2
 
 
-class ShowsOnly(ValLoop):
-    """Shows hooks the results, changed between; evaluates none of them."""
+class OnlyCallsHooks(ValLoop):
+    """Passes results to hooks, changed in between, and evaluates none."""
 
     @torch.no_grad()
     def run_iter(self, idx, data_batch):
         outputs = self.runner.model.val_step(data_batch)
-        self.hand_over(outputs)
+        self.extract(outputs)
         for value in (5.0, 6.0):
             self.runner.call_hook("after_val_iter", batch_idx=idx, outputs=outputs)
             outputs[0] = sample(value)
 
-    def hand_over(self, outputs):
-        """To nobody."""
+    def extract(self, outputs):
+        """Do nothing."""
 
 
-class HandsOver(ShowsOnly):
-    """To native mmengine's own helper, as its ``run_iter`` does."""
+class CallsNativeHelper(OnlyCallsHooks):
+    """Passes results to mmengine's helper, as native ``run_iter`` does."""
 
-    def hand_over(self, outputs):
+    def extract(self, outputs):
         loops._update_losses(outputs, self.val_loss)
 
 
-def test_a_result_that_only_hooks_see_counts_nowhere(tmp_path):
-    """On every release: what counts is evaluated, or handed to native mmengine."""
+def test_result_that_is_not_evaluated_does_not_count(tmp_path):
+    """Hooks get it without its losses, on every release."""
     spy = Spy()
     runner = make_runner(tmp_path, counting, custom_hooks=[spy], metric=Zero())
-    with_loop(runner, ShowsOnly)
+    with_loop(runner, OnlyCallsHooks)
     assert runner.val() == {"n/seen": 0.0}
     assert {len(outputs) for outputs in spy.outputs} == {1}
 
 
 @pytest.mark.skipif(not NATIVE, reason="the helper came with mmengine 0.10.5")
-def test_a_result_that_is_handed_to_native_mmengine_counts_once(tmp_path):
-    """Not again for each change that a hook sees."""
+def test_result_that_the_native_helper_gets_counts_once(tmp_path):
+    """The changes that hooks get do not count again."""
     runner = make_runner(tmp_path, counting, metric=Zero())
-    loop = with_loop(runner, HandsOver)
+    loop = with_loop(runner, CallsNativeHelper)
     assert runner.val() == {"n/seen": 0.0, "loss": 1.5, "val_loss": 1.5}
     assert loop.val_loss.sums()["loss"].weight == 2
 
 
 class Zero(Seen):
-    """A metric that is content with nothing."""
+    """A metric that needs no results."""
 
     def evaluate(self, size):
-        self.results.append(0)  # mmengine warns of none
+        self.results.append(0)  # mmengine warns if there are none
         return super().evaluate(size)
+
+
+def test_epoch_ends_with_evaluate(tmp_path):
+    """A second ``evaluate`` has no losses to report."""
+    runner = make_runner(tmp_path, counting)
+    assert runner.val()["val_loss"] == 1.5
+    runner.val_evaluator.metrics[0].results.append(1)
+    assert runner.val_evaluator.evaluate(1) == {"n/seen": 1.0}
+    assert runner.val_loop.val_loss["loss"].mean() == 1.5
+
+
+def test_ranks_exchange_sums_in_one_collective(tmp_path, monkeypatch):
+    """Every rank reports the mean over all; a rank without losses takes part."""
+    calls = []
+
+    def gather(mine):
+        calls.append(mine[1])
+        return [mine, ("batch", {"loss": LossSum(9.0, 2, None)}), ("batch", {})]
+
+    monkeypatch.setattr(recorder_module, "get_world_size", lambda: 3)
+    monkeypatch.setattr(recorder_module, "all_gather_object", gather)
+    runner = make_runner(tmp_path, counting)
+    assert runner.val() == {"n/seen": 2.0, "loss": 3.0, "val_loss": 3.0}
+    assert runner.val_loop.val_loss["loss"].mean() == 3.0
+    runner.model.respond = lambda *_: [sample()]
+    assert runner.val() == {"n/seen": 2.0, "loss": 4.5, "val_loss": 4.5}
+    assert calls == [{"loss": LossSum(3.0, 2, None)}, {}]
+    # Outside of a run as well, as metrics wait for all ranks there.
+    runner.val_evaluator.metrics[0].results.append(1)
+    assert runner.val_evaluator.evaluate(1)["val_loss"] == 4.5
+    # One rank may evaluate alone where no metric does.
+    runner.val_evaluator.metrics.clear()
+    assert runner.val_evaluator.evaluate(1) == {}
+    assert len(calls) == 3
+
+
+def test_ranks_with_different_weightings_raise(tmp_path, monkeypatch):
+    """Two weightings in one mean would be a wrong number."""
+    monkeypatch.setattr(recorder_module, "get_world_size", lambda: 2)
+    monkeypatch.setattr(
+        recorder_module, "all_gather_object", lambda own: [own, ("sample", {})]
+    )
+    with pytest.raises(RuntimeError, match=r"weighting is \('batch', 'sample'\)"):
+        make_runner(tmp_path, counting).val()

@@ -1,7 +1,7 @@
-"""Wrapper of the registries: a config may name the hooks of this package.
+"""Wrapper of ``Registry.get``: configs can name the hooks of this package.
 
-Nothing is registered: a hook of such a name that is registered, before or after,
-is used. Only a registry of hooks that finds none finds the one of this package.
+The hooks are not registered. The wrapper adds them only where a registry finds no
+class, so a registered hook of the same name has priority.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, Callable
 
 from mmengine.registry import HOOKS
 
-#: Name -> module of its class, imported when a config names it. mmengine has an
-#: EarlyStoppingHook of its own from 0.7.0 on, and finds that first.
+#: Class name -> module, which is imported when a config names the class. From 0.7.0
+#: on, mmengine has an EarlyStoppingHook, which has priority.
 _MODULES = {
     "EarlyStoppingHook": "valloss_compat.hooks.early_stopping_hook",
     "ValLossHook": "valloss_compat.hooks.val_loss_hook",
@@ -27,14 +27,14 @@ def get(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """Find a hook of this package where no hook of that name is registered."""
+    """Return a hook of this package if no class of that name is registered."""
     found = original(registry, key, *args, **kwargs)
     if found is None and isinstance(key, str):
         scope, _, name = key.rpartition(".")
-        # mmengine asks the registries of other scopes in turn.
-        is_ours = scope in ("", "mmengine", registry.scope)
-        if is_ours and name in _MODULES and _root_of(registry) is HOOKS:
-            # In the scope of a library, mmengine does not search its own hooks.
+        # mmengine passes a key of another scope on to the registry of that scope.
+        in_scope = scope in ("", "mmengine", registry.scope)
+        if in_scope and name in _MODULES and _root_of(registry) is HOOKS:
+            # mmengine does not search its own hooks for a key with another scope.
             native = original(HOOKS, name)
             return native or getattr(importlib.import_module(_MODULES[name]), name)
     return found

@@ -70,7 +70,7 @@ def _sizes_of_fields(batch: Any) -> Set[int]:
     elif not isinstance(batch, (list, tuple)):
         fields = [batch]
     elif batch and all(isinstance(item, Mapping) for item in batch):
-        return {len(batch)}  # samples, not fields
+        return {len(batch)}  # the items are samples
     elif _may_be_samples(batch):
         return set()
     else:
@@ -82,7 +82,7 @@ def _sizes_of_fields(batch: Any) -> Set[int]:
 
 
 def _may_be_samples(batch: Sequence[Any]) -> bool:
-    """Whether the items of a list can be samples as well as fields.
+    """Tell whether the items of a list can be samples as well as fields.
 
     Tensors of one shape can be single images, and tuples can be pairs of an
     image and its label.
@@ -111,7 +111,7 @@ def _is_list_of_elements(clean: Any) -> bool:
 
 
 def _describe(value: Any) -> str:
-    """Describe types and sizes for the error message."""
+    """Describe types and sizes of a value, for the error message."""
     if isinstance(value, Mapping):
         fields = [f"{key}: {_describe_field(item)}" for key, item in value.items()]
     elif isinstance(value, (list, tuple)):

@@ -1,16 +1,43 @@
-"""The class that a config gets for the name EarlyStoppingHook."""
+"""The classes that a config gets for the names of hooks of this package."""
 
 from __future__ import annotations
 
-import inspect
-
 import mmengine.hooks
 import pytest
-from mmengine.registry import HOOKS
+from hooks.hook_class import has_native_hook, lacks_native_hook
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, Registry
 
 import valloss_compat
-from hooks.hook_class import BackportedHook, has_native_hook, lacks_native_hook
-from valloss_compat.hooks import EarlyStoppingHook
+from valloss_compat.hooks import EarlyStoppingHook, ValLossHook
+
+
+@pytest.mark.parametrize("mode", ["default", "parity"])
+def test_val_loss_hook_is_found_in_every_scope(mode):
+    """Also in parity mode on native releases, where nothing else is patched."""
+    valloss_compat.apply(mode=mode)
+    child = Registry("hook", parent=HOOKS, scope=f"mm{mode}")
+    for registry in (HOOKS, child):
+        for name in (
+            "ValLossHook",
+            "mmengine.ValLossHook",
+            f"{child.scope}.ValLossHook",
+        ):
+            assert registry.get(name) is ValLossHook
+        # mmengine has one of its own from 0.7.0 on.
+        known = HOOKS.get("EarlyStoppingHook")
+        assert registry.get(f"{child.scope}.EarlyStoppingHook") is known
+    assert Registry("models", scope="mmother").get("ValLossHook") is None
+
+
+def test_registered_val_loss_hook_has_priority():
+    """The hook of this package is not registered."""
+    child = Registry("hook", parent=HOOKS, scope="mmthing")
+    registered = child.register_module(
+        name="ValLossHook", module=type("Mine", (Hook,), {})
+    )
+    assert child.get("ValLossHook") is registered
+    assert HOOKS.get("ValLossHook") is ValLossHook
 
 
 @has_native_hook
@@ -23,31 +50,8 @@ def test_native_early_stopping_hook_is_used():
     assert HOOKS.get("EarlyStoppingHook") is EarlyStoppingHook
 
 
-@has_native_hook
-def test_backported_hook_has_the_native_arguments():
-    """Names, order and defaults of the constructor."""
-
-    def arguments(function):
-        parameters = inspect.signature(function).parameters.values()
-        return [(p.name, p.default, p.kind) for p in parameters]
-
-    assert arguments(BackportedHook.__init__) == arguments(EarlyStoppingHook.__init__)
-    assert BackportedHook.priority == EarlyStoppingHook.priority
-
-
-@has_native_hook
-@pytest.mark.parametrize(
-    "monitor", ["val_loss", "loss", "coco/bbox_mAP", "acc", "top1"]
-)
-def test_backported_hook_infers_the_native_rules(monitor):
-    """The attributes that depend on the rule are the same, too."""
-    backported, native = BackportedHook(monitor), EarlyStoppingHook(monitor)
-    for name in ("rule", "min_delta", "best_score", "wait_count", "patience"):
-        assert getattr(backported, name) == getattr(native, name)
-
-
 @lacks_native_hook
-def test_registry_finds_the_hook_while_patches_are_active():
+def test_early_stopping_hook_is_found_while_patches_are_active():
     """By both names, in the registry of hooks only. Nothing is registered."""
     for name in ("EarlyStoppingHook", "mmengine.EarlyStoppingHook"):
         assert HOOKS.get(name) is EarlyStoppingHook
@@ -91,14 +95,14 @@ assert type(built) is expected
 @pytest.mark.parametrize(
     ("before", "after"), [(False, False), (True, False), (False, True)]
 )
-def test_registered_hook_of_the_same_name_has_priority(nursery, before, after):
+def test_registered_early_stopping_hook_has_priority(nursery, before, after):
     """In each scope, whether registered before the import or after it."""
     done = nursery.run(SCOPES.format(before=before, after=after))
     assert done.returncode == 0, done.stderr
 
 
 @lacks_native_hook
-def test_mmengine_without_the_shim_has_no_such_hook(nursery):
+def test_unpatched_mmengine_has_no_early_stopping_hook(nursery):
     """The control."""
     script = "import valloss_compat; from mmengine.registry import HOOKS\n"
     script += "print('true' if HOOKS.get('EarlyStoppingHook') is None else 'false')"
@@ -133,6 +137,6 @@ print(runner.epoch)
 
 
 @pytest.mark.parametrize("scope", ["mmdet", "mmpretrain"])
-def test_config_of_another_scope_finds_the_hook(nursery, scope):
+def test_config_of_another_scope_finds_the_early_stopping_hook(nursery, scope):
     """The Runner of a downstream library has its own default scope."""
     assert nursery.run(DOWNSTREAM.format(scope=scope)).json() == 2
