@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import inspect
+import sys
 import types
 
 import pytest
@@ -45,11 +45,11 @@ def inspect_changed():
     return inspect_changed
 
 
-def compiled(source, name, file=loops.__file__):
-    """Compile a function that seems to come from mmengine's own file."""
+def compiled(source, name, module=loops):
+    """Compile a function that seems to stand in a module of mmengine."""
     namespace = {}
-    exec(compile(source, file, "exec"), namespace)
-    return namespace[name]
+    exec(source, namespace)
+    return types.FunctionType(namespace[name].__code__, vars(module), name)
 
 
 def changed(run_iter):
@@ -133,8 +133,8 @@ def test_evaluator_with_other_arguments_is_a_problem(
 ):
     """The wrapper finds the result by the name of the argument."""
     source = "def process(self, outputs, data_batch=None): pass"
-    file = inspect.getsourcefile(Evaluator)
-    process = compiled(source, "process", file)
+    module = sys.modules[Evaluator.__module__]
+    process = compiled(source, "process", module)
     changed = type("Evaluator", (Evaluator,), {"process": process})
     changed.__module__ = Evaluator.__module__
     assert inspect_changed(evaluator=changed).problem == (
@@ -164,8 +164,8 @@ def test_helpers_with_other_arguments_or_callers_are_a_problem(
 def test_wrapper_of_another_library_is_no_problem(inspect_changed):
     """It hides the code, which is no reason not to patch."""
     source = "def wrapper(self, *args): pass"
-    files = [compiled(source, "wrapper", file) for file in ("!", "~")]
-    for wrapper in (lambda self, *args: None, len, *files):
+    elsewhere = compiled(source, "wrapper", types)
+    for wrapper in (lambda self, *args: None, len, elsewhere):
         assert inspect_changed(ValLoop=changed(wrapper)).problem == ""
         names = {"process": wrapper, "__module__": Evaluator.__module__}
         assert inspect_changed(evaluator=type("Own", (Evaluator,), names)).problem == ""

@@ -228,3 +228,16 @@ def test_hooks_of_a_training_get_their_outputs_unchanged(tmp_path):
     runner.call_hook("after_train_iter", batch_idx=0, outputs=result)
     assert seen == [result]
     assert seen[0] is result
+
+
+def test_hooks_may_have_arguments_of_any_name(tmp_path):
+    """Also those of the wrapper's own arguments."""
+    seen = []
+
+    class Exports(Hook):
+        def after_export(self, runner, **kwargs):
+            seen.append(kwargs)
+
+    runner = make_runner(tmp_path, counting, custom_hooks=[Exports()])
+    runner.call_hook("after_export", recorder=1, original=2)
+    assert seen == [{"recorder": 1, "original": 2}]

@@ -107,3 +107,15 @@ def test_predictions_without_a_loss_element_are_merged_unchanged():
     assert model.merge_preds([]) == []
     (merged,) = model.merge_preds([(BaseDataElement(score=3.0),)])
     assert merged.score == 3.0
+
+
+def test_predictions_of_another_kind_are_merged_as_they_are():
+    """A model may call its merge_preds with what it likes."""
+
+    class Stacks(BaseTTAModel):
+        def merge_preds(self, data_samples_list):
+            return data_samples_list
+
+    model = Stacks(Net(False))
+    for predictions in (torch.ones(2, 3), [torch.ones(2)], ((),), None):
+        assert model.merge_preds(predictions) is predictions

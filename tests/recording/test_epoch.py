@@ -121,7 +121,7 @@ def test_warnings_are_in_the_log_file_of_the_run(tmp_path):
     ("losses", "name"),
     [
         ({"loss": 3.0, "loss_a": 1.0, "loss_b": 2.0}, "loss"),
-        ({"loss_cls": 2.0, "loss": 2.0}, "loss_cls"),
+        ({"loss_cls": 2.0, "loss": 2.0}, "loss"),
         ({"loss_cls": 1.0, "val_loss": 3.0}, "val_loss"),
         ({"acc": 0.5, "val_loss": 3.0}, "val_loss"),
     ],
@@ -145,6 +145,8 @@ def test_total_among_its_parts_is_reported_with_one_warning(
         {"loss": 3.0},
         {"loss": 3.0, "loss_a": 1.0, "loss_b": 2.1},
         {"loss_a": 0.0, "loss_b": 0.0},
+        {"loss_i2t": 2.0, "loss_t2i": 2.0},
+        {"loss": 1.0, "acc": 0.5},
         {"loss_a": math.nan, "loss_b": math.nan},
     ],
 )

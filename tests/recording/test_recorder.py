@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
 from mmengine.runner import ValLoop, loops
 from support.native import NATIVE
 from support.own_loops import with_loop
@@ -162,3 +166,74 @@ def test_ranks_with_different_weightings_raise(tmp_path, monkeypatch):
     )
     with pytest.raises(RuntimeError, match=r"weighting is \('batch', 'sample'\)"):
         make_runner(tmp_path, counting).val()
+
+
+def test_stale_epoch_of_a_failed_run_is_not_continued(tmp_path):
+    """Batches that are evaluated by hand afterwards have their own mean."""
+    runner = make_runner(tmp_path, counting)
+    assert runner.val()["val_loss"] == 1.5
+
+    def fail_at_the_second(index, inputs):
+        assert index != 3
+        return counting(index, inputs)
+
+    runner.model.respond = fail_at_the_second
+    with pytest.raises(AssertionError):
+        runner.val()
+    runner.model.respond = counting
+    runner.model.calls = 0
+    loop = runner.val_loop
+    loop.evaluator.metrics[0].results.clear()
+    for idx, batch in enumerate(loop.dataloader):
+        loop.run_iter(idx, batch)
+    assert loop.evaluator.evaluate(2)["val_loss"] == 1.5
+
+
+class WithSecond(Hook):
+    """Also gives each result to an evaluator of its own."""
+
+    def __init__(self):
+        self.second, self.reported = Evaluator([Seen()]), []
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        self.second.process([sample(), element(loss=torch.tensor(2.0))])
+
+    before_test_iter = before_val_iter
+
+    def after_val_epoch(self, runner, metrics=None):
+        self.reported.append(set(self.second.evaluate(2)))
+
+    after_test_epoch = after_val_epoch
+
+
+def test_evaluator_of_a_hook_has_the_stage_of_the_run(tmp_path):
+    """In a validation, and in a test after it."""
+    hook = WithSecond()
+    runner = make_runner(tmp_path, counting, custom_hooks=[hook])
+    runner.val()
+    runner.test()
+    expected = [{"n/seen", "loss", f"{stage}_loss"} for stage in ("val", "test")]
+    assert hook.reported == expected
+
+
+class CallsSuper(Evaluator):
+    """Calls the process of its base."""
+
+    def process(self, data_samples, data_batch=None):
+        super().process(data_samples, data_batch)
+
+
+def test_nested_process_extracts_and_counts_once(tmp_path, monkeypatch):
+    """One loss element a result, and the index of the loop's batch."""
+    messages = []
+    monkeypatch.setattr("valloss_compat._recording.epoch.warn_in_log", messages.append)
+
+    def respond(index, inputs):
+        return [sample(), element(loss=9.0), element(loss=[1.0, math.nan][index])]
+
+    runner = make_runner(tmp_path, respond, val_evaluator=CallsSuper([Seen()]))
+    metrics = runner.val()
+    assert metrics["n/seen"] == 4.0
+    assert math.isnan(metrics["val_loss"])
+    (message,) = messages
+    assert message.endswith("first in the batch with index 1")

@@ -8,8 +8,8 @@ from valloss_compat._recording.recorder import Recorder
 
 
 def process(
-    recorder: Recorder,
-    original: Callable[..., Any],
+    _recorder: Recorder,
+    _original: Callable[..., Any],
     evaluator: Any,
     *args: Any,
     **kwargs: Any,
@@ -17,22 +17,22 @@ def process(
     """Accumulate the losses of a result: metrics must not see the loss element."""
     batch = kwargs.get("data_batch")
     if "data_samples" in kwargs:
-        samples = recorder.process(evaluator, kwargs["data_samples"], batch)
+        samples = _recorder.process(evaluator, kwargs["data_samples"], batch)
         kwargs["data_samples"] = samples
     elif args:
         batch = args[1] if len(args) > 1 else batch
-        args = (recorder.process(evaluator, args[0], batch), *args[1:])
-    return original(evaluator, *args, **kwargs)
+        args = (_recorder.process(evaluator, args[0], batch), *args[1:])
+    return _original(evaluator, *args, **kwargs)
 
 
 def evaluate(
-    recorder: Recorder,
-    original: Callable[..., Any],
+    _recorder: Recorder,
+    _original: Callable[..., Any],
     evaluator: Any,
     *args: Any,
     **kwargs: Any,
 ) -> Any:
     """Add the mean losses to the metrics, once for nested ``super()`` calls."""
-    with recorder.evaluation(evaluator) as outermost:
-        metrics = original(evaluator, *args, **kwargs)
-    return recorder.report(evaluator, metrics) if outermost else metrics
+    with _recorder.evaluation(evaluator) as outermost:
+        metrics = _original(evaluator, *args, **kwargs)
+    return _recorder.report(evaluator, metrics) if outermost else metrics

@@ -20,22 +20,22 @@ _MODULES = {
 
 
 def get(
-    recorder: Any,
-    original: Callable[..., Any],
+    _recorder: Any,
+    _original: Callable[..., Any],
     registry: Any,
     key: Any,
     *args: Any,
     **kwargs: Any,
 ) -> Any:
     """Return a hook of this package if no class of that name is registered."""
-    found = original(registry, key, *args, **kwargs)
+    found = _original(registry, key, *args, **kwargs)
     if found is None and isinstance(key, str):
         scope, _, name = key.rpartition(".")
         # mmengine passes a key of another scope on to the registry of that scope.
         in_scope = scope in ("", "mmengine", registry.scope)
         if in_scope and name in _MODULES and _root_of(registry) is HOOKS:
             # mmengine does not search its own hooks for a key with another scope.
-            native = original(HOOKS, name)
+            native = _original(HOOKS, name)
             return native or getattr(importlib.import_module(_MODULES[name]), name)
     return found
 

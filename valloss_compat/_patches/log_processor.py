@@ -17,8 +17,8 @@ from valloss_compat._recording.recorder import Recorder
 
 
 def get_log_after_epoch(
-    recorder: Recorder,
-    original: Callable[..., Any],
+    _recorder: Recorder,
+    _original: Callable[..., Any],
     processor: Any,
     runner: Any,
     batch_idx: int,
@@ -27,9 +27,9 @@ def get_log_after_epoch(
     **kwargs: Any,
 ) -> Any:
     """Log losses of a validation or test unsmoothed, and under tags of their own."""
-    names = recorder.reported(runner, mode)
+    names = _recorder.reported(runner, mode)
     if not names:
-        return original(processor, runner, batch_idx, mode, *args, **kwargs)
+        return _original(processor, runner, batch_idx, mode, *args, **kwargs)
     components = names - {f"{mode}_loss"}
     if getattr(processor, "log_with_hierarchy", False):
         components = set()  # their tags keep `val/` in any case
@@ -43,7 +43,7 @@ def get_log_after_epoch(
             else entry
             for entry in custom_cfg
         ]
-        return original(processor, runner, batch_idx, mode, *args, **kwargs)
+        return _original(processor, runner, batch_idx, mode, *args, **kwargs)
     finally:
         processor.custom_cfg = custom_cfg
 

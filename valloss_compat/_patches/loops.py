@@ -15,8 +15,8 @@ from valloss_compat._recording.recorder import Recorder
 
 
 def run(
-    recorder: Recorder,
-    original: Callable[..., Any],
+    _recorder: Recorder,
+    _original: Callable[..., Any],
     loop: Any,
     *args: Any,
     **kwargs: Any,
@@ -24,32 +24,32 @@ def run(
     """Start an epoch: losses of an earlier one must not get into its means."""
     for evaluator in evaluators_of(loop):
         ensure_patched(type(evaluator))
-    with recorder.run(loop, stage_of(loop)):
-        return original(loop, *args, **kwargs)
+    with _recorder.run(loop, stage_of(loop)):
+        return _original(loop, *args, **kwargs)
 
 
 def init(
-    recorder: Recorder,
-    original: Callable[..., Any],
+    _recorder: Recorder,
+    _original: Callable[..., Any],
     loop: Any,
     *args: Any,
     **kwargs: Any,
 ) -> Any:
     """Patch the loop's class if it was created without our ``__init_subclass__``."""
     ensure_patched(type(loop))
-    return original(loop, *args, **kwargs)
+    return _original(loop, *args, **kwargs)
 
 
 def run_iter(
-    recorder: ParityRecorder,
-    original: Callable[..., Any],
+    _recorder: ParityRecorder,
+    _original: Callable[..., Any],
     loop: Any,
     *args: Any,
     **kwargs: Any,
 ) -> Any:
     """Extract within this call alone, as native mmengine does in its ``run_iter``."""
-    with recorder.iteration(loop, stage_of(loop)):
-        return original(loop, *args, **kwargs)
+    with _recorder.iteration(loop, stage_of(loop)):
+        return _original(loop, *args, **kwargs)
 
 
 def stage_of(loop: Any) -> str:

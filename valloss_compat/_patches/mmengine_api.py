@@ -207,14 +207,10 @@ def _own_code(function: Any, owner: Any) -> Optional[CodeType]:
     then nothing speaks against a patch.
     """
     name = getattr(owner, "__module__", getattr(owner, "__name__", None))
-    file = getattr(sys.modules.get(str(name)), "__file__", None)
-
-    code: Optional[CodeType] = getattr(function, "__code__", None)
-    if code is not None and code.co_filename == file:
-        return code
+    namespace = getattr(sys.modules.get(str(name)), "__dict__", None)
 
     def is_own(item: Any) -> bool:
-        return getattr(getattr(item, "__code__", None), "co_filename", None) == file
+        return getattr(item, "__globals__", None) is namespace
 
     return getattr(find_wrapped(function, is_own), "__code__", None)
 

@@ -15,7 +15,7 @@ from valloss_compat._recording.recorder import Recorder
 
 
 def update_losses(
-    recorder: Recorder, original: Callable[..., Any], outputs: Any, losses: Any
+    _recorder: Recorder, _original: Callable[..., Any], outputs: Any, losses: Any
 ) -> Any:
     """Accumulate where the loop's ``val_loss`` is one of this package.
 
@@ -24,16 +24,16 @@ def update_losses(
     (https://github.com/open-mmlab/mmengine/issues/1603).
     """
     if isinstance(losses, EpochLosses):
-        return recorder.accumulate(outputs, losses), losses
+        return _recorder.accumulate(outputs, losses), losses
     if extract_losses(outputs)[1] is None:
         return outputs, losses
-    return original(outputs, losses)
+    return _original(outputs, losses)
 
 
 def parse_losses(
-    recorder: Recorder, original: Callable[..., Any], losses: Any, stage: str
+    _recorder: Recorder, _original: Callable[..., Any], losses: Any, stage: str
 ) -> Any:
     """Report nothing twice: the losses may be in the metrics of the evaluator."""
     if isinstance(losses, EpochLosses):
         return {} if losses.reported else means_with_total(losses.sums(), stage)
-    return original(losses, stage)
+    return _original(losses, stage)

@@ -17,7 +17,7 @@ PLANS = {
 }
 
 _DEFAULT = ("add", "correct")
-_OWN = ("add", "correct", "parity")
+_ALL_BUT_NATIVE = ("add", "correct", "parity")
 _ALL = ("add", "correct", "parity", "native")
 
 
@@ -41,7 +41,7 @@ class PatchPoint(NamedTuple):
     attribute: str
     wrapper: str
     purpose: str
-    plans: Tuple[str, ...] = _OWN
+    plans: Tuple[str, ...] = _ALL_BUT_NATIVE
     subclasses: Tuple[str, ...] = ()
     only: str = ""
     default: str = ""
@@ -97,14 +97,14 @@ PATCH_POINTS = (
         "process",
         "_patches.evaluator:process",
         "extracts the loss element and accumulates its losses",
-        subclasses=_OWN,
+        subclasses=_ALL_BUT_NATIVE,
     ),
     PatchPoint(
         "mmengine.evaluator:Evaluator",
         "evaluate",
         "_patches.evaluator:evaluate",
         "adds the mean losses to the metrics and ends the epoch",
-        subclasses=_OWN,
+        subclasses=_ALL_BUT_NATIVE,
     ),
     PatchPoint(
         "mmengine.runner:Runner",

@@ -8,8 +8,8 @@ from valloss_compat._recording.recorder import Recorder
 
 
 def call_hook(
-    recorder: Recorder,
-    original: Callable[..., Any],
+    _recorder: Recorder,
+    _original: Callable[..., Any],
     runner: Any,
     fn_name: str,
     **kwargs: Any,
@@ -17,7 +17,7 @@ def call_hook(
     """Hooks must not see the loss element; what they monitor may be missing."""
     if fn_name in ("after_val_iter", "after_test_iter"):
         if "outputs" in kwargs:
-            kwargs["outputs"] = recorder.without_losses(kwargs["outputs"])
+            kwargs["outputs"] = _recorder.without_losses(kwargs["outputs"])
     elif fn_name == "after_val_epoch":
-        recorder.check_monitors(runner, kwargs.get("metrics"))
-    return original(runner, fn_name, **kwargs)
+        _recorder.check_monitors(runner, kwargs.get("metrics"))
+    return _original(runner, fn_name, **kwargs)

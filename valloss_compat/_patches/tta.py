@@ -8,8 +8,8 @@ from valloss_compat._recording.loss_element import is_loss_element
 
 
 def merge_preds(
-    recorder: Any,
-    original: Callable[..., Any],
+    _recorder: Any,
+    _original: Callable[..., Any],
     model: Any,
     data_samples_list: Any,
     *args: Any,
@@ -20,7 +20,8 @@ def merge_preds(
     mmengine zips what the model returned for each augmentation. The losses of
     augmented images are not reported: they are not those of the test set.
     """
-    last = data_samples_list[-1] if data_samples_list else ()
-    if last and all(map(is_loss_element, last)):
+    is_list = isinstance(data_samples_list, (list, tuple))
+    last = data_samples_list[-1] if is_list and data_samples_list else None
+    if isinstance(last, (list, tuple)) and last and all(map(is_loss_element, last)):
         data_samples_list = data_samples_list[:-1]
-    return original(model, data_samples_list, *args, **kwargs)
+    return _original(model, data_samples_list, *args, **kwargs)

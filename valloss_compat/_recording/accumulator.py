@@ -124,8 +124,9 @@ class LossAccumulator:
 
     def add_sum(self, known: LossSum) -> None:
         """Add what was summed up elsewhere."""
-        self._add_number(known.total, 1, known.nan_at or 0)
-        self.weight += known.weight - 1
+        self._values.append(known.total)
+        self.weight += known.weight
+        self._nan_at = first_index(self._nan_at, known.nan_at)
 
     def mean(self) -> float:
         """Mean of the updates so far; NaN before the first one."""

@@ -54,11 +54,11 @@ class ThreadContext(threading.local):
         run (RunContext, optional): The innermost run of a loop.
         iteration (RunContext, optional): The call of ``run_iter``, in parity mode.
         evaluating (Evaluator, optional): The one whose ``evaluate`` runs.
-        extracted (list, optional): The result that native mmengine had extracted from
-            last; a second loss element in it is not extracted, as on old releases.
+        extracted (list, optional): The last result without its loss element. Where it
+            is handed on, a second element in it is no loss element any more.
     """
 
-    run: Optional[RunContext] = None
+    run: Optional[Any] = None
     iteration: Optional[Any] = None
     evaluating: Optional[Any] = None
     extracted: Optional[Any] = None

@@ -107,9 +107,13 @@ class EpochLosses(EpochAccumulators):
                     f"with index {known.nan_at}"
                 )
         total = f"{self.stage}_loss"
-        for name in sums:
+        summed = [name for name in sums if "loss" in name]
+        for name in summed:
             # mmengine's total is the sum of all, the total of a parse_losses included.
-            if name == total or _is_half(losses[name], losses.get(total, 0.0)):
+            # Two that are equal may be a pair, unless one has the name of a total.
+            may_be_total = len(summed) > 2 or name == "loss"
+            is_half = may_be_total and _is_half(losses[name], losses[total])
+            if name == total or is_half:
                 self.warn_once(
                     "counted twice",
                     f"{total} counts losses twice: the loss {name!r} is the sum of the "

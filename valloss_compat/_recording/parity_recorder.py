@@ -15,22 +15,24 @@ from mmengine.logging import HistoryBuffer
 from mmengine.utils import is_list_of
 
 from valloss_compat._recording.accumulator import EpochAccumulators, LoopLosses
-from valloss_compat._recording.context import RunContext
 from valloss_compat._recording.loss_element import extract_losses_like_native
 from valloss_compat._recording.recorder import Recorder
 
 
-class _Call(RunContext):
+class _Call:
     """One call of a loop's ``run`` or ``run_iter``.
 
     Attributes:
+        loop: The loop.
+        stage (str): ``'val'`` or ``'test'``.
         done (bool): Whether its losses were reported, or accumulated.
     """
 
-    __slots__ = ("done",)
+    __slots__ = ("done", "loop", "stage")
 
     def __init__(self, loop: Any, stage: str) -> None:
-        super().__init__(loop, stage)
+        self.loop = loop
+        self.stage = stage
         self.done = False
 
 

@@ -76,21 +76,22 @@ class Recorder:
             ``data_samples`` without its loss element, if it has one.
         """
         context = self._context
+        if data_samples is context.extracted:  # by a subclass's process, or by native
+            return data_samples
         run: Any = context.run
         # Most batches are of an epoch that is known and open.
         _, epoch = _NONE if run is None else run.epochs.get(id(evaluator), _NONE)
         if epoch is None or epoch.ended or epoch.run is not run.key:
             epoch = self._open_epoch(evaluator)
-        if data_samples is not context.extracted:
-            raw = data_samples
-            data_samples, losses = extract_losses(raw)
-            if losses is not None:
-                weight = 1
-                if epoch.options.weighting == "sample":
-                    weight = batch_size_of(raw[-1], data_batch, data_samples)
-                epoch.record(losses, weight, epoch.batch_idx)
+        samples, losses = extract_losses(data_samples)
+        if losses is not None:
+            weight = 1
+            if epoch.options.weighting == "sample":
+                weight = batch_size_of(data_samples[-1], data_batch, samples)
+            epoch.record(losses, weight, epoch.batch_idx)
+            context.extracted = samples
         epoch.batch_idx += 1
-        return data_samples
+        return samples
 
     def without_losses(self, outputs: Any) -> Any:
         """What hooks get as the outputs of a step."""
@@ -140,6 +141,7 @@ class Recorder:
         if chosen.sync_dist and together and get_world_size() > 1:
             sums = _over_ranks(sums, chosen.weighting)
             epoch.load(sums)
+        self._context.extracted = None  # keeps the last predictions alive
         epoch.ended, epoch.stage = True, self._stage(epoch)
         if sums:
             epoch.report(sums, metrics, type(evaluator).__name__)
@@ -159,9 +161,11 @@ class Recorder:
         samples, losses = extract_losses(outputs)
         if losses is None or epoch.options.weighting == "sample":
             return outputs
-        if epoch.ended:
+        run = self._context.run
+        if epoch.ended or epoch.run is not (run and run.key):
             self._reopen(epoch)
         epoch.record(losses, 1, epoch.batch_idx)
+        epoch.batch_idx += 1
         self._context.extracted = samples
         return samples
 
@@ -205,7 +209,7 @@ class Recorder:
 
     def _stage(self, epoch: EpochLosses) -> str:
         run = self._context.run
-        return epoch.stage or ("val" if run is None else run.stage)
+        return (epoch.stage or "val") if run is None else run.stage
 
     def _is_open(self, epoch: EpochLosses) -> bool:
         """Whether an epoch has not ended, and is one of the run that runs now."""
