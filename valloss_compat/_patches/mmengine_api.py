@@ -212,7 +212,9 @@ def _own_code(function: Any, owner: Any) -> Optional[CodeType]:
     def is_own(item: Any) -> bool:
         return getattr(item, "__globals__", None) is namespace
 
-    return getattr(find_wrapped(function, is_own), "__code__", None)
+    if getattr(function, "__globals__", None) is not namespace:
+        function = find_wrapped(function, is_own) if callable(function) else None
+    return getattr(function, "__code__", None)
 
 
 def _parameters(code: CodeType) -> Any:
