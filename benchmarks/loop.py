@@ -66,10 +66,13 @@ class Loop(NamedTuple):
     Attributes:
         whole (dict): With mmengine's ``autocast``.
         bare (dict): Without it.
+        training (dict): Whether mmengine is patched -> microseconds that the calls of
+            hooks take in an iteration of a training, without any hook, one a round.
     """
 
     whole: Rounds
     bare: Rounds
+    training: Dict[bool, List[float]]
 
 
 class Comparison(NamedTuple):
@@ -140,7 +143,8 @@ def measure(rounds: int) -> Loop:
         whole = _measure(loop, model, rounds)
         with mock.patch.object(loops, "autocast", _no_autocast):
             bare = _measure(loop, model, rounds)
-    return Loop(whole, bare)
+        training = _measure_training(runner, rounds)
+    return Loop(whole, bare, training)
 
 
 def compare(rounds: Rounds, before: Case, after: Case) -> Comparison:
@@ -158,6 +162,23 @@ def compare(rounds: Rounds, before: Case, after: Case) -> Comparison:
         median(second - first for first, second in pairs),
         median(second / first for first, second in pairs),
     )
+
+
+def _measure_training(runner: Any, rounds: int) -> Dict[bool, List[float]]:
+    """Measure what a training iteration asks of ``call_hook``."""
+    outputs = {"loss": 1.0}
+    found: Dict[bool, List[float]] = {False: [], True: []}
+    for round_idx in range(rounds):
+        for patched in in_turns((False, True), round_idx):
+            patch(patched)
+            start = perf_counter()
+            for idx in range(LENGTH):
+                runner.call_hook("before_train_iter", batch_idx=idx, data_batch=None)
+                runner.call_hook(
+                    "after_train_iter", batch_idx=idx, data_batch=None, outputs=outputs
+                )
+            found[patched].append((perf_counter() - start) / LENGTH * 1e6)
+    return found
 
 
 def _no_autocast(**_: Any) -> Any:

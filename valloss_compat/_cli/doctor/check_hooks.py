@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from valloss_compat import _config
+from valloss_compat._cli.doctor.class_lookup import default_scope, lookup
 from valloss_compat._cli.doctor.findings import Finding, note, problem
-from valloss_compat._cli.doctor.registry import default_scope, lookup
 
 CHECK = "config.hooks"
 #: Registered by valloss_compat. Another check tells whether a config imports it.

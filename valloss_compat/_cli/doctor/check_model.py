@@ -7,8 +7,8 @@ from typing import Any, Dict, Iterator, NamedTuple, Tuple
 
 from valloss_compat import _config, _libraries
 from valloss_compat._cli.doctor import check_monitor
+from valloss_compat._cli.doctor.class_lookup import default_scope, registered
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
-from valloss_compat._cli.doctor.registry import default_scope, registered
 from valloss_compat._libraries.components import Pipeline, of_config
 from valloss_compat._libraries.pipelines import of_validation
 

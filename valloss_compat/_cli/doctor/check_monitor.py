@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional
 
+from valloss_compat._cli.doctor.class_lookup import lookup
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
-from valloss_compat._cli.doctor.registry import lookup
 from valloss_compat._config import class_name, hooks
 
 CHECK = "config.monitor"

@@ -9,9 +9,9 @@ import traceback
 from typing import Any, Dict, List, Mapping, Optional
 
 from valloss_compat import _api, options
+from valloss_compat._cli.doctor.class_lookup import registered
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
 from valloss_compat._cli.doctor.output import silent
-from valloss_compat._cli.doctor.registry import registered
 
 _FIX = (
     "See the findings on patches: somebody replaced, or overrides, a method of "

@@ -6,7 +6,7 @@ import pytest
 from mmengine.registry import LOOPS, Registry
 from mmengine.runner import ValLoop
 
-from valloss_compat._cli.doctor.registry import registered
+from valloss_compat._cli.doctor.class_lookup import registered
 
 
 class LibraryLoop(ValLoop):
