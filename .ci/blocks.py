@@ -1,15 +1,17 @@
-"""Write the parts of tox.ini and README.md that follow from the table of releases.
+"""Write the parts of tox.ini, README.md and docs/ that follow from tables.
 
     blocks.py            rewrite them
     blocks.py --check    print which ones differ, and fail if one does
 
-They are between lines that hold `>>> NAME, from .ci/releases.toml` and `<<< NAME`.
+They are between lines that hold `>>> NAME, from TABLE` and `<<< NAME`, where TABLE is
+`.ci/releases.toml` or `valloss_compat/_patches/plan.py`.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+import runpy
 import sys
 from typing import Callable, Dict, Iterable, List, Tuple
 
@@ -105,6 +107,30 @@ def described(table: Table, runs: str) -> str:
     )
 
 
+def patches(table: Table) -> List[str]:
+    """Return the table of patches; it follows from `_patches/plan.py` alone."""
+    path = ROOT / "valloss_compat" / "_patches" / "plan.py"
+    plan = runpy.run_path(str(path))  # the package itself would import mmengine
+    lines = [
+        "",
+        "| in mmengine | wrapper | what the wrapper does | plans | subclasses too |",
+        "|---|---|---|---|---|",
+    ]
+    for point in plan["PATCH_POINTS"]:
+        module, _, function = point.wrapper.partition(":")
+        target = point.target[len("mmengine.") :].replace(":", ".")
+        cells = (
+            f"`{target}.{point.attribute}`",
+            f"`{function}` in `{module.replace('.', '/')}.py`",
+            point.purpose + "; added where mmengine has none" * bool(point.default),
+            ", ".join(point.plans),
+            ", ".join(point.subclasses)
+            + (f", if `{point.only.partition(':')[2]}`" if point.only else ""),
+        )
+        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+    return [*lines, ""]
+
+
 #: File -> block -> its lines.
 BLOCKS: Dict[str, Dict[str, Callable[[Table], List[str]]]] = {
     "tox.ini": {
@@ -114,6 +140,7 @@ BLOCKS: Dict[str, Dict[str, Callable[[Table], List[str]]]] = {
         "releases": releases,
     },
     "README.md": {"rows": rows},
+    "docs/architecture.md": {"patches": patches},
 }
 
 
@@ -167,7 +194,7 @@ def main() -> int:
             (ROOT / file).write_text(text, encoding="utf-8")
             print(f"{file}: written")
     if check and stale:
-        print("these differ from .ci/releases.toml: run `python .ci/blocks.py`")
+        print("these differ from their tables: run `python .ci/blocks.py`")
     return int(check and stale > 0)
 
 

@@ -56,10 +56,12 @@ def test_status_names_the_installed_distribution():
 def test_python_without_importlib_metadata_reports_no_distribution(monkeypatch):
     """Python 3.7; the status goes without the name."""
     monkeypatch.setitem(sys.modules, "importlib.metadata", None)
+    distributions_of.cache_clear()
     assert distributions_of(mmengine) == []
     status = valloss_compat.status()
     assert status.distribution is None
     assert f"mmengine {mmengine.__version__}, torch" in repr(status)
+    distributions_of.cache_clear()
 
 
 @has_metadata

@@ -169,7 +169,10 @@ def _apply(chosen: Options, stacklevel: int = 4) -> None:
     """Exchange the patches; a warning names the caller that ``stacklevel`` counts."""
     global _mode, _latest
     mode = chosen.mode
-    if mode == "off":
+    if mode == "off":  # the environment says so by now
+        if _mode in _patch_sets:
+            _patch_sets[_mode].revert()
+        _mode = "off"
         return
     patch_set = _patch_sets.get(mode)
     if patch_set is not None and patch_set.reloaded():
@@ -245,9 +248,7 @@ def configure(
             mode=mode, weighting=weighting, sync_dist=sync_dist, strict=strict
         )
         try:
-            if chosen.mode == "off":  # the environment says so by now
-                revert()
-            elif _mode not in ("off", chosen.mode):
+            if _mode not in ("off", chosen.mode):
                 _apply(chosen, stacklevel=3)
         except Exception:
             options.restore(before)

@@ -31,7 +31,13 @@ ELSEWHERE = {
 #: These start interpreters, so they run after all others.
 LAST = ["test_import.py", "test_import_order.py", "test_examples.py"]
 #: They read the files of the repository, not what the package does.
-NEVER = ["test_ci.py", "test_layers.py", "test_packaging.py", "test_reports.py"]
+NEVER = [
+    "test_ci.py",
+    "test_docs.py",
+    "test_layers.py",
+    "test_packaging.py",
+    "test_reports.py",
+]
 FAR = 100
 
 

@@ -108,17 +108,26 @@ def test_missing_script_ends_with_exit_code_2(tmp_path):
     )
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
-def test_script_from_a_pipe_is_rejected(tmp_path):
-    """One line says so; nothing is read from the pipe."""
-    os.mkfifo(str(tmp_path / "pipe"))
-    for script, kind in (("pipe", "a pipe"), ("-", "the standard input")):
-        run = python([*RUN, script], tmp_path)
-        assert run.returncode == 2
-        assert run.stderr == (
-            f"python -m valloss_compat run: error: the script is {script!r}, {kind}, "
-            "but a file is expected: write the script into one\n"
-        )
+def test_script_on_standard_input_is_rejected(tmp_path):
+    """One line says so."""
+    run = python([*RUN, "-"], tmp_path)
+    assert run.returncode == 2
+    assert run.stderr == (
+        "python -m valloss_compat run: error: the script is '-', the standard input, "
+        "but a file is expected: write the script into one\n"
+    )
+
+
+def test_main_has_a_loader(tmp_path):
+    """``warnings.warn_explicit`` reads it from Python 3.12 on."""
+    write(
+        tmp_path,
+        "import warnings\n"
+        "warnings.simplefilter('ignore')\n"
+        "warnings.warn_explicit('x', UserWarning, 'f', 1, module_globals=globals())\n"
+        "print(__loader__.get_source('__main__') is not None)",
+    )
+    assert python([*RUN, "probe.py"], tmp_path).stdout == "True\n"
 
 
 def test_invalid_environment_variable_is_an_error(tmp_path):

@@ -241,3 +241,31 @@ def test_hooks_may_have_arguments_of_any_name(tmp_path):
     runner = make_runner(tmp_path, counting, custom_hooks=[Exports()])
     runner.call_hook("after_export", recorder=1, original=2)
     assert seen == [{"recorder": 1, "original": 2}]
+
+
+class CallsItself(Runner):
+    """Calls the hooks without ``super()``."""
+
+    def call_hook(self, fn_name, **kwargs):
+        for hook in self._hooks:
+            getattr(hook, fn_name, lambda *_, **__: None)(self, **kwargs)
+
+
+class CallsSuper(Runner):
+    """Calls the method of its base."""
+
+    def call_hook(self, fn_name, **kwargs):
+        super().call_hook(fn_name, **kwargs)
+
+
+@pytest.mark.parametrize("cls", [CallsItself, CallsSuper])
+def test_runner_that_overrides_call_hook_is_patched(tmp_path, cls):
+    """One loss element is extracted; an earlier one stays, as for metrics."""
+    spy = Spy()
+
+    def respond(index, inputs):
+        return [sample(), element(loss=5.0), element(loss=torch.tensor(1.0))]
+
+    runner = make_runner(tmp_path, respond, custom_hooks=[spy], runner_class=cls)
+    assert runner.val()["val_loss"] == 1.0
+    assert [len(outputs) for outputs in spy.outputs] == [2, 2]

@@ -328,3 +328,28 @@ def test_patched_classes_can_be_garbage_collected(mode):
     status = valloss_compat.status()
     assert "Many" not in repr(status)
     assert "Many" not in repr(valloss_compat.revert())
+
+
+def test_override_replaced_after_it_was_patched_is_reported():
+    """Until it is used, or patched by the next apply()."""
+    valloss_compat.revert()
+    valloss_compat.apply(mode="default")
+
+    class Sub(Evaluator):
+        def evaluate(self, size):
+            return {}
+
+    def row():
+        status = valloss_compat.status()
+        name = f"{__name__}.{Sub.__qualname__}.evaluate"
+        assert name in status.overrides
+        (patch,) = [patch for patch in status.patches if patch.target == name]
+        return patch, name in status.unpatched_overrides
+
+    assert (row()[0].state, row()[1]) == ("active", False)
+    Sub.evaluate = lambda self, size: {"a": 1}
+    patch, unpatched = row()
+    assert (patch.state, unpatched) == ("inactive", True)
+    assert patch.reason.startswith("created or changed where no patch saw it")
+    valloss_compat.apply()
+    assert (row()[0].state, row()[1]) == ("active", False)

@@ -16,13 +16,16 @@ import argparse
 import importlib.util
 import os
 import sys
-from importlib.machinery import PathFinder
+from importlib.machinery import PathFinder, SourceFileLoader
 from multiprocessing import spawn
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Tuple
 
 _FILE = os.path.abspath(__file__)
+_M_HELP = "SCRIPT is the name of a module, as in python -m"
+_NO_FILE = """the script is '-', the standard input, but a file is expected: \
+write the script into one"""
 
 
 def register(subparsers: Any) -> None:
@@ -34,8 +37,7 @@ def register(subparsers: Any) -> None:
         usage="python -m valloss_compat run [-h] [-m] SCRIPT [ARGS ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    about = "SCRIPT is the name of a module, as in python -m"
-    parser.add_argument("-m", action="store_true", dest="is_module", help=about)
+    parser.add_argument("-m", action="store_true", dest="is_module", help=_M_HELP)
     parser.add_argument("script", metavar="SCRIPT", help="a file, or a module's name")
     parser.set_defaults(func=run)
 
@@ -47,10 +49,8 @@ def run(args: argparse.Namespace) -> int:
     script, path = args.script, os.path.abspath(args.script)
     try:
         mode = options.choose().mode
-        if not args.is_module and (script == "-" or Path(script).is_fifo()):
-            kind = "the standard input" if script == "-" else "a pipe"
-            message = f"the script is {script!r}, {kind}, but a file is expected: "
-            raise ValueError(f"{message}write the script into one")
+        if script == "-" and not args.is_module:
+            raise ValueError(_NO_FILE)
         source = b"" if args.is_module else Path(script).read_bytes()
     except OSError as error:
         message = f"can't open file {path!r}: [Errno {error.errno}] {error.strerror}"
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         if not getattr(sys.flags, "safe_path", sys.flags.isolated):
             sys.path[0] = os.path.dirname(os.path.realpath(script))
-        main.__file__ = path
+        main.__file__, main.__loader__ = path, SourceFileLoader("__main__", path)
         code = compile(source, path, "exec", dont_inherit=True)
     # runpy would restore the former __main__ while threads and exit handlers of the
     # script still run, which then could not pickle its classes.
@@ -114,7 +114,7 @@ class _Finder:
         return spec
 
 
-def _patch(_: None = None) -> None:
+def _patch(_: Any = None) -> None:
     folder = os.path.abspath(os.path.join(_FILE, "../../.."))
-    sys.path += {folder}.difference(sys.path)  # lacks it if it was the current folder
+    sys.path += [] if folder in sys.path else [folder]  # it was the current folder
     importlib.import_module("valloss_compat")  # applies the patches

@@ -21,8 +21,9 @@ lock = threading.RLock()
 
 OWNER = "valloss_compat"
 MARKER = "__valloss_compat__"
-#: Stands for an original where the target has none of its own and inherits it.
-MISSING = object()
+#: Stands for an original where the target has none of its own and inherits it. It is
+#: the same in another process, and where the package is imported again.
+MISSING = None
 
 #: Called in place of the original, which it gets as its first argument.
 Wrapper = Callable[..., Any]
@@ -38,8 +39,7 @@ class Marker:
         version (str): The version that made the wrapper.
         installed (Callable): The function that this marker belongs to. A
             ``functools.wraps`` of it has the same marker, and is no such wrapper.
-        original: What the namespace of the target held before.
-        inherited (bool): Whether it held nothing: the target inherits the original.
+        original: What the namespace of the target held before, or ``MISSING``.
         target (type or module): Whose attribute it is.
         attribute (str): Its name.
         wrapper (Callable, optional): What is called in place of the original;
@@ -48,7 +48,6 @@ class Marker:
 
     __slots__ = (
         "attribute",
-        "inherited",
         "installed",
         "original",
         "owner",
@@ -64,7 +63,6 @@ class Marker:
         self.version = __version__
         self.installed = installed
         self.original = original
-        self.inherited = original is MISSING
         self.target = target
         self.attribute = attribute
         self.wrapper: Optional[Wrapper] = None
@@ -75,10 +73,6 @@ class Marker:
         Classes of ``__main__`` are sent to other processes by value.
         """
         return None, {**{n: getattr(self, n) for n in self.__slots__}, "wrapper": None}
-
-    def is_original(self, current: Any) -> bool:
-        """Whether this is what the namespace of the target held before."""
-        return current is MISSING if self.inherited else current is self.original
 
 
 class PatchState(NamedTuple):
@@ -161,13 +155,13 @@ class Patch:
         self._marker = marker
         if outermost is not None:
             try:
-                if marker.inherited:
+                if marker.original is MISSING:
                     delattr(self.target, self.attribute)
                 else:
                     setattr(self.target, self.attribute, marker.original)
             except Exception:  # a metaclass refuses: it only calls the original now
                 return
-        elif not marker.is_original(current):
+        elif current is not marker.original:
             if current is MISSING:
                 self._marker, self.reason = None, _DELETED
             return
@@ -177,10 +171,8 @@ class Patch:
         """State, reason, owner and original, as the target has them now."""
         current = self._current()
         outermost = marker_of(current)
-        original = current
         marker = outermost or self._marker
-        if marker is not None:
-            original = MISSING if marker.inherited else marker.original
+        original = current if marker is None else marker.original
         name = self._name_of(current)
         owner = f"{outermost.owner} {outermost.version}" if outermost else name
         state, reason = self._state(current, name)
@@ -199,7 +191,7 @@ class Patch:
             if current is MISSING:
                 return "replaced", f"{_DELETED}; {name} is used now"
             return "replaced", f"{name} is there and does not show ours"
-        if marker.is_original(current):
+        if current is marker.original:
             return "inactive", "reverted; what was put over ours is gone"
         return "disabled", (
             f"{name} was put over ours and stays; ours only calls the original now"

@@ -111,12 +111,14 @@ PATCH_POINTS = (
         "call_hook",
         "_patches.runner:call_hook",
         "hands results without the loss element to hooks",
+        subclasses=_ALL_BUT_NATIVE,
     ),
     PatchPoint(
         "mmengine.runner:FlexibleRunner",
         "call_hook",
         "_patches.runner:call_hook",
         "hands results without the loss element to hooks",
+        subclasses=_ALL_BUT_NATIVE,
     ),
     PatchPoint(
         "mmengine.runner:LogProcessor",

@@ -53,6 +53,10 @@ class SubclassPatcher:
             if self not in _enabled:
                 _enabled.append(self)
             self._failures.clear()
+            self._reason = (
+                "created or changed where no patch saw it: it is patched when it is "
+                "used, and by apply()"
+            )
             for patch in self.patches:
                 self._apply(patch)
 
@@ -64,11 +68,12 @@ class SubclassPatcher:
             self._reason = "reverted"
             for patch in reversed(self.patches):
                 patch.revert()
+            self._failures.clear()
 
     def ensure_patched(self, cls: Any) -> None:
         """Patch a class, and its bases below the root, while the root is patched."""
         for base in cls.__mro__ if self in _enabled else ():
-            if derives(base, self.root) and base is not self.root:
+            if base is not self.root:
                 for attribute in self._overridden(base):
                     self._apply(self._patch(base, attribute))
 

@@ -97,7 +97,10 @@ class Recorder:
         """What hooks get as the outputs of a step."""
         if outputs is self._context.extracted:
             return outputs
-        return extract_losses(outputs)[0]
+        samples, losses = extract_losses(outputs)
+        if losses is not None:
+            self._context.extracted = samples  # for a nested super().call_hook
+        return samples
 
     @contextmanager
     def evaluation(self, evaluator: Any) -> Iterator[bool]:

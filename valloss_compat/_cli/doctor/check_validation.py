@@ -12,6 +12,7 @@ from valloss_compat import _api, options
 from valloss_compat._cli.doctor.class_lookup import registered
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
 from valloss_compat._cli.doctor.output import silent
+from valloss_compat._patches.subclasses import class_tree
 
 _FIX = (
     "See the findings on patches: somebody replaced, or overrides, a method of "
@@ -53,12 +54,10 @@ def evaluators_to_try() -> List[type]:
     """Return loaded evaluator classes that override ``process`` or ``evaluate``."""
     from mmengine.evaluator import Evaluator
 
-    classes = [Evaluator]
-    for cls in classes:  # grows during the iteration
-        ids = set(map(id, classes))  # a metaclass may define ==
-        classes += [sub for sub in cls.__subclasses__() if id(sub) not in ids]
     return [
-        cls for cls in classes[1:] if not {"process", "evaluate"}.isdisjoint(vars(cls))
+        cls
+        for cls in class_tree(Evaluator)[1:]
+        if not {"process", "evaluate"}.isdisjoint(vars(cls))
     ]
 
 
