@@ -61,7 +61,7 @@ class Views(torch.utils.data.Dataset):
     def __getitem__(self, index):
         if index >= 4:
             raise IndexError(index)
-        return {"inputs": [float(index), index + 2.0]}
+        return {"inputs": [torch.tensor(index + 0.0), torch.tensor(index + 2.0)]}
 
 
 def collate_views(items):
