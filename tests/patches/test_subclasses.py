@@ -353,3 +353,13 @@ def test_override_replaced_after_it_was_patched_is_reported():
     assert patch.reason.startswith("created or changed where no patch saw it")
     valloss_compat.apply()
     assert (row()[0].state, row()[1]) == ("active", False)
+
+
+def test_method_that_the_root_lacks_is_not_patched():
+    """Neither on the root nor on a subclass that has it."""
+    base = make_base()
+    patcher = SubclassPatcher(base, {"greet": shout, "lacking": shout})
+    patcher.apply()
+    names = {patch.attribute for patch in patcher.patches}
+    assert names == {"__init_subclass__", "greet"}
+    patcher.revert()

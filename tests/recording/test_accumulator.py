@@ -390,3 +390,17 @@ def test_meta_tensor_is_rejected_at_its_batch():
     """It has no data to be read at the end."""
     with pytest.raises(TypeError, match="'loss_seg' has a value of type Tensor withou"):
         means_of({"loss_seg": torch.empty((), device="meta")})
+
+
+def test_native_may_update_an_accumulator():
+    """It does so while the patches are reverted, as for its HistoryBuffer."""
+    meter = LossAccumulator("loss")
+    meter.add(torch.tensor(1.0))
+    meter.update(5.0)
+    assert meter.mean() == 3.0
+
+
+def test_sums_beyond_the_range_of_float_are_infinite_or_nan():
+    """As those of native mmengine."""
+    assert means_of({"loss": 1e308}, {"loss": 1e308}) == {"loss": math.inf}
+    assert math.isnan(means_of({"loss": math.inf}, {"loss": -math.inf})["loss"])

@@ -11,7 +11,7 @@ from support.own_loops import OwnRun, ValidateInside, with_loop
 from support.tiny import counting, element, make_runner, sample
 
 import valloss_compat
-from valloss_compat._recording.parity_recorder import ParityRecorder
+from valloss_compat._recording.parity_recorder import ParityRecorder, update_losses
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +68,8 @@ def test_losses_are_recorded_once_an_iteration():
     assert loop.test_loss["loss"].mean() == 4.0
     assert recorder.process(object(), result, None) is result
     assert recorder.report(object(), {"a": 1}) == {"a": 1}
+
+
+def test_helper_hands_on_a_result_without_losses():
+    """As native mmengine's."""
+    assert update_losses([1, 2], {}) == ([1, 2], {})

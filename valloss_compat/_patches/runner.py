@@ -15,9 +15,8 @@ def call_hook(
     **kwargs: Any,
 ) -> Any:
     """Hooks must not see the loss element; what they monitor may be missing."""
-    if fn_name in ("after_val_iter", "after_test_iter"):
-        if "outputs" in kwargs:
-            kwargs["outputs"] = _recorder.without_losses(kwargs["outputs"])
+    if "outputs" in kwargs and fn_name in ("after_val_iter", "after_test_iter"):
+        kwargs["outputs"] = _recorder.without_losses(kwargs["outputs"])
     elif fn_name == "after_val_epoch":
         _recorder.check_monitors(runner, kwargs.get("metrics"))
     return _original(runner, fn_name, **kwargs)

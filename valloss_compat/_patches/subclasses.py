@@ -82,9 +82,7 @@ class SubclassPatcher:
         return [f"{full_name(cls)}.{name}" for cls, name in self._overrides()]
 
     def unpatched_overrides(self) -> List[str]:
-        """Those of :meth:`overrides` that are not patched, while the root is."""
-        if self not in _enabled:
-            return []
+        """Those of :meth:`overrides` that are not patched."""
         patches = [self._patch(*place) for place in self._overrides()]
         return [p.name for p in patches if p.inspect().state != "active"]
 
