@@ -17,7 +17,7 @@ import torch
 # Apple's MPS has no float64 (https://pytorch.org/docs/stable/notes/mps.html).
 _WITHOUT_FLOAT64 = ("mps",)
 #: How many numbers are kept until they are added up.
-_CHUNK = 512
+_CHUNK = 64
 _HOST = "cpu"  # the type of device whose tensors are read at once
 _Tensor = torch.Tensor
 _HAS_IS_CPU = hasattr(torch.Tensor, "is_cpu")  # not before torch 1.9
