@@ -170,9 +170,7 @@ def _apply(chosen: Options, stacklevel: int = 4) -> None:
     global _mode, _latest
     mode = chosen.mode
     if mode == "off":  # the environment says so by now
-        if _mode in _patch_sets:
-            _patch_sets[_mode].revert()
-        _mode = "off"
+        _revert()
         return
     patch_set = _patch_sets.get(mode)
     if patch_set is not None and patch_set.reloaded():
@@ -209,12 +207,16 @@ def revert() -> Status:
     Returns:
         Status: As it is now.
     """
-    global _mode
     with lock:
-        if _mode in _patch_sets:
-            _patch_sets[_mode].revert()
-        _mode = "off"
+        _revert()
         return status()
+
+
+def _revert() -> None:
+    global _mode
+    if _mode in _patch_sets:
+        _patch_sets[_mode].revert()
+    _mode = "off"
 
 
 def configure(
