@@ -1,84 +1,94 @@
-"""Libraries whose models have no right validation loss that a hook could ask for.
+"""Models without a meaningful loss on labelled validation data, by class name.
 
-One table: what is in the way, and what to do instead. A model of these that the
-user answers for (``trust``) gets a plain second forward.
+Everything else is accepted if the self-check of ``ValLossHook`` finds its loss to be a
+function of the batch. These would pass it, or fail it with an error that does not help.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Collection, List, Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional
 
-from valloss_compat._libraries.base import TRUST, Adapter
-from valloss_compat._libraries.components import Part
+from valloss_compat import _config
+from valloss_compat._libraries.components import Component, component_of
+from valloss_compat._libraries.pipelines import check_sampler
 from valloss_compat.errors import Rejection
 
-_SUBCLASS = "a subclass of the model whose predict appends the loss element"
-_REASONS: Mapping[str, Tuple[str, str]] = {
-    "mmocr": (
-        "recognisers raise in mode 'loss' in eval mode, polygons of text detectors are "
-        "loaded after the image is resized, and their loss writes into them",
-        _SUBCLASS,
+#: Library, classes, why there is no loss, and what to do.
+_TABLE = (
+    (
+        "mmpretrain",
+        "BaseSelfSupervisor BarlowTwins BEiT BYOL CAE DenseCL EVA MAE MFF MILAN "
+        "MaskFeat MixMIM MoCo MoCoV3 SimCLR SimMIM SimSiam SparK SwAV iTPN",
+        "it learns without labels and has no mode 'predict' to validate by",
+        "validate the classifier that is trained on top of it",
     ),
-    "mmyolo": (
-        "boxes are loaded after LetterResize has moved and scaled the image, and heads "
-        "of YOLOv6, YOLOv8 and PPYOLOE give no loss in eval mode",
-        _SUBCLASS,
+    (
+        "mmpretrain",
+        "ImageToImageRetriever Blip2Retrieval BlipRetrieval",
+        "its validation ranks other images or texts than its loss compares",
+        "monitor the metric of the retrieval, such as retrieval/Recall@1",
     ),
-    "mmagic": (
-        "ground truth is not normalised in eval mode, and generative models have no "
-        "mode 'loss'",
+    (
+        "mmpretrain",
+        "Blip2Caption Blip2VQA BlipCaption BlipGrounding BlipNLVR BlipVQA "
+        "CLIPImageClassification CLIPZeroShot ChineseCLIP Flamingo Llava MiniGPT4 OFA "
+        "Otter RAM RAMNormal RAMOpenset",
+        "it has no loss in a training, or one on texts that the validation lacks",
+        "monitor the metric of its task",
+    ),
+    (
+        "mmagic",
+        "BaseGAN BaseConditionalGAN BaseTranslationModel AblatedDiffusionModel "
+        "DiscoDiffusion StableDiffusion",
+        "generative models have no mode 'loss', as their losses alternate between "
+        "networks",
         "monitor the metric of the task, such as PSNR",
     ),
+    (
+        "mmdet",
+        "BaseMOTModel ByteTrack DeepSORT Mask2FormerVideo MaskTrackRCNN OCSORT "
+        "QDTrack StrongSORT",
+        "trackers have no mode 'loss', as their detectors are trained separately",
+        "validate the detector with its own config",
+    ),
+    (
+        "mmdet",
+        "SemiBaseDetector SoftTeacher",
+        "its loss needs batches of several branches, which a validation does not have",
+        "monitor the metric of the student or teacher",
+    ),
+    (
+        "mmpose",
+        "DWPoseDistiller",
+        "its loss compares with a teacher, not with the ground truth",
+        "validate the student with its own config",
+    ),
+)
+_REASONS = {
+    f"{library}.{name}": (reason, fix)
+    for library, names, reason, fix in _TABLE
+    for name in names.split()
 }
-_NOT_PROVEN = ("nobody has compared its loss in eval mode with that of a training", "")
 
 
-class Elsewhere(Adapter):
-    """Refuses all models of a library, but those that are trusted."""
-
-    may_draw = True
-    may_sync = True
-
-    def refuse_model(self, model: Part, trust: Collection[str]) -> Optional[Rejection]:
-        """Only a model that the user answers for is not refused."""
-        if model.trusted(trust):
-            return None
-        reason, way_out = _REASONS.get(self.library, _NOT_PROVEN)
-        ask = TRUST.format(where=model.to_trust)
-        return Rejection(
-            str(model), reason, f"{way_out}; or, {ask}" if way_out else ask
-        )
-
-    def shared(self, model: Any) -> List[Any]:
-        """Nothing is shared."""
-        return []
+def check_model(model: Component) -> Optional[Rejection]:
+    """Reject a model of the table, or a built one that derives from it."""
+    for name in model.names:
+        if name in _REASONS:
+            return Rejection(model.names[0], *_REASONS[name])
+    return None
 
 
-class MMOCR(Elsewhere):
-    """Text detectors and recognisers."""
+def check_config(config: Mapping[str, Any]) -> Optional[Rejection]:
+    """Reject a config by names alone: nothing is imported or built.
 
-    library: ClassVar[str] = "mmocr"
-
-
-class MMYOLO(Elsewhere):
-    """Detectors of the YOLO family."""
-
-    library: ClassVar[str] = "mmyolo"
-
-
-class MMagic(Elsewhere):
-    """Restorers and generative models."""
-
-    library: ClassVar[str] = "mmagic"
-
-
-class MMAction(Elsewhere):
-    """Recognisers of actions in videos."""
-
-    library: ClassVar[str] = "mmaction"
-
-
-class MMDet3D(Elsewhere):
-    """Detectors of objects in space."""
-
-    library: ClassVar[str] = "mmdet3d"
+    Args:
+        config (dict): A whole config. A ``ValLossHook`` among its hooks is respected,
+            with the data loader of its losses.
+    """
+    scope = str(config.get("default_scope") or "mmengine")
+    rejection = check_model(component_of(config["model"], scope))
+    for hook in _config.val_loss_hooks(config):
+        if rejection is None and hook.get("dataloader") is not None:
+            rejection = check_sampler(hook["dataloader"])
+    return rejection

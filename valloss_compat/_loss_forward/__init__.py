@@ -1,1 +1,1 @@
-"""How ValLossHook gets a loss without leaving a trace: one room a job."""
+"""Compute the loss of a model in a validation without an effect on the training."""

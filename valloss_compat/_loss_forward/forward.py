@@ -1,50 +1,45 @@
-"""Mode ``'loss'`` of a model in a validation, without a trace.
-
-The random state, the model's state and the message hub are afterwards what
-they were before, and no gradient is recorded. What cannot be put back, or
-shows that the number is not to be relied on, is refused by name.
-"""
+"""Mode ``'loss'`` of a model in a validation: the losses of one batch."""
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
-from contextlib import contextmanager
-from typing import Any, Collection, Dict, Iterator, List, Optional, Set
+from contextlib import ExitStack
+from typing import Any, Collection, ContextManager, Dict, List, Set
 
 import torch
 from mmengine.model import is_model_wrapper
 from torch.nn.parallel import DistributedDataParallel
 
-from valloss_compat._libraries import (
-    Adapter,
-    Rejection,
-    UnsupportedError,
-    adapter_for,
-    components,
-    judge,
-)
-from valloss_compat._libraries.components import Pipeline
-from valloss_compat._loss_forward.content import tree
-from valloss_compat._loss_forward.guard import Changes, ModelState
+from valloss_compat._config import type_name
+from valloss_compat._libraries.rules import crop, preprocess
+from valloss_compat._loss_forward.frozen_training import freeze, frozen_functions
 from valloss_compat._loss_forward.isolation import (
-    HubState,
-    RandomState,
+    ParameterWatch,
     accelerators_of,
+    message_hub_restored,
+    seeded,
 )
-from valloss_compat._loss_forward.reuse import Memo
-from valloss_compat._recording.monitor_warnings import warn_in_log
+from valloss_compat._loss_forward.replica import Change, Replica
+from valloss_compat.errors import UnsupportedError
+
+Losses = Dict[str, torch.Tensor]
+#: In an AttributeError or KeyError for lack of annotations.
+_ANNOTATIONS = re.compile("gt_|bboxes|keypoints|labels|masks")
 
 
-def unwrap(model: Any) -> Any:
-    """The model that a wrapper hands ``val_step`` on to.
+class ComputedLosses(Dict[str, Any]):
+    """Losses for a loss element that the user's model does not append itself."""
 
-    Args:
-        model (nn.Module): ``runner.model``.
+    #: For the recorder: a metric of the same name, such as an accuracy, is kept.
+    keeps_metrics = True
 
-    Raises:
-        UnsupportedError: If it is not known whether the model alone does the
-            same as the wrapper: one that shards parameters does not.
+
+def unwrap_model(model: Any) -> Any:
+    """Return the model to which a wrapper hands ``val_step`` on.
+
+    Wrappers that may shard parameters (FSDP, DeepSpeed) are rejected.
     """
     while True:
         if isinstance(model, DistributedDataParallel):
@@ -53,49 +48,40 @@ def unwrap(model: Any) -> Any:
             model = model._orig_mod
         elif is_model_wrapper(model) or type(model).__module__.startswith("deepspeed"):
             raise UnsupportedError(
-                Rejection(
-                    type(model).__name__,
-                    "a wrapper that may hold the parameters in shards, so that the "
-                    "model within cannot run by itself",
-                    "train with MMDistributedDataParallel, or have the model append "
-                    "its loss element itself",
-                )
+                type_name(model),
+                "this wrapper may shard the parameters, so that the model within it "
+                "cannot run on its own",
+                "train with MMDistributedDataParallel, or append the loss element in "
+                "the model",
             )
         else:
             return model
 
 
-def reduce_losses(losses: Any, model: str) -> Dict[str, torch.Tensor]:
-    """Reduce what mode ``'loss'`` returned, by the rule of ``parse_losses``.
+def reduce_losses(losses: Any, model: str) -> Losses:
+    """Reduce what mode ``'loss'`` returned, by the rule of mmengine's ``parse_losses``.
 
-    A tensor counts by its mean, a list of tensors by the sum of their means.
-    The total is left to the convention, which adds it itself: what
-    ``BaseModel.parse_losses`` returns has it among the losses already.
-
-    Args:
-        losses: What ``forward`` returned.
-        model (str): Whose, for messages.
-
-    Returns:
-        dict: Name -> tensor without shape. Names without ``loss`` (accuracies)
-        are reported, but are no part of the total.
-
-    Raises:
-        UnsupportedError: If a training could not reduce it either.
+    A tensor counts by its mean, a list of tensors by the sum of their means. The total
+    is left to the convention, which adds it, without names that do not contain ``loss``
+    (accuracies). What a training could not reduce either is rejected.
     """
-    if not isinstance(losses, Mapping):
-        raise _refused(model, f"mode 'loss' returned a {type(losses).__name__}")
-    reduced: Dict[str, Any] = {}
-    for name, value in losses.items():
-        if isinstance(value, torch.Tensor):
-            reduced[name] = _mean(value)
-        elif not isinstance(value, (list, tuple)) or not all(
-            isinstance(item, torch.Tensor) for item in value
-        ):
-            raise _refused(model, f"the loss {name!r} is a {type(value).__name__}")
-        elif value:
-            reduced[name] = sum(map(_mean, value))  # in a training's order
-    return reduced
+    found = f"mode 'loss' returned a {type_name(losses)}"
+    if isinstance(losses, Mapping):
+        reduced: Losses = {}
+        for name, value in losses.items():
+            parts = value if isinstance(value, (list, tuple)) else [value]
+            if not all(isinstance(part, torch.Tensor) for part in parts):
+                found = f"the loss {name!r} is a {type_name(value)}"
+                break
+            if parts:
+                reduced[name] = sum(map(_mean, parts[1:]), _mean(parts[0]))
+        else:
+            return reduced
+    raise UnsupportedError(
+        model,
+        f"{found}, but a dict of tensors and lists of tensors is expected",
+        "return such a dict from forward in mode 'loss'",
+    )
 
 
 def _mean(value: torch.Tensor) -> torch.Tensor:
@@ -103,218 +89,141 @@ def _mean(value: torch.Tensor) -> torch.Tensor:
     return value.mean() if value.is_floating_point() else value.float().mean()
 
 
-def _refused(model: str, what: str) -> UnsupportedError:
-    return UnsupportedError(
-        Rejection(
-            model,
-            f"{what}, but a dict of tensors and lists of tensors is expected",
-            "return one from forward in mode 'loss'",
-        )
-    )
+def copy_batch(batch: Any, model: str) -> Any:
+    """Copy a batch deeply: predictions and losses write into data samples."""
+    try:
+        return copy.deepcopy(batch)
+    except Exception as error:
+        raise UnsupportedError(
+            f"a batch for {model}",
+            f"it cannot be copied ({type(error).__name__}: {error})",
+            "pack plain tensors, arrays and numbers in the pipeline",
+        ) from error
 
 
-Losses = Dict[str, torch.Tensor]
-
-
-class SecondForward:
-    """Runs a model for its losses.
+class LossForward:
+    """Runs a replica of a model for its losses.
 
     Args:
         model (nn.Module): The model, without wrappers.
-        adapter (Adapter): What is known of its library.
-        pipelines (list[Pipeline]): Those of the validation dataset.
+        watching_hooks (Collection[int]): Forward hooks that only watch.
+        noise (Collection[str]): As the attribute, and so is ``crop``.
+        first (bool): Whether it is the first replica of a run.
 
     Attributes:
-        devices (list[torch.device]): The accelerators that the model is on.
+        replica (Replica): The copy of the model.
+        devices (list[torch.device]): Accelerators that the model is on.
+        noise (set[str]): Paths of modules that only add noise in training mode, beside
+            those that are known by class.
+        changes (list[Change]): What is restored before each batch.
+        crop (tuple, optional): Height and width to which batches are cropped.
     """
 
-    def __init__(self, model: Any, adapter: Adapter, pipelines: List[Pipeline]) -> None:
-        self.model = model
-        self.adapter = adapter
+    def __init__(
+        self,
+        model: Any,
+        watching_hooks: Collection[int] = (),
+        noise: Collection[str] = (),
+        crop: Any = None,
+        first: bool = True,
+    ) -> None:
+        self.name = type_name(model)
         self.devices = accelerators_of(model)
-        self._pipelines = pipelines
-        self._first = self._whole = True
-        self._start: Optional[RandomState] = None
-        self._said: Set[str] = set()
-        self._name = type(model).__name__
+        self.noise: Set[str] = set(noise)
+        self.changes: List[Change] = []
+        self.crop = crop
+        self._original = model
+        self._watching_hooks = watching_hooks
+        self._untouched: Any = None
+        self.replica = self.make_replica(content=first)
 
-    @classmethod
-    def judged(
-        cls, model: Any, datasets: Optional[List[Any]], trust: Collection[str]
-    ) -> SecondForward:
-        """For a model and data that are known to give the right loss.
+    def freeze(self, noise: Collection[str]) -> None:
+        """Switch off the modules that only add noise, by their paths, and no others."""
+        self.noise = set(noise)
+        self.replica = self.make_replica()
 
-        Args:
-            model (nn.Module): The model, without wrappers.
-            datasets (list, optional): What it is validated on; None where the
-                losses have a dataloader of their own.
-            trust (Collection[str]): Full names of classes that the user
-                answers for.
+    def make_replica(self, content: bool = False) -> Replica:
+        """Return another replica of the same model, in frozen training mode.
 
         Raises:
-            UnsupportedError: If they are not.
+            RuntimeError: If ``train()`` of the model changes parameters, as adapters
+                do that merge their weights into them.
         """
-        part = components.of_model(model)
-        pipelines = None
-        if datasets is not None:
-            pipelines = [
-                p for dataset in datasets for p in components.pipelines_of(dataset)
-            ]
-        seen = judge(part, pipelines, trust)
-        if seen.refusals:
-            raise UnsupportedError(seen.refusals[0])
-        adapter = adapter_for(part, trust)
-        assert adapter is not None  # or judge had refused it
-        if not callable(getattr(model, "_run_forward", None)):
-            raise UnsupportedError(
-                Rejection(
-                    part.where,
-                    "it has no forward with a mode 'loss'",
-                    "derive it from mmengine.model.BaseModel",
-                )
-            )
-        return cls(model, adapter, pipelines or [])
+        replica = Replica(self._original, self._watching_hooks)
+        watch = ParameterWatch(replica.parameters, content)
+        freeze(replica, self.noise)
+        # train() of some libraries sets requires_grad of stages, which is restored.
+        self._reject_changes(watch.finish(), "train()")
+        return replica
 
-    def shared(self) -> List[Any]:
-        """The modules that may run once for predictions and loss."""
-        return self.adapter.shared(self.model)
-
-    def copy_of(self, batch: Any) -> Any:
-        """A deep copy of a batch: predictions and losses write into data samples.
-
-        Raises:
-            UnsupportedError: If the batch holds what cannot be copied.
-        """
-        try:
-            return copy.deepcopy(batch)
-        except Exception as error:
-            raise UnsupportedError(
-                Rejection(
-                    f"a batch for {self._name}",
-                    f"it cannot be copied ({type(error).__name__}: {error})",
-                    "have the pipeline pack plain tensors, arrays and numbers",
-                )
-            ) from error
+    def keep_state(self, untouched: Replica) -> None:
+        """Restore what the loss of a batch changed before each batch from now on."""
+        self.changes = self.replica.changes_from(untouched)
+        self._untouched = untouched if self.changes else None
 
     def losses_of(
-        self, batch: Any, from_loader: bool = False, memo: Optional[Memo] = None
+        self,
+        batch: Any,
+        content: bool = False,
+        contexts: Collection[ContextManager[Any]] = (),
     ) -> Losses:
-        """The named losses of one batch.
+        """Return the named losses of a copy of a batch, which is written into.
 
-        Args:
-            batch: A batch that nobody else needs: it is written into.
-            from_loader (bool): Whether it comes from the loss dataloader.
-            memo (Memo, optional): What modules remember of the predictions.
-
-        Returns:
-            dict: Loss name -> tensor without shape.
+        ``content`` is as of :class:`ParameterWatch`; mode ``'loss'`` runs in
+        ``contexts``.
 
         Raises:
-            UnsupportedError: If there is no right number.
+            UnsupportedError: If there is no correct number.
+            RuntimeError: If the training's parameters changed and there is no copy.
         """
-        return reduce_losses(self._guarded(batch, from_loader, memo), self._name)
-
-    def _guarded(self, batch: Any, from_loader: bool, memo: Optional[Memo]) -> Any:
-        random = started = RandomState(self.devices)
-        if self.adapter.may_draw:
-            # The same draw for each batch and validation: they can be compared.
-            self._start = started = self._start or random
-            started.restore()
-        hub = HubState()
-        with torch.no_grad(), _in_eval(self.model):
-            state = ModelState(self.model, self._whole, self._idle(memo))
-            if memo is not None:
-                memo.replay(state.include)
-            error: Optional[BaseException] = None
-            losses = None
-            try:
-                losses = self._run(batch, from_loader)
-            except Exception as raised:
-                error = raised
-            finally:
-                drawn = not started.same()
-                random.restore()
-                hub.restore()
-                changes = state.restore()
-        if self._first:
-            # What is written through .data has no version: it is copied from now on.
-            self._first, self._whole = False, state.wrote
-        self._judge(changes, drawn)
-        if isinstance(error, UnsupportedError):
-            raise error
-        if error is not None:
+        if self.changes:
+            self.replica.restore(self.changes, self._untouched)
+        watch = ParameterWatch(self.replica.parameters, content)
+        try:
+            with ExitStack() as stack:
+                for context in (
+                    *(seeded(self.devices), message_hub_restored()),
+                    *(torch.no_grad(), frozen_functions(), *contexts),
+                ):
+                    stack.enter_context(context)
+                if self.crop is not None:
+                    batch = crop(batch, self.crop)
+                model = self.replica.model
+                losses = model._run_forward(preprocess(model, batch), mode="loss")
+        except UnsupportedError:
+            raise
+        except Exception as error:
             raise UnsupportedError(
-                Rejection(
-                    self._name,
-                    f"mode 'loss' raised {type(error).__name__} in eval mode: {error}",
-                    "see the error above; where the model only computes losses in "
-                    "training mode, it cannot have a validation loss",
-                )
+                self.name,
+                f"mode 'loss' raised {type(error).__name__}: {error}",
+                _fix_of(error),
             ) from error
-        return losses
+        finally:
+            self._reject_changes(watch.finish(), "mode 'loss'")
+        return reduce_losses(losses, self.name)
 
-    def _idle(self, memo: Optional[Memo]) -> List[Any]:
-        """What remembers and does nothing but forward: a head has its loss in it."""
-        free = {id(getattr(self.model, name, None)) for name in self.adapter.free}
-        return [m for m in (memo.modules if memo else ()) if id(m) in free]
-
-    def _run(self, batch: Any, from_loader: bool) -> Any:
-        if not from_loader:
-            batch = self.adapter.prepare(batch, self._pipelines)
-        data = self.adapter.preprocess(self.model, batch, from_loader)
-        return self.model._run_forward(data, mode="loss")
-
-    def _judge(self, changes: Changes, drawn: bool) -> None:
-        if changes.lost:
-            # Not to be switched off: the training after this would be another.
+    def _reject_changes(self, changed: List[str], cause: str) -> None:
+        """Raise if parameters changed, never a mere warning: a replica shares them."""
+        if changed:
+            names = ", ".join(changed[:5]) + " and others" * (len(changed) > 5)
             raise RuntimeError(
-                f"mode 'loss' of {self._name} changed "
-                f"{', '.join(changes.lost)} in a validation, and there is no copy of "
-                "them: remove ValLossHook from the config and resume from the last "
-                "checkpoint"
+                f"{self.name}: {cause} changed parameters in a validation ({names}), "
+                "which cannot be restored. Fix: remove ValLossHook from the config, "
+                "then start again or resume from the last checkpoint"
             )
-        known = self.adapter.may_change
-        attributes = [n for n in changes.attributes if n.split(".")[-1] not in known]
-        if attributes:
-            raise self._refused(
-                f"mode 'loss' changed {', '.join(attributes)}, on which the loss or "
-                "the training may depend; all were put back",
-                attributes[0],
-            )
-        if drawn and not self.adapter.may_draw:
-            raise self._refused(
-                "mode 'loss' drew random numbers in eval mode, so that its value "
-                "depends on the seed; the random state was put back"
-            )
-        if changes.tensors:
-            names = ", ".join(changes.tensors)
-            if names not in self._said:
-                self._said.add(names)
-                warn_in_log(
-                    f"ValLossHook: mode 'loss' of {self._name} changed {names} in "
-                    "eval mode; they were put back, as after each batch from now on"
-                )
 
-    def _refused(self, reason: str, part: str = "") -> UnsupportedError:
-        return UnsupportedError(
-            Rejection(
-                f"{self._name}.{part}" if part else self._name,
-                reason,
-                "a part whose loss in eval mode is a function of the batch alone",
-            )
+
+def _fix_of(error: Exception) -> str:
+    """Return what to do about an error that mode ``'loss'`` raised."""
+    is_lookup = isinstance(error, (AttributeError, KeyError))
+    if is_lookup and _ANNOTATIONS.search(str(error)):
+        return (
+            "load the missing annotations in the validation pipeline (mmpretrain: "
+            "with_label=True of the dataset)"
         )
-
-
-@contextmanager
-def _in_eval(model: Any) -> Iterator[None]:
-    """Eval mode for all modules; afterwards each has the flag that it had."""
-    flags = [(module, module.training) for _, module in tree(model)]
-    for module, training in flags:
-        if training:
-            module.training = False
-    try:
-        yield
-    finally:
-        for module, training in flags:
-            if module.training != training:
-                module.training = training
+    return (
+        "run a training iteration. If it raises this as well, correct the model or "
+        "its data. If not, use ValLossHook(pipeline=[...]) with what the train "
+        "pipeline does to the annotations, or strategy='dataloader' if the training "
+        "has other inputs"
+    )

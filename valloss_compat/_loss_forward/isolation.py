@@ -1,37 +1,45 @@
-"""The message hub, as it was: what a loss logs there belongs to training."""
+"""What mode ``'loss'`` must leave as it was: random states, message hub, parameters."""
 
 from __future__ import annotations
 
 import random
-from typing import Any, Dict, Iterable, List, Tuple
+from contextlib import contextmanager
+from typing import Any, Iterable, Iterator, List, Mapping, Tuple
 
 import numpy as np
 import torch
 from mmengine.logging import MessageHub
 
+from valloss_compat._loss_forward.content import checksum, version_of
+
+#: Losses that draw start each batch from this seed: a validation can be compared with
+#: the next one, and the same batch gives the same loss.
+_SEED = 0
+
 
 class RandomState:
     """The random states of Python, numpy, torch and its devices, as they are now.
 
-    Args:
-        devices (Iterable[torch.device]): Accelerators in use. The CPU's is
-            always kept.
+    At the end of a ``with`` block, they are restored.
     """
 
     def __init__(self, devices: Iterable[torch.device] = ()) -> None:
         self._python = random.getstate()
         self._numpy = np.random.get_state()
         self._cpu = torch.get_rng_state()
-        self._devices: List[Tuple[Any, torch.device, torch.Tensor]] = []
-        for device in devices:
-            # torch.cuda, torch.mps, torch.npu ...: what knows the device's state.
-            backend: Any = getattr(torch, device.type, None)
-            if hasattr(backend, "get_rng_state"):
-                state = _call(backend.get_rng_state, device)
-                self._devices.append((backend, device, state))
+        self._devices = [
+            (backend, device, _call(backend.get_rng_state, device))
+            for backend, device in _with_state(devices)
+        ]
+
+    def __enter__(self) -> RandomState:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.restore()
 
     def restore(self) -> None:
-        """Go back to it."""
+        """Restore the random states."""
         random.setstate(self._python)
         np.random.set_state(self._numpy)
         torch.set_rng_state(self._cpu)
@@ -39,7 +47,7 @@ class RandomState:
             _call(backend.set_rng_state, state, device)
 
     def same(self) -> bool:
-        """Whether nothing was drawn since."""
+        """Return whether no random number was drawn since."""
         now = np.random.get_state()
         return (
             random.getstate() == self._python
@@ -52,45 +60,92 @@ class RandomState:
         )
 
 
-def accelerators_of(module: Any) -> List[torch.device]:
-    """The devices of a module's parameters and buffers, without the CPU."""
-    found = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
-    return [device for device in found if device.type not in ("cpu", "meta")]
+def seed_all(seed: int, devices: Iterable[torch.device] = ()) -> None:
+    """Seed what :class:`RandomState` restores, and no other device."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    for backend, device in _with_state(devices):
+        state = torch.Generator(device=device).manual_seed(seed).get_state()
+        _call(backend.set_rng_state, state, device)
+
+
+@contextmanager
+def seeded(devices: Iterable[torch.device] = ()) -> Iterator[None]:
+    """Start from one seed, and restore the random states afterwards."""
+    with RandomState(devices):
+        seed_all(_SEED, devices)
+        yield
+
+
+def _with_state(devices: Iterable[torch.device]) -> Iterator[Tuple[Any, torch.device]]:
+    """Yield devices with the module of their random state, such as ``torch.cuda``."""
+    for device in devices:
+        backend: Any = getattr(torch, device.type, None)
+        if hasattr(backend, "get_rng_state"):
+            yield backend, device
 
 
 def _call(function: Any, *args: Any) -> Any:
-    """One for all devices of a kind (torch.mps) takes no device."""
+    """Call a function of a backend; torch.mps has one device and no argument for it."""
     *others, device = args
     return function(*others) if device.type == "mps" else function(*args)
 
 
-_HISTORIES = ("_log_history", "_count_history")
+def accelerators_of(module: Any) -> List[torch.device]:
+    """Return the devices of a module's parameters and buffers, without the CPU."""
+    found = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
+    return [device for device in found if device.type not in ("cpu", "meta")]
 
 
-class HubState:
-    """The entries of the current message hub as they are now."""
+@contextmanager
+def message_hub_restored() -> Iterator[None]:
+    """Restore the entries of the current message hub afterwards."""
+    hub = MessageHub.get_current_instance()
+    # An update replaces the arrays of a buffer and never writes into them.
+    buffers = map(vars, hub.log_scalars.values())
+    held = [hub.runtime_info, hub.log_scalars, *buffers]
+    before = [(entries, dict(entries)) for entries in held]
+    try:
+        yield
+    finally:
+        for entries, saved in before:
+            entries.clear()
+            entries.update(saved)
 
-    def __init__(self) -> None:
-        self._hub = MessageHub.get_current_instance()
-        self._infos = dict(self._hub.runtime_info)
-        self._scalars: Dict[str, Tuple[Any, Dict[str, Any]]] = {
-            # An update makes a new array; the one before stays as it is.
-            key: (buffer, {name: getattr(buffer, name) for name in _HISTORIES})
-            for key, buffer in self._hub.log_scalars.items()
-        }
 
-    def restore(self) -> None:
-        """Go back to them."""
-        for kept, there in (
-            (self._infos, self._hub.runtime_info),
-            (
-                {k: buffer for k, (buffer, _) in self._scalars.items()},
-                self._hub.log_scalars,
-            ),
-        ):
-            for key in [key for key in there if key not in kept]:
-                del there[key]
-            there.update(kept)
-        for buffer, histories in self._scalars.values():
-            for name, history in histories.items():
-                setattr(buffer, name, history)
+class ParameterWatch:
+    """Notices what mode ``'loss'`` changes in the parameters, which a replica shares.
+
+    Whether a parameter is trained, and gradients that were not there before, are
+    restored. Other changes are reported by version counters; those through ``.data``,
+    which no version counts, only with ``content``: checksums wait for the device.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, torch.Tensor], content: bool = False
+    ) -> None:
+        self._content = content
+        self._states = [
+            (path, p, p.requires_grad, p.grad, self._marks(p), version_of(p.grad))
+            for path, p in parameters.items()
+        ]
+
+    def _marks(self, parameter: torch.Tensor) -> Tuple[int, str]:
+        """Return what changes with the parameter; as text, NaN equals itself."""
+        content = str(checksum(parameter)) if self._content else ""
+        return version_of(parameter), content
+
+    def finish(self) -> List[str]:
+        """Restore what can be; return the paths of what changed beside."""
+        changed = []
+        for path, parameter, trained, gradient, marks, version in self._states:
+            if parameter.requires_grad != trained:
+                parameter.requires_grad_(trained)
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
+            if self._marks(parameter) != marks:
+                changed.append(path)
+            if version_of(gradient) != version:
+                changed.append(f"{path}.grad")
+        return changed

@@ -1,118 +1,86 @@
-"""Losses of a dataloader of their own: the way out where those of the val set fail."""
+"""Data loaders: those of a loop, and further ones that read the same data."""
 
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Mapping
-from typing import Any, Collection, Dict, List
+from typing import Any, List
 
-import numpy as np
-import torch
-from mmengine.structures import BaseDataElement
+from torch.utils.data import DataLoader, IterableDataset
 
-from valloss_compat import options
-from valloss_compat._libraries import components
-from valloss_compat._libraries.pipelines import judge_loader, refuse_sampler
-from valloss_compat._loss_forward.forward import SecondForward
+from valloss_compat._libraries.pipelines import check_sampler
 from valloss_compat._loss_forward.isolation import RandomState
-from valloss_compat._recording.accumulator import LossSum
-from valloss_compat._recording.batch_size import KEY, batch_size_of
 from valloss_compat.errors import UnsupportedError
 
-#: Whatever draws in the loader after all draws the same in each validation.
-_SEED = 0
+
+def dataloaders_of(loop: Any) -> List[Any]:
+    """Return the data loaders of a loop; mmagic's MultiValLoop has several."""
+    return list(getattr(loop, "dataloaders", None) or [loop.dataloader])
 
 
-class LossLoader:
-    """A dataloader that is run for its losses alone, in each validation.
+def number_of_batches(dataloader: Any) -> int:
+    """Return the length of a data loader; 0 if its dataset has none."""
+    try:
+        return len(dataloader)
+    except TypeError:
+        return 0
 
-    Args:
-        runner (Runner): Builds it, as its other dataloaders.
-        config (dict or DataLoader): As ``val_dataloader``.
+
+def build_loader(runner: Any, config: Any) -> Any:
+    """Build a data loader for the losses alone, as a Runner builds its own.
 
     Raises:
-        UnsupportedError: If it shuffles or never ends: the losses of two
-            validations could not be compared.
+        UnsupportedError: If it shuffles or never ends: the losses of two validations
+            could not be compared.
     """
-
-    def __init__(self, runner: Any, config: Any) -> None:
-        refusal = refuse_sampler(config)
-        if refusal is not None:
-            raise UnsupportedError(refusal)
-        before = RandomState()
-        self.dataloader = runner.build_dataloader(
+    rejection = check_sampler(config)
+    if rejection is not None:
+        raise UnsupportedError(*rejection)
+    with RandomState():
+        return runner.build_dataloader(
             copy.deepcopy(config) if isinstance(config, Mapping) else config,
             seed=getattr(runner, "seed", None),
         )
-        before.restore()
-        self._pipelines = components.pipelines_of(self.dataloader.dataset)
-        self._prepare = False
-
-    def judge(self, losses: SecondForward, trust: Collection[str]) -> None:
-        """See that its transforms do not draw, and suit the model.
-
-        Args:
-            losses (SecondForward): Of the model.
-            trust (Collection[str]): Full names of transforms that the user
-                answers for, among others.
-
-        Raises:
-            UnsupportedError: If they do not.
-        """
-        refusal, self._prepare = judge_loader(
-            losses.adapter, components.of_model(losses.model), self._pipelines, trust
-        )
-        if refusal is not None:
-            raise UnsupportedError(refusal)
-
-    def element(self, losses: SecondForward) -> BaseDataElement:
-        """Run all of it.
-
-        Args:
-            losses (SecondForward): Gives the losses of a batch.
-
-        Returns:
-            BaseDataElement: A loss element for the whole epoch: of each named
-            loss its sum and weight over the batches; in mode ``'parity'`` the list
-            over the batches, of which native mmengine makes a mean.
-        """
-        chosen = options.current()
-        weighted = chosen.weighting == "sample"
-        found: Dict[str, List[torch.Tensor]] = {}
-        weights: Dict[str, List[int]] = {}
-        total = 0
-        before = RandomState(losses.devices)
-        try:
-            _seed()
-            for batch in self.dataloader:
-                size = batch_size_of(BaseDataElement(), batch, []) if weighted else 1
-                total += size
-                # A dataset in memory may give the same samples again.
-                batch = losses.copy_of(batch)
-                if self._prepare:
-                    batch = losses.adapter.prepare(batch, self._pipelines)
-                for name, value in losses.losses_of(batch, True).items():
-                    found.setdefault(name, []).append(value)
-                    weights.setdefault(name, []).append(size)
-        finally:
-            before.restore()
-        if chosen.mode == "parity" or not total:
-            return BaseDataElement(loss=found)
-        return BaseDataElement(
-            loss={name: _sum(values, weights[name]) for name, values in found.items()},
-            metainfo={KEY: total},
-        )
 
 
-def _sum(values: List[torch.Tensor], weights: List[int]) -> LossSum:
-    weighted = [value.item() * weight for value, weight in zip(values, weights)]
-    return LossSum(sum(weighted), sum(weights))
+def first_batch(dataloader: Any) -> Any:
+    """Load the first batch of a data loader by another one.
+
+    Samplers that keep something between batches are copied.
+
+    Returns:
+        The batch; None if there is none, or if the loader gives none by index.
+    """
+    dataset = dataloader.dataset
+    if isinstance(dataset, IterableDataset) or not number_of_batches(dataloader):
+        return None
+    batches = dataloader.batch_sampler
+    # A sampler may have the dataset as it was before the second views.
+    holders = (dataloader, batches, getattr(batches, "sampler", None))
+    names = ("dataset", "data_source")
+    shared = [getattr(one, name, None) for one in holders for name in names]
+    sampler = copy.deepcopy(batches, {id(one): one for one in shared})
+    indices = next(iter(sampler or ()), None)
+    if indices is None:
+        return None
+    return next(iter(similar_loader(dataloader, batch_sampler=[indices])))
 
 
-def _seed() -> None:
-    """Seed what datasets draw from, and so the workers, which torch's seeds."""
-    random.seed(_SEED)
-    np.random.seed(_SEED)
-    # Not torch.manual_seed: devices that the model is not on are nobody's to seed.
-    torch.default_generator.manual_seed(_SEED)
+def similar_loader(dataloader: Any, **changes: Any) -> DataLoader:
+    """Return a data loader as another one, with some attributes changed.
+
+    It has a worker, if the other has some: files that a dataset opens must not be open
+    in the process that forks the workers.
+    """
+    similar: Any = DataLoader.__new__(DataLoader)
+    # Not by its constructor: a loader as built has more than its arguments say.
+    vars(similar).update(vars(dataloader))
+    vars(similar).update(
+        _iterator=None,
+        num_workers=min(1, dataloader.num_workers),
+        persistent_workers=False,
+        pin_memory=False,
+        generator=None,  # nothing is drawn from that of the other
+    )
+    vars(similar).update(changes)
+    return similar

@@ -1,155 +1,154 @@
-"""Backbones and heads that run once for predictions and loss.
+"""Outputs of modules in the predictions, reused for the loss of the same batch.
 
-Each shared module keeps copies of what its ``forward`` got and returned for the
-predictions, made before anybody could write into them, in whatever way (numpy's
-writes are not counted). The loss gets the copy of the result, if its arguments
-are bit for bit those of then. Where any of this cannot be told, the module runs
-again: the number is that of a plain second forward.
+A module is reused only if no class in it reads ``self.training`` and its inputs are
+bit for bit those of the prediction. That its output is so too, the self-check
+verifies on the first batch of each validation.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, List, NamedTuple, Tuple
+import copy
+import functools
+import re
+import types
+from contextlib import contextmanager, suppress
+from typing import Any, ContextManager, Dict, Iterator, List, Optional, Set
 
 import torch
-from torch.nn.modules import module as torch_module
 
-from valloss_compat._loss_forward.content import Unknown, copy, same, tree
-from valloss_compat._loss_forward.isolation import RandomState
+from valloss_compat._loss_forward.content import Held, alike
+from valloss_compat._loss_forward.frozen_training import is_frozen_kind
+
+#: Classes of these packages are verified by their output alone: bases of all modules,
+#: and bricks of mmcv, which look at the `training` of a norm that is frozen.
+_BASE_PACKAGES = ("torch", "builtins", "mmengine", "mmcv", "abc")
+#: Attention reads `self.training` for the dropout of its weights, which is frozen.
+_ATTENTION = re.compile("atten", re.IGNORECASE)
+#: Calls of one module that are recorded in a batch. Flip tests make two; slide mode
+#: makes dozens, none of which the loss repeats.
+_MOST_CALLS = 2
+#: What functions, class and static methods, properties and decorated functions hold.
+_CODE_OF = ("__code__", "__func__", "fget", "__wrapped__")
 
 
-class _Call(NamedTuple):
-    arguments: Any
-    result: Any
-    context: Tuple[Any, ...]
+def reusable_modules(model: Any) -> Dict[str, Any]:
+    """Return the parts of a model that give the same in eval and in training mode.
+
+    They are children of the model, by their names. It has to be in eval mode.
+    """
+    if _is_replaced(model):  # torch would compile what records the calls
+        return {}
+    return {
+        name: child
+        for name, child in model.named_children()
+        if name != "data_preprocessor" and all(map(_is_reusable, child.modules()))
+    }
 
 
-class Memo:
-    """Shares modules for the length of one step.
+def _is_reusable(module: Any) -> bool:
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    if module.training or scripted or _is_replaced(module):
+        return False
+    if is_frozen_kind(module) or _ATTENTION.search(type(module).__name__):
+        return True
+    return not any(map(reads_training, type(module).__mro__))
 
-    Args:
-        model (nn.Module): The model, without wrappers.
-        modules (Iterable[nn.Module]): What may be shared.
-        devices (Iterable[torch.device]): Accelerators in use.
+
+def _is_replaced(module: Any) -> bool:
+    """Return whether a module runs another function than its class's ``forward``."""
+    own = vars(module)  # torch.compile sets either of these
+    return "forward" in own or own.get("_compiled_call_impl") is not None
+
+
+@functools.lru_cache(maxsize=None)
+def reads_training(cls: type) -> bool:
+    """Return whether a method of a class looks at ``training``."""
+    package = cls.__module__.partition(".")[0]
+    return package not in _BASE_PACKAGES and any(map(_reads, vars(cls).values()))
+
+
+def _reads(value: Any) -> bool:
+    if isinstance(value, types.CodeType):  # with that of the functions in it
+        return "training" in value.co_names or any(map(_reads, value.co_consts))
+    held = [getattr(value, name, None) for name in _CODE_OF]
+    code = (types.CodeType, types.FunctionType)
+    return any(_reads(item) for item in held if isinstance(item, code))
+
+
+@contextmanager
+def _replaced_forwards(modules: Dict[str, Any], function: Any) -> Iterator[None]:
+    """Replace ``forward`` on instances by a function that gets it, until the end."""
+    for name, module in modules.items():
+        vars(module)["forward"] = functools.partial(function, name, module.forward)
+    try:
+        yield
+    finally:
+        for module in modules.values():
+            vars(module).pop("forward", None)
+
+
+class ForwardCache:
+    """The calls of some modules in the predictions of one batch.
 
     Attributes:
-        hits (int): How many calls were answered from memory.
-        watched (bool): Whether the model has forward hooks, which see what runs.
+        names (set[str]): Names of the modules that may be reused.
+        used (set[str]): Names of modules that were reused.
     """
 
-    def __init__(
-        self, model: Any, modules: Iterable[Any], devices: Iterable[torch.device] = ()
-    ) -> None:
-        self.hits = 0
-        self.devices = tuple(devices)
-        self._replaying = False
-        self._forwards: List[_Remembering] = []
-        inner = [module for _, module in tree(model)]
-        self.watched = watched(inner)
-        if not self.watched and shareable(inner):
-            self._forwards = [_Remembering(self, module) for module in modules]
+    def __init__(self, modules: Dict[str, Any]) -> None:
+        self._modules = modules
+        self._calls: Dict[str, List[Any]] = {}  # arguments and output of each
+        self.names = set(modules)
+        self.used: Set[str] = set()
 
-    def __enter__(self) -> Memo:
-        for forward in self._forwards:
-            vars(forward.module)["forward"] = forward
-        return self
+    def recording(self) -> ContextManager[None]:
+        """Return a context in which calls of the modules are recorded."""
+        self._calls = {name: [] for name in self.names}
+        modules = {name: self._modules[name] for name in self.names}
+        return _replaced_forwards(modules, self._record)
 
-    def __exit__(self, *error: Any) -> None:
-        for forward in self._forwards:
-            vars(forward.module).pop("forward", None)
-        self._forwards = []
+    def _record(self, _name: str, _forward: Any, *args: Any, **kwargs: Any) -> Any:
+        output = _forward(*args, **kwargs)
+        if len(self._calls[_name]) < _MOST_CALLS:
+            # A tensor with a gradient has no copy, others not for lack of memory.
+            with suppress(Exception):
+                self._calls[_name].append(copy.deepcopy(((args, kwargs), output)))
+        return output
 
-    @property
-    def modules(self) -> List[Any]:
-        """The modules that remember."""
-        return [forward.module for forward in self._forwards]
+    def answering(
+        self, replica: Any, verify: Optional[List[int]] = None
+    ) -> ContextManager[None]:
+        """Return a context in which modules of a replica reuse what was recorded.
 
-    def replay(self, about_to_run: Callable[[Any], None] = lambda module: None) -> None:
-        """The predictions are there; from now on it is the loss that asks.
-
-        Args:
-            about_to_run (Callable): Called with a module that has no answer.
+        With ``verify``, modules run all the same, and ``names`` loses those with
+        another output, as of what draws or writes into its arguments, those that write
+        into themselves, as a later batch would find what this one wrote, and those with
+        forward hooks that act. To that list, the ids of modules of which an attribute
+        is set are appended while they run.
         """
-        self._replaying = True
-        self.about_to_run = about_to_run
+        children = dict(replica.named_children())
+        calls = dict(self._calls)
 
+        def answer(_name: str, _forward: Any, *args: Any, **kwargs: Any) -> Any:
+            known = calls.get(_name, [])
+            equal = (call for call in known if alike((args, kwargs), call[0]))
+            call = next(equal, None)
+            if call is None:
+                return _forward(*args, **kwargs)
+            self.used.add(_name)
+            if verify is None:  # given once: the loss may write into it
+                calls[_name] = [other for other in known if other is not call]
+                return call[1]
+            modules = list(children[_name].modules())
+            start, before = len(verify), Held(*map(vars, modules))
+            output = _forward(*args, **kwargs)
+            if (
+                set(verify[start:]).intersection(map(id, modules))
+                or any(one._forward_hooks or one._forward_pre_hooks for one in modules)
+                or not before.same()
+                or not alike(output, call[1])
+            ):
+                self.names.discard(_name)
+            return output
 
-class _Remembering:
-    """The ``forward`` of a module, with a memory."""
-
-    def __init__(self, memo: Memo, module: Any) -> None:
-        self.module = module
-        self._memo = memo
-        self._forward: Callable[..., Any] = module.forward
-        self._calls: List[_Call] = []
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._memo._replaying:
-            return self._answer(args, kwargs)
-        try:
-            arguments = copy((args, kwargs))
-        except Unknown:
-            return self._forward(*args, **kwargs)
-        before = RandomState(self._memo.devices)
-        result = self._forward(*args, **kwargs)
-        # One that writes into its arguments does more than to return something.
-        if same((args, kwargs), arguments) and before.same():
-            self._remember(arguments, result)
-        return result
-
-    def _answer(self, args: Any, kwargs: Any) -> Any:
-        for index, call in enumerate(self._calls):
-            if call.context == _context() and same((args, kwargs), call.arguments):
-                self._memo.hits += 1
-                # Handed over: the loss may write into it, so it answers once.
-                return self._calls.pop(index).result
-        self._memo.about_to_run(self.module)
-        return self._forward(*args, **kwargs)
-
-    def _remember(self, arguments: Any, result: Any) -> None:
-        try:
-            self._calls.append(_Call(arguments, copy(result), _context()))
-        except Unknown:
-            return
-
-
-def watched(modules: List[Any]) -> bool:
-    """Whether somebody sees some of these modules run: hooks of them, or of all."""
-    if any(
-        getattr(torch_module, name, None)
-        for name in ("_global_forward_hooks", "_global_forward_pre_hooks")
-    ):
-        return True
-    return any(m._forward_hooks or m._forward_pre_hooks for m in modules)
-
-
-def shareable(modules: List[Any]) -> bool:
-    """Whether these, a model's, may be answered for without running them.
-
-    Not where their ``forward`` was replaced (``torch.compile``, tracing), or
-    where two runs differ (training mode).
-    """
-    return not any(
-        module.training
-        or "forward" in vars(module)
-        or isinstance(module, torch.jit.ScriptModule)
-        for module in modules
-    )
-
-
-def _context() -> Tuple[Any, ...]:
-    """What the same call depends on besides its arguments."""
-    modes: List[Any] = [torch.is_grad_enabled()]
-    if hasattr(torch, "get_autocast_dtype"):  # from torch 2.4 on
-        for kind in ("cpu", "cuda"):
-            modes += [torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)]
-        return tuple(modes)
-    for name in (
-        "is_autocast_enabled",
-        "is_autocast_cpu_enabled",
-        "get_autocast_gpu_dtype",
-        "get_autocast_cpu_dtype",
-    ):
-        # By name: some releases of torch make a new dtype object for each answer.
-        modes.append(str(getattr(torch, name, bool)()))
-    return tuple(modes)
+        return _replaced_forwards({name: children[name] for name in self.names}, answer)

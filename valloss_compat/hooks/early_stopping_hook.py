@@ -8,10 +8,12 @@ from typing import Any, Dict, Optional, Set, Tuple
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 
+from valloss_compat._config import type_name
 from valloss_compat._recording.monitor_warnings import (
     explain_missing_metric,
     warn_in_log,
 )
+from valloss_compat._recording.recorder import missing_element
 
 
 class EarlyStoppingHook(Hook):
@@ -23,26 +25,23 @@ class EarlyStoppingHook(Hook):
 
     Args:
         monitor (str): Name of the metric, for example ``'val_loss'``.
-        rule (str, optional): ``'less'`` if smaller values are better,
-            ``'greater'`` if larger ones are. Defaults to None, which infers
-            the rule from the name as ``CheckpointHook`` does for ``save_best``.
-        min_delta (float): Minimum change of the metric that counts as an
-            improvement. Defaults to 0.1.
+        rule (str, optional): ``'less'`` if smaller values are better, ``'greater'`` if
+            larger ones are. Defaults to None: as ``CheckpointHook`` infers it.
+        min_delta (float): Minimum change of the metric that counts as an improvement.
         strict (bool): Whether to raise an error if the metric is missing,
-            instead of a warning. Defaults to False.
-        check_finite (bool): Whether to stop when the metric is NaN or
-            infinite. Defaults to True.
+            instead of a warning.
+        check_finite (bool): Whether to stop when the metric is NaN or infinite.
         patience (int): Number of successive validations without an
-            improvement after which the training stops. Defaults to 5.
+            improvement after which the training stops.
         stopping_threshold (float, optional): Stop as soon as the metric is
-            better than this value. Defaults to None.
+            better than this value.
 
     Raises:
         ValueError: If the rule is unknown, or cannot be inferred from the name.
     """
 
     priority = "LOWEST"
-    #: ``warn_of_missing_metrics`` skips this hook, which warns on its own.
+    #: ``missing_metrics`` skips this hook, which warns on its own.
     warns_of_missing_metric = True
 
     def __init__(
@@ -57,8 +56,15 @@ class EarlyStoppingHook(Hook):
     ) -> None:
         if rule not in ("greater", "less", None):
             raise ValueError(f"rule is {rule!r}, but 'greater' or 'less' is expected")
+        try:
+            self.rule = CheckpointHook(save_best=monitor, rule=rule).rules[0]
+        except ValueError:
+            raise ValueError(
+                f"no rule for {monitor!r} can be inferred. Fix: rule='less' or "
+                "rule='greater'"
+            ) from None
+        self._is_better = CheckpointHook.rule_map[self.rule]
         self.monitor = monitor
-        self.rule = rule or _infer_rule(monitor)
         self.min_delta = min_delta if self.rule == "greater" else -min_delta
         self.strict = strict
         self.check_finite = check_finite
@@ -72,9 +78,6 @@ class EarlyStoppingHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Check that the train loop can be stopped. A stopped loop stays stopped.
 
-        Args:
-            runner (Runner): The runner of the training.
-
         Raises:
             TypeError: If the train loop cannot be stopped.
         """
@@ -83,7 +86,7 @@ class EarlyStoppingHook(Hook):
             loop, (EpochBasedTrainLoop, IterBasedTrainLoop)
         ):
             raise TypeError(
-                f"EarlyStoppingHook cannot stop a {type(loop).__name__}: derive it "
+                f"EarlyStoppingHook cannot stop a {type_name(loop)}. Fix: derive it "
                 "from EpochBasedTrainLoop or IterBasedTrainLoop, or have its run() "
                 "end when its attribute `stop_training` is True"
             )
@@ -95,17 +98,13 @@ class EarlyStoppingHook(Hook):
     ) -> None:
         """Stop the training if the metrics of a validation require it.
 
-        Args:
-            runner (Runner): The runner of the validation.
-            metrics (dict, optional): The metrics of the validation.
-
         Raises:
             RuntimeError: If the metric is missing and ``strict`` is True.
         """
         metrics = metrics or {}
         if self.monitor not in metrics:
             message = explain_missing_metric(
-                runner, self.monitor, type(self).__name__, metrics
+                runner, self, self.monitor, metrics, missing_element()
             )
             if self.strict:
                 raise RuntimeError(message)
@@ -122,11 +121,7 @@ class EarlyStoppingHook(Hook):
                 self._stop(loop)
 
     def after_train(self, runner: Any) -> None:
-        """Restore the configured length of a stopped loop.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Restore the configured length of a stopped loop."""
         if self._stopped is not None:
             setattr(*self._stopped)
 
@@ -152,9 +147,6 @@ class EarlyStoppingHook(Hook):
         self.wait_count = 0
         return ""
 
-    def _is_better(self, score: float, other: float) -> bool:
-        return score > other if self.rule == "greater" else score < other
-
     def _stop(self, loop: Any) -> None:
         """Let the loop end after this validation, as at its configured length."""
         if hasattr(loop, "stop_training"):
@@ -164,21 +156,3 @@ class EarlyStoppingHook(Hook):
         limit = "_max_iters" if by_iter else "_max_epochs"
         self._stopped = (loop, limit, getattr(loop, limit))
         setattr(loop, limit, loop.iter if by_iter else loop.epoch)
-
-
-def _infer_rule(monitor: str) -> str:
-    """Infer the rule from a name as mmengine's ``CheckpointHook`` does."""
-    name = monitor.lower()
-    rules = {
-        "greater": [key.lower() for key in CheckpointHook._default_greater_keys],
-        "less": [key.lower() for key in CheckpointHook._default_less_keys],
-    }
-    # A name that equals a key has priority over one that only contains a key.
-    for matches in (name.__eq__, name.__contains__):
-        for rule, keys in rules.items():
-            if any(matches(key) for key in keys):
-                return rule
-    raise ValueError(
-        f"the rule for {monitor!r} cannot be told from its name: give rule='less' or "
-        "rule='greater'"
-    )

@@ -2,284 +2,412 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Collection, List, Mapping, Optional, Set, Tuple, Union
+import logging
+from typing import Any, Callable, Mapping, Optional, Sequence, Set
+from weakref import WeakKeyDictionary
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
+from mmengine.runner.amp import autocast
 from mmengine.structures import BaseDataElement
 
-from valloss_compat._libraries import Rejection
-from valloss_compat._loss_forward import checks
-from valloss_compat._loss_forward.checks import already_there, check_equal_batches
-from valloss_compat._loss_forward.forward import SecondForward, unwrap
-from valloss_compat._loss_forward.loader import LossLoader
-from valloss_compat._loss_forward.reuse import Memo
+from valloss_compat._config import type_name
+from valloss_compat._loss_forward.forward import ComputedLosses, unwrap_model
+from valloss_compat._loss_forward.loader import (
+    build_loader,
+    dataloaders_of,
+    number_of_batches,
+)
+from valloss_compat._loss_forward.loss_data import (
+    ANNOTATED,
+    LossData,
+    loader_config,
+    training_of,
+)
+from valloss_compat._loss_forward.ranks import on_all_ranks
+from valloss_compat._loss_forward.two_views import split
+from valloss_compat._loss_forward.validation_pass import LossSource, ValidationPass
 from valloss_compat._recording.monitor_warnings import warn_in_log
+from valloss_compat._recording.recorder import running_loop
 from valloss_compat.errors import UnsupportedError
 
-#: Gets the model's own ``val_step`` and the arguments of the call.
-Around = Callable[..., Any]
+_STRATEGIES = ("auto", "second_forward", "dataloader")
 
 
-class StepShadow:
-    """Stands before the ``val_step`` of a model for one call.
+class PatchedStep:
+    """Replaces ``val_step`` or ``test_step`` of a model, or its wrapper, for one call.
 
-    It is put into the model's own namespace, past ``nn.Module.__setattr__``,
-    and takes itself off before anything runs, so that nothing is left behind
-    whatever is raised.
-
-    Args:
-        model (nn.Module): What a loop calls: the model or its wrapper.
-        around (Callable): ``around(val_step, *args, **kwargs)``.
+    It is put into the namespace of the instance, past ``nn.Module.__setattr__``, and
+    removes itself before anything runs, so that nothing is left whatever is raised. The
+    function that is called instead gets the model's own step and the arguments.
     """
 
-    __slots__ = ("_around", "_before", "_model")
-
-    def __init__(self, model: Any, around: Around) -> None:
-        self._model = model
-        self._around = around
-        own = vars(model)
-        # What stood on the instance (a compiled one, say), as a 0- or 1-tuple.
-        self._before: Tuple[Any, ...] = (own["val_step"],) if "val_step" in own else ()
-        own["val_step"] = self
+    def __init__(self, model: Any, name: str, wrapper: Callable[..., Any]) -> None:
+        self._model, self._name, self._wrapper = model, name, wrapper
+        self._before = vars(model).get(name)  # of the instance: a compiled one, say
+        vars(model)[name] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Take itself off, and hand the call on."""
+        """Remove itself, and hand the call on."""
         self.remove()
-        # Who kept this past its time gets what the model has by now.
-        return self._around(self._model.val_step, *args, **kwargs)
+        # By now the model may have another step than when this was made.
+        return self._wrapper(getattr(self._model, self._name), *args, **kwargs)
 
     def remove(self) -> bool:
-        """Put back what was there.
-
-        Returns:
-            bool: Whether it was still on: there was no call.
-        """
+        """Restore what was there; return whether there was no call."""
         own = vars(self._model)
-        if own.get("val_step") is not self:
+        if own.get(self._name) is not self:
             return False
-        if self._before:
-            own["val_step"] = self._before[0]
-        else:
-            del own["val_step"]
+        del own[self._name]
+        if self._before is not None:
+            own[self._name] = self._before
         return True
 
 
 class ValLossHook(Hook):
     """Gives a validation loss to a model that appends no loss element.
 
-    In each validation step the model runs as ever, and then in mode ``'loss'``
-    on a copy of the batch that was made before: in eval mode, without
-    gradients. Predictions, metrics, what hooks get, the model's state, the
-    random state and so all later training are what they are without the hook.
-    The losses are reduced as in training and reported as those of a model
-    that appends ``BaseDataElement(loss={...})`` itself: with their names, and
-    as ``val_loss`` the sum of those with ``loss`` in the name.
+    After each validation step, the model's mode ``'loss'`` runs on the same batch: on a
+    replica that shares the parameters and owns everything else, in training mode with
+    dropout, normalisation statistics and batch augmentations frozen, without
+    gradients. That is the training loss on the validation data, without the noise.
+    Predictions, metrics, hooks, random states and the training stay as they are
+    without this hook. The losses are reported as those of a model that appends
+    ``BaseDataElement(loss={...})``: with their names, and as ``val_loss`` the sum of
+    those with ``loss`` in the name.
 
-    What is not known to give the right number is refused: the tables are in
-    :mod:`valloss_compat._libraries`. Forward hooks of modules see the loss run
-    as well; where there are any, nothing is shared.
+    The ground truth is brought into the frame of the input: the workers run the
+    transforms of the validation twice behind the loading of the image, the second time
+    in the order of a training, with the annotation loader of the train pipeline right
+    behind the image and its targets (``GenerateTarget``) before the packing.
+
+    Any model is accepted whose loss is a function of the batch. A self-check computes
+    it several times for one batch before the training and at the start of each
+    validation, and once more at its end. A model is rejected if its mode ``'loss'``
+    raises, changes parameters or returns two numbers for one batch.
 
     Args:
-        strategy (str): ``'auto'``: backbone and heads that get the very same
-            arguments for predictions and loss run once. ``'second_forward'``:
-            all runs twice. ``'dataloader'``: the losses are those of a
-            dataloader of their own, of which all is run once a validation.
-            Defaults to ``'auto'``.
-        on_unsupported (str): ``'error'``: what is refused ends the run, before
-            the training where it shows by then. ``'warn'``: it is logged, and
-            there is no validation loss; but on several ranks, what shows in a
-            batch only raises. Defaults to ``'error'``.
+        strategy (str): ``'auto'``: modules that get the same input for predictions and
+            loss, and give the same in both modes, run once. ``'second_forward'``: all
+            modules run twice. ``'dataloader'``: the losses are those of another data
+            loader, which is run once in each validation; ``'auto'`` makes one where
+            persons come from a detector (``bbox_file`` of mmpose). Defaults to
+            ``'auto'``.
+        on_unsupported (str): ``'error'``: a rejection ends the run, if possible before
+            the training. ``'warn'``: it is logged, and there is no validation loss; but
+            on several ranks, what is found in a batch after the first raises. Defaults
+            to ``'error'``.
         dataloader (dict or DataLoader, optional): For ``'dataloader'``: as
-            ``val_dataloader``, with the train pipeline without its random
-            transforms. Defaults to None.
-        trust (Collection[str], optional): Full names of classes
-            (``'my.module.Model'``) that the tables do not know, and for whose
-            loss in eval mode you answer. Defaults to None.
+            ``val_dataloader``, with the train pipeline without its random transforms.
+            Defaults to None.
+        pipeline (list, optional): Transforms for the loss, from the loading of the
+            image to the packing, with the inputs of the validation. Defaults to None,
+            those of the validation in the order of a training.
+        sanity_check (bool): Whether to check one validation batch before the
+            training, and some samples before the first validation: that the ground
+            truth moves with the image. Defaults to True.
+        limit_batches (int, optional): Compute the loss of the first batches only, if
+            that of all is too expensive. Defaults to None, all batches.
+        test (bool): Whether TestLoop reports a ``test_loss``, too. Defaults to False,
+            because test data often have no annotations.
 
     Raises:
         ValueError: If an option is not known or contradicts another.
     """
 
-    #: Last, so that no other hook can raise between it and the step.
+    #: Behind other hooks, so that none raises between it and the step.
     priority = "LOWEST"
 
     def __init__(
         self,
         strategy: str = "auto",
         on_unsupported: str = "error",
-        dataloader: Optional[Union[Mapping[str, Any], Any]] = None,
-        trust: Optional[Collection[str]] = None,
+        dataloader: Any = None,
+        pipeline: Optional[Sequence[Any]] = None,
+        sanity_check: bool = True,
+        limit_batches: Optional[int] = None,
+        test: bool = False,
     ) -> None:
-        checks.check_arguments(strategy, on_unsupported, dataloader, trust)
+        _check_arguments(strategy, on_unsupported, dataloader, limit_batches)
         self.strategy = strategy
         self.on_unsupported = on_unsupported
         self.dataloader = dataloader
-        self.trust = tuple(trust or ())
+        self.pipeline = pipeline
+        self.sanity_check = sanity_check
+        self.limit_batches = limit_batches
+        self.test = test
+        self.has_rejected = False  # read where a monitored loss is missing
         self._runner: Any = None
-        self._losses: Optional[SecondForward] = None
-        self._loader: Optional[LossLoader] = None
-        self._shadow: Optional[StepShadow] = None
+        self._loop: Any = None
+        self._phase = "val"
+        self._sources: WeakKeyDictionary[Any, LossSource] = WeakKeyDictionary()
+        self._source: Any = None  # that of the loop
+        self._step: Optional[PatchedStep] = None
+        self._pass: Optional[ValidationPass] = None
+        self._batch = 0
         self._off = False
-        self.has_refused = False  # for who misses the loss
         self._reported = False
-        self._reported_hooks = False
-        self._seen: Set[str] = set()  # names of losses, of this validation
-        self._names: Set[str] = set()  # and of the last one
+        self._names: Set[str] = set()  # of the losses of this validation
+        self._last_names: Set[str] = set()
 
     # What mmengine calls.
 
     def before_run(self, runner: Any) -> None:
-        """Judge the model and its data before any training."""
+        """Check the model and its data before any training."""
         if isinstance(getattr(runner, "_val_loop", None), BaseLoop):
-            self._ready(runner)
+            self._prepare(runner, "val")
+
+    def before_train(self, runner: Any) -> None:
+        """Compute the loss of one validation batch: the weights are loaded by now."""
+        if self._runner is None or self._off or not self.sanity_check:
+            return
+        try:
+            with autocast(enabled=getattr(runner.val_loop, "fp16", False)):
+                self._source.sanity_check()
+        except UnsupportedError as error:
+            self._reject(error)
+
+    def after_run(self, runner: Any) -> None:
+        """Give the data loaders their datasets back."""
+        # A data loader that two loops share has what the first replaced at its bottom.
+        for source in reversed(list(self._sources.values())):
+            source.data.restore()
 
     def before_val(self, runner: Any) -> None:
-        """Check components built since ``before_run``, and make this hook run last."""
-        others = [hook for hook in runner._hooks if hook is not self]
-        if len(others) < len(runner._hooks) and runner._hooks[-1] is not self:
-            runner._hooks = [*others, self]
-        self._ready(runner)
+        """Check what was built since ``before_run``."""
+        self._prepare(runner, "val")
 
-    def before_val_epoch(self, runner: Any) -> None:
-        """Losses of this epoch are to come."""
-        self._reported = False
+    def before_test(self, runner: Any) -> None:
+        """Check the model and the test data, if asked to."""
+        if self.test:
+            self._prepare(runner, "test")
 
-    def before_val_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None
+    def _before_epoch(self, runner: Any, mode: str = "train") -> None:
+        """Forget the losses of the last epoch."""
+        self._reported, self._pass = False, None
+
+    def _before_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, mode: str = "train"
     ) -> None:
-        """Stand before the next ``val_step``."""
-        self._disarm()
-        if self._ready(runner):
-            self._shadow = StepShadow(runner.model, self._step)
+        """Replace the next ``val_step`` or, if asked to, ``test_step``."""
+        if mode == "train":
+            return
+        self._remove_step()
+        self._batch = batch_idx
+        is_wanted = self.limit_batches is None or batch_idx < self.limit_batches
+        is_wanted = is_wanted and (mode == "val" or self.test)
+        if is_wanted and self._prepare(runner, mode):
+            if batch_idx == 0 or self._pass is None:
+                self._pass = ValidationPass(self._source, self._source.model)
+            self._step = PatchedStep(runner.model, f"{mode}_step", self._run_step)
+        elif not self._is_second(runner):
+            split(data_batch)  # second views are for no one else
 
-    def after_val_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
-        """Leave nothing on a model whose ``val_step`` was not called."""
-        if self._disarm() and not self._off:
-            self._refuse(
-                Rejection(
-                    type(runner.val_loop).__name__,
-                    "its iterations do not call val_step of the runner's model",
-                    "a ValLoop, or another metric to monitor",
+    def _after_iter(
+        self, runner: Any, *args: Any, mode: str = "train", **kwargs: Any
+    ) -> None:
+        """Leave nothing on a model whose step was not called."""
+        if mode != "train" and self._remove_step() and not self._off:
+            self._reject(
+                UnsupportedError(
+                    type_name(self._loop),
+                    f"its iterations do not call {mode}_step of the runner's model",
+                    "use a ValLoop, or monitor another metric",
                 )
             )
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Say where this val_loss is of other parts than the last one."""
-        before, self._names, self._seen = self._names, self._seen, set()
-        if before and self._names and self._names != before:
-            other = ", ".join(sorted(self._names ^ before))
+        """Log what makes this val_loss one that cannot be compared."""
+        last, self._last_names, self._names = self._last_names, self._names, set()
+        if last and self._last_names and self._last_names != last:
+            other = ", ".join(sorted(self._last_names ^ last))
             warn_in_log(
-                f"ValLossHook: only one of this validation and the last has {other}; "
-                "their val_loss are no numbers to compare"
+                f"ValLossHook: {other} was reported by only one of this validation and "
+                "the last one, so that their val_loss cannot be compared. Fix: return "
+                "the same names from mode 'loss' in each validation"
             )
-        self._runner = None  # it is not kept beyond its validation
+        if self._pass is not None and self._pass.saw_objects is False:
+            warn_in_log(
+                "ValLossHook: no batch of this validation had any ground truth, so its "
+                "val_loss does not measure the predictions. Fix: load annotations in "
+                "the validation pipeline"
+            )
+        super().after_val_epoch(runner, metrics)
+
+    def _after_epoch(self, runner: Any, mode: str = "train") -> None:
+        """Keep nothing beyond the validation or test."""
+        self._runner = self._pass = None
 
     # One step.
 
-    def _step(self, val_step: Any, *args: Any, **kwargs: Any) -> Any:
-        losses = self._losses
-        assert losses is not None  # _ready was
+    def _remove_step(self) -> bool:
+        step, self._step = self._step, None
+        return step is not None and step.remove()
+
+    def _run_step(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+        current = self._pass
+        assert current is not None  # _before_iter has set it
         try:
             data = args[0] if args else kwargs["data"]
-            batch = None if self._loader else losses.copy_of(data)
+            batch = None if self._source.data.for_loss_alone else current.take(data)
         except UnsupportedError as error:
-            self._refuse(error.rejection, of_batch=True)
-            return val_step(*args, **kwargs)
-        share = self.strategy == "auto" and "val_step" not in vars(self._runner.model)
-        with Memo(
-            losses.model, losses.shared() if share else [], losses.devices
-        ) as memo:
-            result = val_step(*args, **kwargs)
-            try:
-                element = self._element(losses, result, batch, memo)
-            except UnsupportedError as error:
-                self._refuse(error.rejection, of_batch=True)
-                return result
-        if memo.watched and not self._reported_hooks:
-            self._reported_hooks = True
-            warn_in_log(
-                f"ValLossHook: modules of {type(losses.model).__name__} have forward "
-                "hooks; these see mode 'loss' as well, and nothing is shared"
-            )
+            self._reject(error, of_batch=True)
+            return step(*args, **kwargs)
+        with current.watching_predictions():
+            result = step(*args, **kwargs)
+        try:
+            element = self._element(current, result, batch)
+        except UnsupportedError as error:
+            self._reject(error, of_batch=True)
+            return result
         if element is None:
             return result
         self._reported = True
-        self._seen.update(element.loss)
+        self._names.update(element.loss)
         return [*result, element] if isinstance(result, list) else (*result, element)
 
     def _element(
-        self, losses: SecondForward, result: Any, batch: Any, memo: Memo
-    ) -> Any:
-        name = type(losses.model).__name__
-        reason = already_there(result, name, self._another())
-        if reason:
-            self._off = True
-            warn_in_log(reason)
+        self, current: ValidationPass, result: Any, batch: Any
+    ) -> Optional[BaseDataElement]:
+        if current.has_element(result):
+            self._switch_off(
+                f"ValLossHook is not needed: {self._source.name} appends its loss "
+                "element itself. Fix: remove the hook from the config"
+            )
             return None
-        if self._loader is None:
-            return BaseDataElement(loss=losses.losses_of(batch, memo=memo))
-        return None if self._reported else self._loader.element(losses)
+        dataloaders = self._source.data.dataloaders
+        number = 0 if len(dataloaders) > 1 else number_of_batches(dataloaders[0])
+        number = min(number, self.limit_batches or number)
+        if self._source.data.for_loss_alone:
+            return current.element_of_all(number)
+        losses = current.losses_of(batch, last=self._batch + 1 == number)
+        return BaseDataElement(loss=ComputedLosses(losses))
 
-    def _another(self) -> bool:
-        """Whether the elements may be those of a hook of this kind before this one."""
-        hooks = list(self._runner.hooks)
-        before = hooks[: [hook is self for hook in hooks].index(True)]
-        return any(isinstance(one, ValLossHook) and not one._off for one in before)
+    def _is_second(self, runner: Any) -> bool:
+        """Return whether another hook of this kind comes before this one."""
+        return self in [one for one in runner.hooks if isinstance(one, ValLossHook)][1:]
 
-    def _disarm(self) -> bool:
-        shadow, self._shadow = self._shadow, None
-        return shadow is not None and shadow.remove()
+    def _switch_off(self, reason: str) -> None:
+        self._off = True
+        self.after_run(self._runner)
+        warn_in_log(reason)
 
     # Whether there is a loss.
 
-    def _ready(self, runner: Any) -> bool:
+    def _prepare(self, runner: Any, phase: str) -> bool:
+        """Return whether losses of this phase are to be computed."""
         self._runner = runner
         if self._off:
             return False
+        if self._is_second(runner):
+            self._switch_off(
+                "there is more than one ValLossHook in this training. The first one "
+                "reports the losses, with its own options. This one is disabled. Fix: "
+                "keep one of them; a base config may have another"
+            )
+            return False
+        # A hook of the user may run another loop than that of the runner.
+        self._phase = phase
+        self._loop = running_loop() or getattr(runner, f"{phase}_loop")
+        source = self._sources.get(self._loop)
         try:
-            model = unwrap(runner.model)
-            if self._losses is None or self._losses.model is not model:
-                loop = runner.val_loop
-                losses = SecondForward.judged(model, self._loader_or(loop), self.trust)
-                if self._loader is not None:
-                    self._loader.judge(losses, self.trust)
-                self._losses = losses
-                if losses.adapter.may_sync:
-                    check_equal_batches(model, (self._loader or loop).dataloader)
+            model = unwrap_model(runner.model)
+            if source is None or source.model is not model:
+                data = self._make_data() if source is None else source.data
+                reuse = self.strategy == "auto" and not data.for_loss_alone
+                reuse = reuse and "val_step" not in vars(runner.model)
+                source = self._sources[self._loop] = LossSource(model, data, reuse)
+            else:
+                source.data.install()  # the last run has put the datasets back
+            self._source = source
         except UnsupportedError as error:
-            self._refuse(error.rejection)
+            self._reject(error)
         return not self._off
 
-    def _loader_or(self, loop: Any) -> Optional[List[Any]]:
-        """The datasets of a loop; None where the losses have their own."""
-        if self.dataloader is not None:
-            self._loader = self._loader or LossLoader(self._runner, self.dataloader)
-            return None
-        several = getattr(loop, "dataloaders", None)
-        return [d.dataset for d in several or [loop.dataloader]]
+    def _make_data(self) -> LossData:
+        runner, phase = self._runner, self._phase
+        validation = getattr(self._loop, "dataloader", None)
+        if self._loop is getattr(runner, f"_{phase}_loop", None):
+            validation = getattr(runner, f"_{phase}_dataloader", None)
+        config = loader_config(self.strategy, self.dataloader, validation)
+        own = config is not None
+        dataloaders = (
+            [build_loader(runner, config)] if own else dataloaders_of(self._loop)
+        )
+        training, notes = [], []
+        if self.dataloader is None:
+            training, notes = training_of(runner), [ANNOTATED] * own
+        data = LossData(dataloaders, training, self.pipeline, own, notes)
+        if self.sanity_check:
+            on_all_ranks(data.check_frame)
+        if data.notes:
+            print_log(
+                f"valloss_compat: ValLossHook: the loss gets {'; '.join(data.notes)}",
+                logger="current",
+                level=logging.INFO,
+            )
+        if self.limit_batches is not None:
+            warn_in_log(
+                "ValLossHook: val_loss is computed on the first "
+                f"{self.limit_batches} batches alone (limit_batches)"
+            )
+        return data
 
-    def _refuse(self, refusal: Rejection, of_batch: bool = False) -> None:
+    def _reject(self, error: UnsupportedError, of_batch: bool = False) -> None:
         """Raise or, if so asked, log it, and report no loss from now on.
 
         Raises:
-            UnsupportedError: As asked for; also where the losses of other
-                batches of this epoch cannot be taken back (other ranks keep
-                them), as a mean over a part is not the validation loss.
+            UnsupportedError: As asked for; also if losses of other batches of this
+                epoch were recorded and cannot be removed, because a mean over a part
+                is not the validation loss.
         """
-        if self.on_unsupported == "error" or (of_batch and not self._taken_back()):
-            raise UnsupportedError(refusal)
-        self._off = self.has_refused = True
-        warn_in_log(f"ValLossHook has no validation loss: {refusal}")
+        if self.on_unsupported == "error" or (of_batch and not self._removed_losses()):
+            raise error
+        self.has_rejected = True
+        self._switch_off(str(error))
 
-    def _taken_back(self) -> bool:
-        """Whether no loss of this epoch is left, on the one rank there is."""
+    def _removed_losses(self) -> bool:
+        """Remove the losses of this epoch; return whether none are left."""
         if get_world_size() > 1:
-            return False
+            return not self._reported and self._batch == 0
         if self._reported:
-            meters = getattr(self._runner.val_loop, "val_loss", None)
+            meters = getattr(self._loop, f"{self._phase}_loss", None)
             if not isinstance(meters, dict):
                 return False
             meters.clear()
         return True
+
+
+def _check_arguments(
+    strategy: Any, on_unsupported: Any, dataloader: Any, limit_batches: Any
+) -> None:
+    """Raise ValueError if an option is not known or contradicts another."""
+    for name, value, known in (
+        ("strategy", strategy, _STRATEGIES),
+        ("on_unsupported", on_unsupported, ("error", "warn")),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}, but one of {known} is expected")
+    is_number = type(limit_batches) is int and limit_batches > 0
+    if limit_batches is not None and not is_number:
+        raise ValueError(
+            f"limit_batches is {limit_batches!r}, but a number of batches is expected, "
+            "1 or more, or None for all"
+        )
+    if (strategy == "dataloader") != (dataloader is not None):
+        raise ValueError(
+            f"strategy is {strategy!r} and dataloader is "
+            f"{'None' if dataloader is None else 'given'}, but a dataloader is "
+            "expected with strategy='dataloader', and with no other strategy"
+        )
+    has = dataloader if isinstance(dataloader, Mapping) else dir(dataloader)
+    missing = [key for key in ("dataset", "sampler") if key not in has]
+    if dataloader is not None and missing:
+        raise ValueError(
+            f"dataloader is a {type_name(dataloader)} without "
+            f"{' and '.join(missing)}, but a torch DataLoader is expected, or a config "
+            "like val_dataloader, with dataset=dict(type=..., pipeline=[...]) and "
+            "sampler=dict(type='DefaultSampler', shuffle=False)"
+        )

@@ -1,0 +1,110 @@
+"""Frozen training mode: training mode without what is noisy or adapts.
+
+Detectors and heads compute their losses as in training, because ``self.training`` is
+True where they look at it. Normalisation uses its running statistics, and dropout
+does nothing: that is the training loss without its noise.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import Any, Callable, Collection, Iterator, List, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.spectral_norm import SpectralNorm
+
+from valloss_compat._loss_forward.replica import Replica
+
+_NOISE_CLASSES = (nn.RNNBase, nn.MultiheadAttention, nn.RReLU)
+#: Class names of layers that drop something: torch has Dropout; mmcv, timm and
+#: mmpretrain each have a DropPath, torchvision has StochasticDepth. The
+#: parametrization of spectral norm iterates in training mode.
+_NOISE_NAMES = re.compile(r"drop|stochasticdepth|^_spectralnorm$", re.IGNORECASE)
+
+
+def freeze(replica: Replica, noise: Collection[str] = ()) -> None:
+    """Put a replica into frozen training mode; ``noise`` has paths of more modules.
+
+    Its own ``train()`` keeps some stages or norms in eval mode in many libraries.
+    """
+    replica.model.train()
+    for path, _, module in replica.modules:
+        if path in noise or is_frozen_kind(module):
+            module.training = False
+
+
+def is_frozen_kind(module: Any) -> bool:
+    """Return whether a module is noisy or adaptive in training mode."""
+    return (
+        getattr(module, "running_mean", None) is not None
+        or isinstance(module, _NOISE_CLASSES)
+        or bool(not module._modules and _NOISE_NAMES.search(type(module).__name__))
+        or any(isinstance(h, SpectralNorm) for h in module._forward_pre_hooks.values())
+    )
+
+
+class _Function(NamedTuple):
+    """A function, and the argument that it gets in frozen training mode."""
+
+    owner: Any
+    name: str
+    argument: str
+    position: int
+    value: Any = False
+
+
+#: Those of torch.nn.functional call these by name, dropout those of torch._VF.
+_FUNCTIONS: List[_Function] = [
+    *(
+        _Function(owner, kind + name, "train", 2)
+        for owner in (torch, torch._VF)
+        for kind in ("", "alpha_", "feature_", "feature_alpha_")
+        for name in ("dropout", "dropout_")
+    ),
+    _Function(torch, "batch_norm", "training", 5),
+    _Function(torch, "instance_norm", "use_input_stats", 5),
+    _Function(torch, "rrelu", "training", 3),
+    _Function(torch, "rrelu_", "training", 3),
+    _Function(functional, "scaled_dot_product_attention", "dropout_p", 4, 0.0),
+]
+#: Of one thread that computes losses: a second one waits.
+_lock = threading.RLock()
+
+
+@contextmanager
+def frozen_functions() -> Iterator[None]:
+    """Replace functions that modules call with ``self.training``, for this thread.
+
+    They are replaced by name. A torch function mode exists from torch 1.13 on only, and
+    every call of torch within it takes longer.
+    """
+    with _lock, ExitStack() as stack:
+        for function in _FUNCTIONS:
+            original = getattr(function.owner, function.name, None)
+            if original is not None:
+                stack.callback(setattr, function.owner, function.name, original)
+                replaced = _replacement(original, function, threading.get_ident())
+                setattr(function.owner, function.name, replaced)
+        yield
+
+
+def _replacement(original: Any, function: _Function, thread: int) -> Callable[..., Any]:
+    position = function.position
+    of_norm = function.name.endswith("norm")
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # Without running statistics, a norm has to use those of the batch.
+        mean = args[3] if len(args) > 3 else kwargs.get("running_mean")
+        if threading.get_ident() != thread or (of_norm and mean is None):
+            return original(*args, **kwargs)
+        if len(args) > position:
+            args = (*args[:position], function.value, *args[position + 1 :])
+        else:
+            kwargs[function.argument] = function.value
+        return original(*args, **kwargs)
+
+    return call

@@ -1,0 +1,284 @@
+"""Whether the loss of a model is a function of the batch: checked where it runs.
+
+One mechanism, used before a training, on the first batch of each validation, and by
+the doctor. It needs no knowledge of the model.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Callable, Iterable, List, Optional, Set, Tuple
+
+import torch
+from mmengine.dist import all_gather_object
+from mmengine.structures import BaseDataElement, InstanceData
+from torch import nn
+from torch.nn.modules import module as torch_module
+
+from valloss_compat._libraries.rules import crop_size
+from valloss_compat._loss_forward.content import alike
+from valloss_compat._loss_forward.forward import Losses, LossForward, copy_batch
+from valloss_compat._loss_forward.isolation import RandomState
+from valloss_compat._loss_forward.ranks import on_all_ranks, raise_on_all_ranks
+from valloss_compat._loss_forward.replica import Replica
+from valloss_compat._loss_forward.reuse import ForwardCache, reads_training
+from valloss_compat.errors import UnsupportedError
+
+#: Relative difference up to which two runs are the same loss: some CUDA kernels add
+#: up in another order each time.
+_TOLERANCE = 1e-4
+#: The same, absolute, for losses near zero.
+_NEGLIGIBLE = 1e-6
+
+
+def check_batch(
+    forward: LossForward, batch: Any, cache: ForwardCache
+) -> Tuple[Losses, str]:
+    """Compute the losses of a batch several times, and compare.
+
+    Args:
+        forward (LossForward): That has not run yet. It gets the noise, crop and state
+            that are found.
+        batch: As the data loader gave it. It is not changed.
+        cache (ForwardCache): What modules gave for the predictions. Modules that
+            cannot be reused are removed.
+
+    Returns:
+        tuple[dict, str]: The losses, and a line for the log, without their numbers.
+    """
+
+    def run(**options: Any) -> Losses:
+        return forward.losses_of(copy_batch(batch, forward.name), **options)
+
+    losses, drew = _first_run(forward, run, cache)
+    if losses and not any("loss" in name for name in losses):
+        raise UnsupportedError(
+            forward.name,
+            f"mode 'loss' returned {', '.join(losses)}, but val_loss is the sum of "
+            "the losses with 'loss' in their names, as in a training",
+            "rename the losses, for example to loss_cls",
+        )
+    again = on_all_ranks(run)
+    reject_difference(
+        losses,
+        again,
+        forward.name,
+        f"mode 'loss' returned {show(losses)}, then {show(again)} for the same batch "
+        "and seed",
+    )
+    deterministic = alike(losses, again)
+    # On all ranks or on none, as a loss may wait for all of them.
+    if any(all_gather_object(bool(cache.names))):
+        reuse = cache.answering(forward.replica.model)
+        with_reuse = on_all_ranks(lambda: run(contexts=[reuse]))
+        if not deterministic or not alike(losses, with_reuse):
+            cache.names.clear()
+    parts = ["deterministic" if deterministic else "not deterministic"]
+    if drew:
+        parts.append("draws random numbers (each batch starts from one seed)")
+    changed = [change.path for change in forward.changes]
+    if changed:
+        names = ", ".join(changed[:3]) + " ..." * (len(changed) > 3)
+        parts.append(f"changes {names} (restored before each batch)")
+    if forward.noise:
+        parts.append(f"without the noise of {', '.join(sorted(forward.noise))}")
+    if forward.crop is not None:
+        height, width = forward.crop
+        parts.append(
+            f"on the central {height} x {width} of each image, because the whole "
+            "image raises"
+        )
+    reused = ", ".join(sorted(cache.names)) or "nothing"
+    parts.append(f"reuses {reused} of the predictions")
+    return losses, f"ValLossHook: mode 'loss' of {forward.name}: {'; '.join(parts)}"
+
+
+def reject_difference(one: Losses, other: Losses, model: str, found: str) -> None:
+    """Reject a model that gave two results for one batch, on any rank."""
+    error = None
+    if not _close(one, other):
+        error = UnsupportedError(
+            model,
+            found,
+            "make the loss depend on the batch alone, not on the clock or on earlier "
+            "batches",
+        )
+    raise_on_all_ranks(error)
+
+
+def _first_run(
+    forward: LossForward, run: Callable[..., Losses], cache: ForwardCache
+) -> Tuple[Losses, bool]:
+    """Run until noise is off and, in slide mode, the image is of a size that suits.
+
+    Return the losses, and whether random numbers were drawn for them.
+    """
+    untouched = forward.make_replica()
+    drawing_in_both_modes: Set[str] = set()  # that is what these modules are for
+    while True:
+        trace = ModuleTrace(forward.replica, forward.devices)
+        reuse = cache.answering(forward.replica.model, verify=trace.assigned)
+        error, losses = None, {}
+        try:
+            losses = run(content=True, contexts=[trace, reuse])
+            trace.reject_escape(forward.name)
+        except UnsupportedError as raised:
+            error = raised
+        forward.keep_state(untouched)
+        size = None if forward.crop else crop_size(forward.replica.model)
+        if size is not None and any(all_gather_object(bool(error))):
+            forward.crop = size
+            continue
+        raise_on_all_ranks(error)
+        noise, drawing = (
+            {path for paths in all_gather_object(sorted(found)) for path in paths}
+            for found in (trace.noise, trace.drawing)
+        )
+        drawing_in_both_modes |= forward.noise & drawing
+        noise = (forward.noise | noise) - drawing_in_both_modes
+        if noise == forward.noise:
+            cache.names &= cache.used
+            return losses, trace.drew
+        forward.freeze(noise)
+
+
+def _close(one: Losses, other: Losses) -> bool:
+    """Compare two results but for rounding. NaN equals itself, and no number."""
+    limits = {"rel_tol": _TOLERANCE, "abs_tol": _NEGLIGIBLE}
+    pairs = [(float(a), float(b)) for a, b in zip(one.values(), other.values())]
+    return list(one) == list(other) and all(
+        math.isclose(a, b, **limits) or (a != a and b != b) for a, b in pairs
+    )
+
+
+def show(losses: Losses) -> str:
+    """Return losses for a message."""
+    shown = [f"{name}={float(value):.6g}" for name, value in losses.items()]
+    return ", ".join(shown) or "no loss"
+
+
+def ground_truth_of(batch: Any) -> List[Tuple[Any, str]]:
+    """Return each data sample in a batch with each of its fields of ground truth."""
+    if isinstance(batch, BaseDataElement):
+        names = list(batch.keys())
+        return [(batch, name) for name in names if name.startswith("gt")]
+    if isinstance(batch, dict):
+        batch = list(batch.values())
+    if isinstance(batch, (list, tuple)):
+        return [found for inner in batch for found in ground_truth_of(inner)]
+    return []
+
+
+def has_objects(batch: Any) -> Optional[bool]:
+    """Return whether a batch has ground truth; None where that cannot be known."""
+    found = [sample.get(name) for sample, name in ground_truth_of(batch)]
+    counts = [len(one) if isinstance(one, InstanceData) else 1 for one in found]
+    return any(counts) if found else None
+
+
+def needs_ground_truth(forward: LossForward, batch: Any, losses: Losses) -> bool:
+    """Return whether the losses of a batch change without its ground truth.
+
+    The batch is changed. Nothing is reused, as the loss may have written into it.
+    """
+    for sample, name in ground_truth_of(batch):
+        value = sample.get(name)
+        if not isinstance(value, InstanceData):
+            delattr(sample, name)
+        elif len(value):
+            try:
+                setattr(sample, name, value[torch.zeros(len(value), dtype=torch.bool)])
+            except Exception:  # a field with a class of its own
+                delattr(sample, name)
+    try:
+        without = forward.losses_of(batch)
+    except UnsupportedError:
+        return True
+    # The losses of a training that diverged tell nothing.
+    finite = all(math.isfinite(float(value)) for value in losses.values())
+    return not finite or not alike(losses, without)
+
+
+class ModuleTrace:
+    """A context that watches the modules of a replica, and of its original.
+
+    Attributes:
+        drew (bool): Whether random numbers were drawn, in modules or elsewhere.
+        drawing (set[str]): Paths of the innermost modules that drew random numbers.
+        noise (set[str]): Those of them that read ``training`` and return one tensor of
+            the size they got: they add noise, as dropout, if they draw in training
+            mode alone.
+        assigned (list[int]): Ids of modules of which an attribute was assigned.
+    """
+
+    def __init__(self, replica: Replica, devices: Iterable[torch.device] = ()) -> None:
+        self.drew = False
+        self.drawing: Set[str] = set()
+        self.noise: Set[str] = set()
+        self.assigned: List[int] = []
+        self._escaped: List[str] = []
+        self._originals = {id(one): path for path, one, _ in replica.modules}
+        self._paths = {id(copied): path for path, _, copied in replica.modules}
+        self._devices = tuple(devices)
+        #: Modules with the random state before them; None if one within them drew.
+        self._running: List[Tuple[Any, Optional[RandomState]]] = []
+
+    def __enter__(self) -> ModuleTrace:
+        self._handles = [
+            torch_module.register_module_forward_pre_hook(self._before),
+            torch_module.register_module_forward_hook(self._after),
+        ]
+        self._assign = assign = nn.Module.__setattr__
+
+        def traced(module: Any, name: str, value: Any) -> None:
+            self.assigned.append(id(module))
+            self._note_escape(module)
+            assign(module, name, value)
+
+        self._start = RandomState(self._devices)
+        nn.Module.__setattr__ = traced  # type: ignore[assignment, unused-ignore]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        nn.Module.__setattr__ = self._assign  # type: ignore[method-assign, unused-ignore]
+        for handle in self._handles:
+            handle.remove()
+        self.drew = not self._start.same()
+
+    def _note_escape(self, module: Any) -> None:
+        if id(module) in self._originals:
+            self._escaped.append(self._originals[id(module)])
+
+    def _before(self, module: Any, args: Any) -> None:
+        self._note_escape(module)
+        if id(module) in self._paths:
+            self._running.append((module, RandomState(self._devices)))
+
+    def _after(self, module: Any, args: Any, output: Any) -> None:
+        if not self._running or self._running[-1][0] is not module:
+            return
+        before = self._running.pop()[1]
+        if before is not None and before.same():
+            return
+        if self._running:
+            self._running[-1] = (self._running[-1][0], None)
+        if before is None:  # a module within it drew
+            return
+        self.drawing.add(self._paths[id(module)])
+        size = getattr(args[0], "shape", None) if args else None
+        if (
+            isinstance(output, torch.Tensor)
+            and output.shape == size
+            and any(map(reads_training, type(module).__mro__))
+        ):
+            self.noise.add(self._paths[id(module)])
+
+    def reject_escape(self, model: str) -> None:
+        """Reject a model whose replica runs modules of the original."""
+        if self._escaped:
+            raise UnsupportedError(
+                f"{model}.{self._escaped[0]}",
+                "a function refers to this module directly, so that mode 'loss' would "
+                "run the training's module instead of its copy",
+                "refer to the module by an attribute of the model",
+            )

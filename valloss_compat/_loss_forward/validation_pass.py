@@ -1,0 +1,258 @@
+"""The losses of one pass of a validation loop over its batches."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional, Set
+
+import torch
+from mmengine.dist import all_gather_object, get_world_size
+from mmengine.logging import print_log
+from mmengine.structures import BaseDataElement
+
+from valloss_compat import options
+from valloss_compat._config import type_name
+from valloss_compat._libraries.components import component_of
+from valloss_compat._libraries.unsupported import check_model
+from valloss_compat._loss_forward.forward import (
+    ComputedLosses,
+    Losses,
+    LossForward,
+    copy_batch,
+)
+from valloss_compat._loss_forward.isolation import (
+    RandomState,
+    accelerators_of,
+    message_hub_restored,
+    seeded,
+)
+from valloss_compat._loss_forward.loader import first_batch
+from valloss_compat._loss_forward.loss_data import LossData
+from valloss_compat._loss_forward.ranks import check_equal_batches, on_all_ranks
+from valloss_compat._loss_forward.replica import HookRecorder, Replica
+from valloss_compat._loss_forward.reuse import ForwardCache, reusable_modules
+from valloss_compat._loss_forward.self_check import (
+    check_batch,
+    has_objects,
+    needs_ground_truth,
+    reject_difference,
+    show,
+)
+from valloss_compat._recording.accumulator import EpochAccumulators
+from valloss_compat._recording.batch_size import KEY, batch_size_of
+from valloss_compat._recording.loss_element import is_loss_element
+from valloss_compat.errors import UnsupportedError
+
+
+class LossSource:
+    """Gives the losses of a model, pass by pass.
+
+    What the self-check learns of the model holds for all passes of a run.
+
+    Args:
+        model (nn.Module): The model, without wrappers.
+        data (LossData): The batches.
+        reuse (bool): Whether outputs of the predictions may be reused.
+
+    Raises:
+        UnsupportedError: If the model is known to give no correct number, or if the
+            ranks have different numbers of batches.
+    """
+
+    def __init__(self, model: Any, data: LossData, reuse: bool) -> None:
+        self.name = type_name(model)
+        rejection = check_model(component_of(model))
+        if rejection is not None:
+            raise UnsupportedError(self.name, rejection.reason, rejection.fix)
+        if not callable(getattr(model, "_run_forward", None)):
+            raise UnsupportedError(
+                self.name,
+                "it has no forward with a mode 'loss'",
+                "derive its class from mmengine.model.BaseModel",
+            )
+        check_equal_batches(self.name, data.dataloaders)
+        self.model, self.data, self.reuse = model, data, reuse
+        self.noise: Set[str] = set()
+        self.crop: Any = None
+        self.found = ""
+
+    def learn(self, forward: LossForward, found: str) -> None:
+        """Keep what a self-check found, and log it if it is new."""
+        self.noise, self.crop = forward.noise, forward.crop
+        if found != self.found:
+            self.found = found
+            print_log(f"valloss_compat: {found}", logger="current", level=logging.INFO)
+
+    def sanity_check(self) -> Optional[str]:
+        """Run predictions and loss on one batch before a training, on replicas alone.
+
+        Return what was found; None if there is no batch, or if the model appends a loss
+        element itself.
+        """
+        with RandomState(accelerators_of(self.model)), message_hub_restored():
+            batch = first_batch(self.data.dataloaders[0])
+            if batch is None:
+                return None
+            second = on_all_ranks(lambda: self.data.take(batch))
+            predictor = self.model
+            if self.reuse:  # with parameters of its own: predictions may write there
+                predictor = Replica(self.model, share_parameters=False).model
+                predictor.eval()  # train() of some detectors returns nothing
+            current = ValidationPass(self, predictor)
+            if self.reuse and not current.predict(batch):
+                return None
+            current.start(second)
+        return self.found
+
+
+class ValidationPass:
+    """One pass: a replica of the model, and the first batch to compare with at its end.
+
+    Args:
+        source (LossSource): Of the model.
+        predictor (nn.Module): What predicts: the model or a replica of it.
+    """
+
+    def __init__(self, source: LossSource, predictor: Any) -> None:
+        #: Whether a batch had ground truth; None if that cannot be known.
+        self.saw_objects: Optional[bool] = None
+        self._source = source
+        self._predictor = predictor
+        self._cache = ForwardCache(reusable_modules(predictor) if source.reuse else {})
+        self._watching: Set[int] = set()
+        self._forward: Any = None  # a LossForward, from the first batch on
+        self._first_batch: Any = None
+        self._first_losses: Losses = {}
+        self._proven = False  # that the loss needs the ground truth
+
+    @contextmanager
+    def watching_predictions(self) -> Iterator[None]:
+        """Return a context for the predictions of a batch."""
+        with self._cache.recording():
+            if self._forward is not None:
+                yield
+                return
+            with HookRecorder(self._predictor) as recorder:
+                yield
+            self._watching = recorder.watching
+
+    def predict(self, batch: Any) -> bool:
+        """Run predictions; return False if the model appends a loss element itself."""
+        copied, raised = self._copy(batch), False
+        try:
+            with torch.no_grad(), self.watching_predictions():
+                result = self._predictor.val_step(copied)
+        except Exception:  # a hook may prepare the model at the start of an epoch
+            raised = True
+        if any(all_gather_object(raised)):
+            self._cache.names.clear()
+        return raised or not self.has_element(result)
+
+    def has_element(self, result: Any) -> bool:
+        """Return whether predictions end with a loss element; reject other forms."""
+        if not isinstance(result, (list, tuple)):
+            raise UnsupportedError(
+                self._source.name,
+                f"its val_step returned a {type_name(result)}, but a list or tuple is "
+                "expected, to which a loss element is appended",
+                "return a list from forward in mode 'predict'",
+            )
+        return bool(result) and is_loss_element(result[-1])
+
+    def take(self, batch: Any) -> Any:
+        """Return a copy of a batch for the losses: predictions may write into it."""
+        return self._agreed(lambda: self._copy(self._source.data.take(batch)))
+
+    def _agreed(self, compute: Callable[[], Any]) -> Any:
+        """Compute; raise on all ranks if one raises, where they can exchange that.
+
+        They can for the first batch, and for all of a data loader for the losses alone,
+        which has as many on each rank.
+        """
+        if self._forward is None or self._source.data.for_loss_alone:
+            return on_all_ranks(compute)
+        return compute()
+
+    def _copy(self, batch: Any) -> Any:
+        return copy_batch(batch, self._source.name)
+
+    def start(self, batch: Any) -> Losses:
+        """Make a replica of the model, check it by a batch, and return the losses."""
+        source = self._source
+        self._forward = LossForward(
+            *(source.model, self._watching, source.noise, source.crop),
+            first=not source.found,
+        )
+        losses, found = check_batch(self._forward, batch, self._cache)
+        source.learn(self._forward, found)
+        self._first_batch, self._first_losses = batch, losses
+        return losses
+
+    def losses_of(self, batch: Any, last: bool) -> Losses:
+        """Return the losses of a copy of a batch, which is written into.
+
+        With the ``last`` batch of the pass, its end is checked.
+        """
+        objects = has_objects(batch)
+        if objects is not None:
+            self.saw_objects = bool(self.saw_objects) or objects
+        prove = objects and not self._proven and get_world_size() == 1
+        kept = self._copy(batch) if prove else None
+        if self._forward is None:
+            losses = self.start(batch)
+        else:
+            reuse = self._cache.answering(self._forward.replica.model)
+            losses = self._agreed(
+                lambda: self._forward.losses_of(batch, contexts=[reuse])
+            )
+        forward = self._forward
+        if prove:
+            self._proven = needs_ground_truth(forward, kept, losses)
+        if last:
+            self._check_end(forward)
+        return losses
+
+    def element_of_all(self, number: int) -> Optional[BaseDataElement]:
+        """Return a loss element of the batches of the data loader, once in a pass.
+
+        It has the sum and the weight of each loss or, in mode ``'parity'``, its mean:
+        that is what the classes of native mmengine take.
+        """
+        if self._forward is not None:
+            return None
+        chosen, total = options.current(), 0
+        losses = EpochAccumulators()
+        with seeded():  # transforms that draw all the same, draw the same
+            for index, batch in zip(range(number), self._source.data.dataloaders[0]):
+                weighted = chosen.weighting == "sample"
+                size = batch_size_of(BaseDataElement(), batch, []) if weighted else 1
+                total += size
+                # A dataset in memory may give the same samples again.
+                found = self.losses_of(self.take(batch), index == number - 1)
+                losses.record(found, size, index)
+        if chosen.mode == "parity" or not total:
+            means = {name: torch.tensor(one.mean()) for name, one in losses.items()}
+            return BaseDataElement(loss=means)
+        known = ComputedLosses(losses.sums())
+        return BaseDataElement(loss=known, metainfo={KEY: total})
+
+    def _check_end(self, forward: LossForward) -> None:
+        """Compute the losses of the first batch once more."""
+        again = on_all_ranks(lambda: forward.losses_of(self._first_batch, content=True))
+        reject_difference(
+            self._first_losses,
+            again,
+            forward.name,
+            f"mode 'loss' returned {show(self._first_losses)} for the first batch, and "
+            f"{show(again)} at the end of the validation",
+        )
+        self._first_batch = None
+        if self.saw_objects and not self._proven and get_world_size() == 1:
+            raise UnsupportedError(
+                forward.name,
+                "for each batch of the validation, mode 'loss' returned the same "
+                "without its ground truth",
+                "load annotations in the validation pipeline, and compare with them in "
+                "the loss",
+            )
