@@ -7,17 +7,12 @@ environment makes the import do nothing, ``VALLOSS_COMPAT=parity`` behaves bug
 for bug like mmengine 0.10.7. ``python -m valloss_compat`` is the command line.
 """
 
+import os
 import sys
+from typing import List
 
-from valloss_compat._api import (
-    PatchStatus,
-    Status,
-    apply,
-    configure,
-    revert,
-    start,
-    status,
-)
+from valloss_compat._api import Status, apply, configure, revert, start, status
+from valloss_compat._patches.patch import PatchStatus
 from valloss_compat._version import __version__
 from valloss_compat.errors import (
     UnknownMMEngineError,
@@ -41,15 +36,25 @@ __all__ = [
 ]
 
 
-def _imported_by_own_cli() -> bool:
-    """Whether ``python -m valloss_compat`` imports this, also under pdb or cProfile.
+def __dir__() -> List[str]:
+    return __all__
 
-    The commands decide for themselves when to patch: ``doctor`` reports a missing
-    mmengine in words, ``plot`` needs none, and ``run`` waits for the script.
+
+def _imported_by_own_cli() -> bool:
+    """Whether ``valloss-compat`` or ``python -m valloss_compat`` imports this.
+
+    The latter also under pdb or cProfile. The commands decide for themselves when to
+    patch: ``doctor`` reports a missing mmengine in words, ``plot`` needs none, and
+    ``run`` waits for the script.
     """
     frame = sys._getframe(2)  # past this function and this module
     while frame.f_back and frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
+    if frame.f_globals.get("__name__") == "__main__":  # a script, or that of pip
+        return (
+            os.path.splitext(os.path.basename("".join(sys.argv[:1])))[0]
+            == "valloss-compat"
+        )
     # The function of runpy that imports a package before it runs a module of it.
     return frame.f_locals.get("mod_name") == "valloss_compat.__main__"
 

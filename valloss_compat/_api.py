@@ -4,40 +4,21 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
 
 from valloss_compat import options
 from valloss_compat._distribution import Distribution, distributions_of
-from valloss_compat._patches.patch import lock
+from valloss_compat._patches.patch import PatchStatus, lock
 from valloss_compat._patches.patch_set import PatchSet, make_patch_set
 from valloss_compat.errors import UnknownMMEngineError, VallossCompatWarning
 from valloss_compat.options import Options
 
-
-class PatchStatus(NamedTuple):
-    """The state of one patch.
-
-    Attributes:
-        target (str): Full name of what is patched.
-        state (str): ``'active'``, ``'inactive'``, ``'disabled'`` (the wrapper is
-            below one of another library, or was put back by other code, and only
-            calls the original) or ``'replaced'`` (other code replaced, deleted or
-            hides the wrapper, or mmengine was loaded again).
-        reason (str): Why; empty for ``'active'``, never for others.
-        owner (str): Who made what is called now: ``'valloss_compat'`` and the
-            version that made the wrapper, or the full name of another function.
-        original (str): Full name of what the wrapper replaced, or of what is there.
-    """
-
-    target: str
-    state: str
-    reason: str
-    owner: str
-    original: str
+if TYPE_CHECKING:  # Python 3.7 has no Literal
+    from typing import Literal
 
 
 class Status(NamedTuple):
-    """What this package did to the mmengine of this process.
+    """What this package did to mmengine; its ``repr`` is a table.
 
     Attributes:
         mode (str): ``'off'``, ``'default'`` or ``'parity'``.
@@ -46,22 +27,19 @@ class Status(NamedTuple):
         reason (str): Why this plan.
         options (Options): As they are now.
         mmengine (str, optional): Version of the imported mmengine.
-        distribution (str, optional): Name of the distribution whose files it
-            is: ``'mmengine'``, ``'mmengine-lite'``, ``'mmengine-open'``,
-            ``'onedl-mmengine'``; None where no metadata tells.
+        distribution (str, optional): Name of the distribution that it comes from,
+            ``'mmengine'`` or a fork; None where no metadata tells.
         torch (str, optional): Version of the imported torch.
         patches (list[PatchStatus]): One entry a target, also where nothing is
             applied; empty only where no mmengine was inspected.
         overrides (list[str]): Full names of the methods of loaded subclasses
-            that override a patched one. In mode ``'default'`` those of loops
-            and evaluators are patched themselves.
-        unpatched_overrides (list[str]): Those of ``overrides`` that are not: of log
-            processors, runners and registries, of a class whose metaclass refuses,
-            and of a class that was created without ``__init_subclass__``, until it is
-            used or the next ``apply()``. Empty while nothing is applied.
-        notes (list[str]): What else needs attention: distributions that
-            overwrote each other, an mmengine that was loaded again, classes
-            that cannot be patched.
+            that override a patched one.
+        unpatched_overrides (list[str]): Those of ``overrides`` that are not patched
+            themselves: of log processors and registries, of a class whose metaclass
+            refuses, and of one that was created without ``__init_subclass__``, until
+            it is used or the next ``apply()``. Empty while nothing is applied.
+        notes (list[str]): What else needs attention: distributions that overwrote
+            each other, an mmengine that was loaded again.
     """
 
     mode: str
@@ -128,17 +106,17 @@ _mode = "off"
 _latest: Optional[PatchSet] = None  # stays after a revert, to show what was reverted
 
 
-def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
+def apply(
+    mode: Optional[Literal["default", "parity"]] = None, strict: Optional[bool] = None
+) -> Status:
     """Patch the installed mmengine; called once by ``import valloss_compat``.
 
     Calling it again changes nothing, except with another mode: then the
     patches of the former mode are reverted first.
 
     Args:
-        mode (str, optional): As of :class:`Options`. Defaults to None: as the
-            options are.
-        strict (bool, optional): As of :class:`Options`. Defaults to None: as
-            the options are.
+        mode (str, optional): As of :class:`Options`, None: as the options are.
+        strict (bool, optional): The same.
 
     Returns:
         Status: What was patched, and what not and why.
@@ -155,14 +133,8 @@ def apply(mode: Optional[str] = None, strict: Optional[bool] = None) -> Status:
 
 def start(mode: Optional[str] = None, strict: Optional[bool] = None) -> None:
     """Do what :func:`apply` does without making a status: for the import."""
-    with lock:
-        before = options.snapshot()
-        chosen = options.choose(mode=mode, strict=strict)
-        try:
-            _apply(chosen)
-        except Exception:
-            options.restore(before)
-            raise
+    with lock, options.choosing(mode=mode, strict=strict) as chosen:
+        _apply(chosen)
 
 
 def _apply(chosen: Options, stacklevel: int = 4) -> None:
@@ -172,25 +144,24 @@ def _apply(chosen: Options, stacklevel: int = 4) -> None:
     if mode == "off":  # the environment says so by now
         _revert()
         return
-    patch_set = _patch_sets.get(mode)
-    if patch_set is not None and patch_set.reloaded():
-        patch_set.revert()
+    patch_set = known = _patch_sets.get(mode)
+    if known is not None and known.reloaded():
+        known.revert()
         patch_set = None
-    if patch_set is None:
-        patch_set = make_patch_set(mode)
-        if patch_set.name == "unknown" and not chosen.strict:
+    patch_set = patch_set or make_patch_set(mode)
+    if patch_set.name == "unknown":
+        mmengine = f"mmengine {_version_of('mmengine')} has an unknown structure: "
+        if chosen.strict:
+            raise UnknownMMEngineError(
+                f"{mmengine}{patch_set.reason}. Fix: update valloss_compat, or leave "
+                "strict out to train unpatched"
+            )
+        if patch_set is not known:
             warnings.warn(
-                f"nothing is patched, because mmengine {_version_of('mmengine')} is "
-                f"not as valloss_compat knows it: {patch_set.reason}",
+                f"nothing is patched, because {mmengine}{patch_set.reason}",
                 VallossCompatWarning,
                 stacklevel=stacklevel,
             )
-    if patch_set.name == "unknown" and chosen.strict:
-        raise UnknownMMEngineError(
-            f"mmengine {_version_of('mmengine')} is not as valloss_compat knows "
-            f"it: {patch_set.reason}. Update valloss_compat, or leave strict out to "
-            "go on unpatched."
-        )
     _patch_sets[mode] = _latest = patch_set
     if _mode not in ("off", mode):
         _patch_sets[_mode].revert()
@@ -203,9 +174,6 @@ def revert() -> Status:
 
     Where another library wrapped one of our wrappers, its wrapper stays and the one
     inside is disabled; :func:`status` says so, and :func:`apply` enables it.
-
-    Returns:
-        Status: As it is now.
     """
     with lock:
         _revert()
@@ -221,8 +189,8 @@ def _revert() -> None:
 
 def configure(
     *,
-    mode: Optional[str] = None,
-    weighting: Optional[str] = None,
+    mode: Optional[Literal["default", "parity"]] = None,
+    weighting: Optional[Literal["batch", "sample"]] = None,
     sync_dist: Optional[bool] = None,
     strict: Optional[bool] = None,
 ) -> Options:
@@ -237,33 +205,19 @@ def configure(
         sync_dist (bool, optional): Whether the means are over all ranks.
         strict (bool, optional): Whether an unknown mmengine is an error.
 
-    Returns:
-        Options: As they are now.
-
     Raises:
         ValueError: If a value is not known, contradicts another option, or
             contradicts the environment variable ``VALLOSS_COMPAT``.
     """
-    with lock:
-        before = options.snapshot()
-        chosen = options.choose(
-            mode=mode, weighting=weighting, sync_dist=sync_dist, strict=strict
-        )
-        try:
-            if _mode not in ("off", chosen.mode):
-                _apply(chosen, stacklevel=3)
-        except Exception:
-            options.restore(before)
-            raise
-        return chosen
+    given = {"weighting": weighting, "sync_dist": sync_dist, "strict": strict}
+    with lock, options.choosing(mode=mode, **given) as chosen:
+        if _mode not in ("off", chosen.mode):
+            _apply(chosen, stacklevel=3)
+    return chosen
 
 
 def status() -> Status:
-    """Show what is patched and what is not; imports nothing of mmengine.
-
-    Returns:
-        Status: Its ``repr`` is a table, ``as_dict()`` is for JSON.
-    """
+    """Show what is patched and what is not; imports nothing of mmengine."""
     with lock:
         current = _patch_sets.get(_mode)
         shown = current or _latest
@@ -284,7 +238,7 @@ def status() -> Status:
             mmengine=_version_of("mmengine"),
             distribution=distributions[0].name if distributions else None,
             torch=_version_of("torch"),
-            patches=[PatchStatus(p.name, *p.inspect()) for p in patches],
+            patches=[patch.inspect() for patch in patches],
             overrides=shown.overrides() if shown else [],
             unpatched_overrides=current.unpatched_overrides() if current else [],
             notes=_notes(shown, distributions),
@@ -296,16 +250,14 @@ def _notes(shown: Optional[PatchSet], distributions: List[Distribution]) -> List
     if len(distributions) > 1:
         names = " and ".join(f"{one.name} {one.version}" for one in distributions)
         notes.append(
-            f"{names} are installed over each other, and each has overwritten files "
-            "of the other: uninstall all of them, then install the one you want"
+            f"{names} are installed in one environment and have overwritten files of "
+            "each other. Fix: uninstall all of them, then install one"
         )
-    if shown:
-        notes += [note for tree in shown.subclass_patchers for note in tree.notes()]
     reloaded = shown.reloaded() if shown else []
     if reloaded:
         notes.append(
-            f"{', '.join(reloaded)} was loaded anew after it was patched: call "
-            "valloss_compat.apply() to patch what is in place now"
+            f"{', '.join(reloaded)} was loaded again after it was patched. Fix: "
+            "call valloss_compat.apply()"
         )
     return notes
 

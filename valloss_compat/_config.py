@@ -1,4 +1,4 @@
-"""The hooks of a config, and which of them are a ``ValLossHook``."""
+"""The hooks of a config, which of them are a ``ValLossHook``, and names of classes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ def class_name(entry: Any) -> str:
     return str(getattr(entry_type, "__name__", entry_type)).rpartition(".")[2]
 
 
-def hooks_with_paths(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
-    """Iterate over the hooks that a Runner builds from a config.
+def scope_of(config: Any) -> str:
+    """Return the registry scope of config entries without a scope."""
+    return str(config.get("default_scope") or "mmengine")
 
-    Args:
-        config (dict): A whole config.
+
+def hooks_with_paths(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+    """Iterate over the hooks that a Runner builds from a config, default hooks first.
 
     Yields:
         tuple[str, dict]: Path in the config, such as ``'custom_hooks[0]'``, and entry.
-        Default hooks come first. Entries that are no dict are skipped: None, which
-        removes a default hook, and hook objects.
+        Entries that are no dict are skipped: None, which removes a default hook, and
+        hook objects.
     """
     defaults = config.get("default_hooks") or {}
     custom = enumerate(config.get("custom_hooks") or ())
@@ -43,3 +45,15 @@ def hooks(config: Any) -> List[Mapping[str, Any]]:
 def val_loss_hooks(config: Any) -> List[Mapping[str, Any]]:
     """Return the entries of ``ValLossHook`` in a config."""
     return [entry for entry in hooks(config) if class_name(entry) == VAL_LOSS_HOOK]
+
+
+def type_name(thing: Any) -> str:
+    """Return the full name of a class, or of the class of an object, for messages.
+
+    Classes of mmengine, torch and this package are known by their names alone.
+    """
+    cls = thing if isinstance(thing, type) else type(thing)
+    package = cls.__module__.partition(".")[0]
+    if package in ("builtins", "mmengine", "torch", "valloss_compat"):
+        return cls.__qualname__
+    return f"{cls.__module__}.{cls.__qualname__}"

@@ -12,12 +12,7 @@ _NAMES = ("mmengine", "mmengine-lite", "mmengine-open", "onedl-mmengine")
 
 
 class Distribution(NamedTuple):
-    """An installed distribution.
-
-    Attributes:
-        name (str): Its name on the package index, ``'mmengine-lite'``.
-        version (str): The version in its metadata.
-    """
+    """Name (as on the package index) and version of an installed distribution."""
 
     name: str
     version: str
@@ -27,16 +22,13 @@ class Distribution(NamedTuple):
 def distributions_of(package: Optional[ModuleType]) -> List[Distribution]:
     """Find the distributions that installed an imported mmengine.
 
-    Args:
-        package (module, optional): The imported package.
-
     Returns:
         list[Distribution]: More than one means that they overwrote each other;
         the first one has the version of the imported files. Empty if no metadata
         lies beside the package, and on Python 3.7.
     """
     try:
-        import importlib.metadata
+        from importlib.metadata import distributions
     except ImportError:  # Python 3.7
         return []
     file = getattr(package, "__file__", None)
@@ -46,7 +38,7 @@ def distributions_of(package: Optional[ModuleType]) -> List[Distribution]:
     found = [
         Distribution(name, distribution.version)
         for name in _NAMES
-        for distribution in importlib.metadata.distributions(name=name, path=[site])
+        for distribution in distributions(name=name, path=[site])
         # An editable install leaves metadata here, and its files elsewhere.
         if f"{folder}/__init__.py" in map(str, distribution.files or ())
     ]

@@ -10,11 +10,7 @@ class VallossCompatWarning(UserWarning):
 
 
 class UnusableMMEngineError(ImportError):
-    """mmengine is missing, is another package, or cannot be imported.
-
-    This is an ``ImportError``, so that code which guards the import of an
-    optional package keeps working.
-    """
+    """mmengine is missing, is another package, or cannot be imported."""
 
 
 class UnknownMMEngineError(RuntimeError):
@@ -22,37 +18,32 @@ class UnknownMMEngineError(RuntimeError):
 
 
 class Rejection(NamedTuple):
-    """Why ``ValLossHook`` has no validation loss.
+    """Why ``ValLossHook`` has no validation loss."""
 
-    Attributes:
-        component (str): The rejected component, such as
-            ``'SeesawLoss (head.loss_module)'``.
-        reason (str): Why its loss would be wrong.
-        fix (str): How to solve the problem.
-    """
-
-    component: str
-    reason: str
-    fix: str
+    component: str  #: What is rejected, as ``'SeesawLoss (head.loss_module)'``.
+    reason: str  #: Why its loss would be wrong.
+    fix: str  #: How to solve the problem.
 
     def __str__(self) -> str:
-        return f"{self.component}: {self.reason}. Way out: {self.fix}"
+        return f"{self.component}: {self.reason}. Fix: {self.fix}"
 
 
 class UnsupportedError(RuntimeError):
     """No correct validation loss exists for this model or dataset.
 
     Args:
-        rejection (Rejection): The component, the reason and the fix.
+        component (str): As of :class:`Rejection`, as are all of these.
+        reason (str): Why its loss would be wrong.
+        fix (str): How to solve the problem.
     """
 
-    def __init__(self, rejection: Rejection) -> None:
-        super().__init__(f"ValLossHook has no validation loss: {rejection}")
-        self.rejection = rejection
+    def __init__(self, component: str, reason: str, fix: str) -> None:
+        self.rejection = Rejection(component, reason, fix)
+        super().__init__(component, reason, fix)
+
+    def __str__(self) -> str:
+        return f"ValLossHook has no validation loss: {self.rejection}"
 
 
 class CommandError(Exception):
-    """A command failed: the message goes to stderr, and the exit code is 2.
-
-    The message names the given value, the expected one and the fix.
-    """
+    """A command failed: the message goes to stderr, and the exit code is 2."""

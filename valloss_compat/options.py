@@ -10,7 +10,11 @@ separated by commas: ``parity``, ``weighting=sample``,
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, NamedTuple, Tuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Dict, Iterator, NamedTuple, Tuple
+
+if TYPE_CHECKING:  # Python 3.7 has no Literal
+    from typing import Literal
 
 VARIABLE = "VALLOSS_COMPAT"
 _ALLOWED: Dict[str, Tuple[Any, ...]] = {
@@ -26,26 +30,21 @@ class Options(NamedTuple):
 
     Attributes:
         mode (str): ``'default'`` follows the contract of this package on every
-            mmengine. ``'parity'`` reproduces mmengine 0.10.7 with its bugs, so
-            that an older release gives the same numbers. Defaults to
-            ``'default'``.
+            mmengine. ``'parity'`` reproduces mmengine 0.10.7 with its bugs. ``'off'``
+            comes from the environment alone.
         weighting (str): With ``'batch'`` each batch has the same weight, as in
             mmengine. With ``'sample'`` the weight of a batch is its number of
-            samples, so that the mean does not depend on batch size or number
-            of ranks (:mod:`valloss_compat._recording.batch_size` finds that
-            number). Defaults to ``'batch'``.
-        sync_dist (bool): Whether to average over all ranks. With False each
-            rank reports its own mean, for loops that evaluate on one rank only.
-            Mode ``'parity'`` never averages over ranks, as mmengine. Defaults
-            to True, because hooks decide on each rank: with different numbers
-            some ranks would stop while the others wait for them.
-        strict (bool): Whether an unknown structure of mmengine is an error
-            instead of a warning. Defaults to False, because a missing
-            validation loss should not stop training.
+            samples, so that the mean does not depend on batch size or number of
+            ranks (:mod:`valloss_compat._recording.batch_size` finds that number).
+        sync_dist (bool): Whether to average over all ranks, as hooks decide on each
+            rank: with different numbers some would stop while the others wait. With
+            False each rank reports its own mean, as always in mode ``'parity'``.
+        strict (bool): Whether an unknown structure of mmengine is an error instead
+            of a warning.
     """
 
-    mode: str = "default"
-    weighting: str = "batch"
+    mode: Literal["default", "parity", "off"] = "default"
+    weighting: Literal["batch", "sample"] = "batch"
     sync_dist: bool = True
     strict: bool = False
 
@@ -59,33 +58,27 @@ _current = Options()
 
 
 def current() -> Options:
-    """Return the options of the last call of :func:`choose`."""
+    """Return the options as they are now."""
     return _current
 
 
-def snapshot() -> Tuple[Dict[str, Any], Options]:
-    """Return the state of this module for :func:`restore`."""
-    return _chosen, _current
-
-
-def restore(saved: Tuple[Dict[str, Any], Options]) -> None:
-    """Restore a state of this module after a choice could not be applied.
-
-    Args:
-        saved (tuple): The state that :func:`snapshot` returned.
-    """
+@contextmanager
+def choosing(**given: Any) -> Iterator[Options]:
+    """:func:`choose` for a block; where that raises, the choice is dropped."""
     global _chosen, _current
-    _chosen, _current = saved
+    before = _chosen, _current
+    try:
+        yield choose(**given)
+    except Exception:
+        _chosen, _current = before
+        raise
 
 
 def choose(**given: Any) -> Options:
-    """Choose options. Options that are left out or None keep their values.
-
-    Args:
-        **given: Values by the names of :class:`Options`.
+    """Choose options by their names. Those left out or None keep their values.
 
     Returns:
-        Options: The options from the environment, earlier choices and this one.
+        Options: Those from the environment, earlier choices and this one.
 
     Raises:
         ValueError: If a value is not allowed, or contradicts another option or
@@ -101,15 +94,15 @@ def choose(**given: Any) -> Options:
         if chosen.get(name, value) != value:
             raise ValueError(
                 f"{name} is {chosen[name]!r}, but the environment says "
-                f"{VARIABLE}={os.environ[VARIABLE]}: unset the variable or leave "
+                f"{VARIABLE}={os.environ[VARIABLE]}. Fix: unset the variable, or leave "
                 "the argument out"
             )
     options = Options(**{**chosen, **environment})
     if options.mode == "parity" and options.weighting != "batch":
         raise ValueError(
-            f"mode='parity' and weighting={options.weighting!r} contradict: native "
-            "mmengine, which parity equals bug for bug, counts by batches; choose "
-            "mode='default' or weighting='batch'"
+            f"mode='parity' and weighting={options.weighting!r} contradict each other: "
+            "parity counts by batches, as mmengine does. Fix: mode='default' or "
+            "weighting='batch'"
         )
     _chosen, _current = chosen, options
     return options
@@ -127,29 +120,26 @@ def _environment() -> Dict[str, Any]:
         try:
             if name not in _ALLOWED:
                 known = ", ".join(_ALLOWED)
-                raise ValueError(f"there is no option {name!r}, but {known}")
-            if (name, value) != ("mode", "off"):
-                _check(name, value, "off, ")
+                raise ValueError(f"there is no option {name!r}, only {known}")
+            _check(name, value, in_variable=True)
             if values.get(name, value) != value:
                 raise ValueError(f"{name} is both {values[name]!r} and {value!r}")
         except ValueError as error:
             raise ValueError(
-                f"the environment variable {VARIABLE} is {text!r}: {error}: correct "
-                "or unset it"
+                f"the environment variable {VARIABLE} is {text!r}: {error}. Fix: "
+                "correct or unset it"
             ) from None
         values[name] = value
     return values
 
 
-def _check(name: str, value: Any, off: str = "") -> None:
-    allowed = _ALLOWED[name]
-    if type(value) is type(allowed[0]) and value in allowed:
-        return
-    names, fix = ", ".join(map(str, allowed)), ""
-    if off and name != "mode":
-        names = names.lower()  # as they are spelled in the variable
+def _check(name: str, value: Any, in_variable: bool = False) -> None:
+    allowed, fix = _ALLOWED[name], ""
+    if name == "mode" and in_variable:
+        allowed = ("off", *allowed)
     elif name == "mode":
-        names = off + names
-        if not off:
-            fix = f" (to switch off, call revert() or set {VARIABLE}=off)"
-    raise ValueError(f"{name} is {value!r}, but one of {names} is expected{fix}")
+        fix = f" (to switch off, call revert() or set {VARIABLE}=off)"
+    if type(value) is not type(allowed[0]) or value not in allowed:
+        names = ", ".join(map(str, allowed))
+        names = names.lower() if in_variable else names
+        raise ValueError(f"{name} is {value!r}, but one of {names} is expected{fix}")

@@ -7,9 +7,11 @@ class, so a registered hook of the same name has priority.
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable
+from typing import Any
 
 from mmengine.registry import HOOKS
+
+from valloss_compat._patches.patch import Args, Kwargs, Original
 
 #: Class name -> module, which is imported when a config names the class. From 0.7.0
 #: on, mmengine has an EarlyStoppingHook, which has priority.
@@ -19,23 +21,17 @@ _MODULES = {
 }
 
 
-def get(
-    _recorder: Any,
-    _original: Callable[..., Any],
-    registry: Any,
-    key: Any,
-    *args: Any,
-    **kwargs: Any,
-) -> Any:
+def get(recorder: Any, original: Original, args: Args, kwargs: Kwargs) -> Any:
     """Return a hook of this package if no class of that name is registered."""
-    found = _original(registry, key, *args, **kwargs)
+    found = original(*args, **kwargs)
+    registry, key = (*args, *kwargs.values())
     if found is None and isinstance(key, str):
         scope, _, name = key.rpartition(".")
         # mmengine passes a key of another scope on to the registry of that scope.
         in_scope = scope in ("", "mmengine", registry.scope)
         if in_scope and name in _MODULES and _root_of(registry) is HOOKS:
             # mmengine does not search its own hooks for a key with another scope.
-            native = _original(HOOKS, name)
+            native = original(HOOKS, name)
             return native or getattr(importlib.import_module(_MODULES[name]), name)
     return found
 

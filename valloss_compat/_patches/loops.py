@@ -4,52 +4,36 @@ from __future__ import annotations
 
 import inspect
 import types
-from typing import Any, Callable, Set
+from typing import Any, Set
 
 from mmengine.runner import BaseLoop, TestLoop, ValLoop
 
-from valloss_compat._patches.subclasses import derives, ensure_patched
-from valloss_compat._recording.context import evaluators_of
+from valloss_compat._patches.patch import Args, Kwargs, Original
+from valloss_compat._patches.subclasses import ensure_patched
 from valloss_compat._recording.parity_recorder import ParityRecorder
-from valloss_compat._recording.recorder import Recorder
+from valloss_compat._recording.recorder import Recorder, evaluators_of
 
 
-def run(
-    _recorder: Recorder,
-    _original: Callable[..., Any],
-    loop: Any,
-    *args: Any,
-    **kwargs: Any,
-) -> Any:
+def run(recorder: Recorder, original: Original, args: Args, kwargs: Kwargs) -> Any:
     """Start an epoch: losses of an earlier one must not get into its means."""
-    for evaluator in evaluators_of(loop):
+    for evaluator in evaluators_of(args[0]):
         ensure_patched(type(evaluator))
-    with _recorder.run(loop, stage_of(loop)):
-        return _original(loop, *args, **kwargs)
+    with recorder.run(args[0], stage_of(args[0])):
+        return original(*args, **kwargs)
 
 
-def init(
-    _recorder: Recorder,
-    _original: Callable[..., Any],
-    loop: Any,
-    *args: Any,
-    **kwargs: Any,
-) -> Any:
+def init(recorder: Recorder, original: Original, args: Args, kwargs: Kwargs) -> Any:
     """Patch the loop's class if it was created without our ``__init_subclass__``."""
-    ensure_patched(type(loop))
-    return _original(loop, *args, **kwargs)
+    ensure_patched(type(args[0]))
+    return original(*args, **kwargs)
 
 
 def run_iter(
-    _recorder: ParityRecorder,
-    _original: Callable[..., Any],
-    loop: Any,
-    *args: Any,
-    **kwargs: Any,
+    recorder: ParityRecorder, original: Original, args: Args, kwargs: Kwargs
 ) -> Any:
     """Extract within this call alone, as native mmengine does in its ``run_iter``."""
-    with _recorder.iteration(loop, stage_of(loop)):
-        return _original(loop, *args, **kwargs)
+    with recorder.iteration(args[0], stage_of(args[0])):
+        return original(*args, **kwargs)
 
 
 def stage_of(loop: Any) -> str:
@@ -57,29 +41,24 @@ def stage_of(loop: Any) -> str:
 
     A loop of neither kind has the stage of the place that the runner has it in.
     """
-    if isinstance(loop, TestLoop):
-        return "test"
-    if isinstance(loop, ValLoop):
-        return "val"
+    if isinstance(loop, (ValLoop, TestLoop)):
+        return "test" if isinstance(loop, TestLoop) else "val"
     is_test_loop = getattr(getattr(loop, "runner", None), "_test_loop", None) is loop
     return "test" if is_test_loop else "val"
 
 
 def validates(cls: Any) -> bool:
-    """Tell whether a loop that is neither a ValLoop nor a TestLoop validates.
+    """Whether a loop of another kind validates, as mmagic's ``MultiValLoop`` does.
 
-    Args:
-        cls (type): A subclass of ``BaseLoop``, as mmagic's ``MultiValLoop``.
-
-    Returns:
-        bool: True if its methods call ``val_step`` or ``test_step``, and none
-        of them ``train_step``.
+    It is neither a ValLoop nor a TestLoop, and its methods call ``val_step`` or
+    ``test_step``, and none of them ``train_step``.
     """
-    if derives(cls, ValLoop) or derives(cls, TestLoop):
+    if ValLoop in cls.__mro__ or TestLoop in cls.__mro__:
         return False
     calls: Set[str] = set()
     for base in cls.__mro__:
-        for method in vars(base).values() if base is not BaseLoop else ():
+        # A list, as another thread may patch the class meanwhile.
+        for method in list(vars(base).values()) if base is not BaseLoop else ():
             method = getattr(method, "__func__", method)
             # Other attributes are not asked: they may answer anything.
             if isinstance(method, types.FunctionType):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from importlib.util import find_spec
 from types import CodeType
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional
 
 from valloss_compat._patches.patch import find_wrapped
 from valloss_compat.errors import UnusableMMEngineError
@@ -19,26 +20,35 @@ from valloss_compat.errors import UnusableMMEngineError
 #: Modules that mmengine needs, does not declare (or not tightly), and the remedy.
 _REMEDIES = {
     "torch": "install the torch release of your project",
-    "torchvision": "mmengine before 0.5.0 imports torchvision; install the one that "
-    "matches your torch",
+    "torchvision": "install the torchvision that matches your torch, as mmengine "
+    "before 0.5.0 imports it",
     "pkg_resources": "pip install 'setuptools<81'",
     "yapf": "pip install 'yapf<=0.40.1'",
     "cv2": "pip install opencv-python (or opencv-python-headless)",
     "matplotlib": "pip install matplotlib",
 }
+#: The same for errors of another kind, by a part of their text.
+_REMEDIES_BY_TEXT = {"FormatCode() got an unexpected": _REMEDIES["yapf"]}
 
 #: The helpers that came with the convention, their parameters, and who calls them.
 _HELPERS = {
     "_update_losses": (("outputs", "losses"), "run_iter"),
     "_parse_losses": (("losses", "stage"), "run"),
 }
+#: Class and method -> what the method calls in every mmengine that is known.
+_CALLS = {
+    ("ValLoop", "run_iter"): ["val_step", "process", "call_hook"],
+    ("ValLoop", "run"): ["evaluate"],
+    ("TestLoop", "run_iter"): ["test_step", "process", "call_hook"],
+    ("TestLoop", "run"): ["evaluate"],
+    ("Evaluator", "process"): [],
+    ("Evaluator", "evaluate"): [],
+    ("LogProcessor", "get_log_after_epoch"): [],
+}
 
 
 def import_targets(names: Iterable[str]) -> Dict[str, Any]:
-    """Import what is patched.
-
-    Args:
-        names (Iterable[str]): ``'module:Class'`` or ``'module'``, as in the table.
+    """Import what is patched: ``'module:Class'`` or ``'module'``, as in the table.
 
     Returns:
         dict: Name -> class or module; None for what this mmengine does not have.
@@ -49,10 +59,10 @@ def import_targets(names: Iterable[str]) -> Dict[str, Any]:
     """
     if find_spec("mmengine") is None:
         raise UnusableMMEngineError(
-            "valloss_compat patches mmengine, and there is no mmengine in this "
-            "environment. Install the release that your project pins, for example "
-            "pip install 'mmengine==0.10.4' (mmengine-lite, mmengine-open and "
-            "onedl-mmengine serve as well).",
+            "valloss_compat patches mmengine, but this environment has no mmengine. "
+            "Fix: install the release that your project pins, for example "
+            "pip install 'mmengine==0.10.4' (or mmengine-lite, mmengine-open, "
+            "onedl-mmengine)",
             name="mmengine",
         )
     targets = {}
@@ -71,133 +81,85 @@ def _import(module: str) -> Any:
         return importlib.import_module(module)
     except Exception as error:
         name = getattr(error, "name", None) or ""
-        remedy = _REMEDIES.get(name.split(".")[0])
+        remedy = remedy_for(error)
         if name == module and module != "mmengine.runner":
             return None  # a newer mmengine may have it elsewhere
         if name.startswith("mmengine"):
             remedy = (
-                "the package of that name is not OpenMMLab's or not whole; "
-                "reinstall mmengine"
+                "reinstall mmengine, as the package of that name is not OpenMMLab's or "
+                "not whole"
             )
+        frames = traceback.extract_tb(error.__traceback__)
+        last = [frame for frame in frames if not frame.filename.startswith("<")][-1]
         raise UnusableMMEngineError(
-            "valloss_compat patches mmengine, and importing mmengine.runner failed "
-            f"with {type(error).__name__}: {error}. Remedy: "
-            f"{remedy or 'make `import mmengine.runner` work in this environment'}.",
+            "valloss_compat patches mmengine, but importing mmengine.runner failed "
+            f"with {type(error).__name__}: {error} ({last.filename}, line "
+            f"{last.lineno}). Fix: "
+            f"{remedy or 'make `import mmengine.runner` work in this environment'}",
             name=name or "mmengine",
-        ) from error
+        ) from None
+
+
+def remedy_for(error: Exception) -> str:
+    """Return the known remedy for an error of mmengine in its environment, or ''."""
+    remedy = _REMEDIES.get((getattr(error, "name", None) or "").split(".")[0])
+    texts = [fix for part, fix in _REMEDIES_BY_TEXT.items() if part in str(error)]
+    return remedy or (texts[0] if texts else "")
 
 
 class Inspection(NamedTuple):
-    """What the installed mmengine is.
+    """What the installed mmengine is."""
 
-    Attributes:
-        native (bool): Whether it has the convention of 0.10.5 itself.
-        problem (str): What is not built as expected; empty if all is.
-    """
-
-    native: bool
-    problem: str
+    native: bool  #: Whether it has the convention of 0.10.5 itself.
+    problem: str  #: What is not built as expected; empty if all is.
 
 
 def inspect_mmengine(targets: Mapping[str, Any]) -> Inspection:
-    """Check what is to be patched.
-
-    Args:
-        targets (dict): As :func:`import_targets` returns it.
-    """
-    loops = {
-        "val": targets["mmengine.runner.loops:ValLoop"],
-        "test": targets["mmengine.runner.loops:TestLoop"],
-    }
-    native = any(map(_calls_helpers, loops.values()))
-    problems: List[Iterator[str]] = [
-        _of_base_loop(targets["mmengine.runner.loops:BaseLoop"]),
-        _of_helpers(targets["mmengine.runner.loops"], native),
-        *(_of_loop(cls, stage, native) for stage, cls in loops.items()),
-        _of_evaluator(targets["mmengine.evaluator:Evaluator"]),
-        _of_method(
-            targets["mmengine.runner:LogProcessor"],
-            "LogProcessor",
-            "get_log_after_epoch",
-        ),
-    ]
-    if not native:
-        evaluator = targets["mmengine.evaluator:Evaluator"]
-        problems += [_of_losses(cls) for cls in (*loops.values(), evaluator)]
-    for problem in (text for texts in problems for text in texts):
-        return Inspection(native, problem)
-    return Inspection(native, "")
+    """Check what is to be patched, as :func:`import_targets` returns it."""
+    loops = targets["mmengine.runner.loops"]
+    classes = {name.partition(":")[2]: target for name, target in targets.items()}
+    # By the code of the loops: the helpers in their module may be added ones.
+    native = False
+    for cls in (classes["ValLoop"], classes["TestLoop"]):
+        for helper, (_, caller) in _HELPERS.items():
+            code = _own_code(getattr(cls, caller, None), cls)
+            native = native or (code is not None and helper in code.co_names)
+    return Inspection(native, next(_problems(loops, classes, native), ""))
 
 
-def _calls_helpers(cls: Any) -> bool:
-    """Whether a loop handles losses, by its code: the helpers may be added ones."""
-    return any(
-        helper in getattr(_own_code(getattr(cls, caller, None), cls), "co_names", ())
-        for helper, (_, caller) in _HELPERS.items()
-    )
-
-
-def _of_base_loop(cls: Any) -> Iterator[str]:
-    if cls is None:
-        yield "there is no BaseLoop where it was"
-
-
-def _of_helpers(loops: Any, native: bool) -> Iterator[str]:
+def _problems(loops: Any, classes: Mapping[str, Any], native: bool) -> Iterator[str]:
+    if classes["BaseLoop"] is None:
+        yield "there is no BaseLoop"
     helpers = [name for name in _HELPERS if native and hasattr(loops, name)]
     if len(helpers) == 1:
-        yield f"there is {helpers[0]} without its twin"
-    for name in helpers:
-        code = _own_code(getattr(loops, name), loops)
-        parameters, _ = _HELPERS[name]
-        if code is not None and _parameters(code) != parameters:
-            yield f"{name} takes {_parameters(code)}, and not {parameters}"
-
-
-def _of_loop(cls: Any, stage: str, native: bool) -> Iterator[str]:
-    calls = {
-        "run_iter": [f"{stage}_step", "process", "call_hook"],
-        "run": ["evaluate"],
-    }
-    for helper in _HELPERS if native else ():
-        calls[_HELPERS[helper][1]] += [helper, f"{stage}_loss"]
-    for attribute, wanted in calls.items():
-        yield from _of_method(cls, f"{stage.title()}Loop", attribute, *wanted)
-
-
-def _of_evaluator(cls: Any) -> Iterator[str]:
-    yield from _of_method(cls, "Evaluator", "process")
-    yield from _of_method(cls, "Evaluator", "evaluate")
-    code = _own_code(cls.process, cls)
-    if code is not None and not {"data_samples", "data_batch"} <= set(
-        _parameters(code)
-    ):
-        yield f"Evaluator.process takes {_parameters(code)[1:]}, no data_samples"
-
-
-def _of_method(cls: Any, name: str, attribute: str, *calls: str) -> Iterator[str]:
-    function = getattr(cls, attribute, None)
-    code = None
-    if function is None:
-        yield f"there is no {name}.{attribute} where it was"
-    else:
-        code = _own_code(function, cls)
-    for wanted in calls:
-        if code is not None and wanted not in code.co_names:
-            yield f"{name}.{attribute} no longer calls {wanted}"
-
-
-def _of_losses(cls: Any) -> Iterator[str]:
-    """Whether a class has to do with losses, though no known helper is called."""
-    for attribute, function in vars(cls).items():
-        code = _own_code(function, cls)
-        if code is None:
-            continue
-        for name in (attribute, *code.co_names, *code.co_varnames):
-            if "loss" in name:
-                yield (
-                    f"{cls.__qualname__} has to do with a loss ({name}), and there "
-                    "is none of the known helpers"
-                )
+        yield f"only one of the helpers is there, {helpers[0]}"
+    for helper in helpers:
+        code = _own_code(getattr(loops, helper), loops)
+        wanted, _ = _HELPERS[helper]
+        if code is not None and _parameters(code) != wanted:
+            yield f"{helper} takes {_parameters(code)}, but {wanted} are expected"
+    for (name, method), calls in _CALLS.items():
+        function = getattr(classes[name], method, None)
+        if function is None:
+            yield f"there is no {name}.{method}"
+        code = _own_code(function, classes[name])
+        for helper, (_, caller) in _HELPERS.items():
+            if native and caller == method:
+                calls = [*calls, helper, f"{name[:-4].lower()}_loss"]
+        for called in calls:
+            if code is not None and called not in code.co_names:
+                yield f"{name}.{method} no longer calls {called}"
+        if method == "process" and code is not None:
+            parameters = _parameters(code)
+            if not {"data_samples", "data_batch"} <= set(parameters):
+                yield f"Evaluator.process takes {parameters[1:]}, no data_samples"
+    for name in () if native else ("ValLoop", "TestLoop", "Evaluator"):
+        for method, function in vars(classes[name]).items():
+            code = _own_code(function, classes[name]) if callable(function) else None
+            names = () if code is None else (method, *code.co_names, *code.co_varnames)
+            for found in names:
+                if "loss" in found:
+                    yield (f"{name} handles a loss ({found}) without the known helpers")
 
 
 def _own_code(function: Any, owner: Any) -> Optional[CodeType]:
@@ -208,12 +170,11 @@ def _own_code(function: Any, owner: Any) -> Optional[CodeType]:
     """
     name = getattr(owner, "__module__", getattr(owner, "__name__", None))
     namespace = getattr(sys.modules.get(str(name)), "__dict__", None)
-
-    def is_own(item: Any) -> bool:
-        return getattr(item, "__globals__", None) is namespace
-
     if getattr(function, "__globals__", None) is not namespace:
-        function = find_wrapped(function, is_own) if callable(function) else None
+        function = find_wrapped(
+            function,
+            lambda item: item if getattr(item, "__globals__", 0) is namespace else None,
+        )
     return getattr(function, "__code__", None)
 
 

@@ -1,9 +1,9 @@
 """One reversible patch: a wrapper in the place of a function of mmengine.
 
-The wrapper carries a :class:`Marker` with its owner, version, original and what
-it does, so that the state of a patch is read off the patched class and not kept
-beside it. A wrapper that another library has wrapped is never torn out from below
-that library's wrapper: it is disabled, and the next ``apply`` enables it again.
+The wrapper carries a :class:`Marker`, so that the state of a patch is read off the
+patched class and not kept beside it. A wrapper that another library has wrapped is
+never torn out from below that library's wrapper: it is disabled, and the next
+``apply`` enables it again.
 """
 
 from __future__ import annotations
@@ -12,31 +12,29 @@ import functools
 import inspect
 import threading
 import types
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from valloss_compat._version import __version__
 
 #: Held while patches are applied or reverted, in whatever thread.
 lock = threading.RLock()
 
-OWNER = "valloss_compat"
 MARKER = "__valloss_compat__"
 #: Stands for an original where the target has none of its own and inherits it. It is
 #: the same in another process, and where the package is imported again.
 MISSING = None
 
-#: Called in place of the original, which it gets as its first argument.
-Wrapper = Callable[..., Any]
+Original = Callable[..., Any]
+Args = Tuple[Any, ...]
+Kwargs = Dict[str, Any]
+#: Called in place of the original, with the arguments not unpacked: that is faster.
+Wrapper = Callable[[Original, Args, Kwargs], Any]
 
-_DELETED = "somebody deleted it"
 
-
-class Marker:
+class Marker(types.SimpleNamespace):
     """What an installed wrapper says of itself.
 
     Attributes:
-        owner (str): ``'valloss_compat'``.
-        version (str): The version that made the wrapper.
         installed (Callable): The function that this marker belongs to. A
             ``functools.wraps`` of it has the same marker, and is no such wrapper.
         original: What the namespace of the target held before, or ``MISSING``.
@@ -46,38 +44,30 @@ class Marker:
             None while the patch is disabled.
     """
 
-    __slots__ = (
-        "attribute",
-        "installed",
-        "original",
-        "owner",
-        "target",
-        "version",
-        "wrapper",
-    )
+    owner = "valloss_compat"
+    version = __version__
 
-    def __init__(
-        self, installed: Callable[..., Any], original: Any, target: Any, attribute: str
-    ) -> None:
-        self.owner = OWNER
-        self.version = __version__
-        self.installed = installed
-        self.original = original
-        self.target = target
-        self.attribute = attribute
-        self.wrapper: Optional[Wrapper] = None
-
-    def __getstate__(self) -> Any:
-        """Disabled in a copy: the wrapper belongs to this process.
-
-        Classes of ``__main__`` are sent to other processes by value.
-        """
-        return None, {**{n: getattr(self, n) for n in self.__slots__}, "wrapper": None}
+    def __reduce__(self) -> Any:
+        """Disabled in a copy: classes of ``__main__`` are sent to other processes."""
+        return Marker, (), {**vars(self), "wrapper": None}
 
 
-class PatchState(NamedTuple):
-    """State of a patch; the fields are those of ``PatchStatus``."""
+class PatchStatus(NamedTuple):
+    """The state of one patch.
 
+    Attributes:
+        target (str): Full name of what is patched.
+        state (str): ``'active'``, ``'inactive'``, ``'disabled'`` (the wrapper is
+            below one of another library, or was put back by other code, and only
+            calls the original) or ``'replaced'`` (other code replaced, deleted or
+            hides the wrapper, or mmengine was loaded again).
+        reason (str): Why; empty for ``'active'``, never for others.
+        owner (str): Who made what is called now: ``'valloss_compat'`` and the
+            version that made the wrapper, or the full name of another function.
+        original (str): Full name of what the wrapper replaced, or of what is there.
+    """
+
+    target: str
     state: str
     reason: str
     owner: str
@@ -90,132 +80,117 @@ class Patch:
     Args:
         target (type or module): Whose attribute it is.
         attribute (str): Name of a function, method or classmethod.
-        wrapper (Callable): ``wrapper(original, *args, **kwargs)``, called in place
-            of the original, for methods with the instance as first argument.
+        wrapper (Callable, optional): ``wrapper(original, args, kwargs)``, called in
+            place of the original, for methods with the instance as ``args[0]``.
         default (Callable, optional): The original where the target has none.
-            Defaults to None: there has to be one.
-
-    Attributes:
-        reason (str): Why the patch is inactive; empty after it was applied.
+        reason (str): Why the patch is inactive.
     """
 
     def __init__(
         self,
         target: Any,
         attribute: str,
-        wrapper: Wrapper,
+        wrapper: Optional[Wrapper] = None,
         default: Optional[Callable[..., Any]] = None,
+        reason: str = "not applied yet",
     ) -> None:
         self.target = target
         self.attribute = attribute
-        self.reason = "not applied yet"
         self._wrapper = wrapper
         self._default = default
-        self._marker: Optional[Any] = None
+        self._reason = reason
+        self._marker: Optional[Marker] = None
 
     @property
     def name(self) -> str:
         """Full name of what is patched."""
         return f"{full_name(self.target)}.{self.attribute}"
 
-    def apply(self) -> None:
-        """Install the wrapper, or enable the one that another wrapper hides.
+    @property
+    def patches(self) -> List[Patch]:
+        """This one, as a :class:`SubclassPatcher` has several."""
+        return [self]
 
-        Never raises: a patch that cannot be applied stays inactive with the reason,
-        and the patches after it are applied all the same.
-        """
-        current = self._current()
+    def overrides(self) -> List[str]:
+        """Full names of the methods of loaded subclasses that override this one."""
+        return [
+            f"{full_name(cls)}.{self.attribute}"
+            for cls in class_tree(self.target)[1:]
+            if self.attribute in vars(cls) and self.attribute != "__init__"
+        ]
+
+    unpatched_overrides = overrides
+
+    def apply(self) -> None:
+        """Install the wrapper, or enable the one that another wrapper hides."""
+        current = vars(self.target).get(self.attribute, MISSING)
         marker = self._find(current)
         if self._marker is not None and self._marker is not marker:
             self._marker.wrapper = None  # it may run below a wrapper that hides it
-        self._marker = marker
         if marker is None:
-            try:
-                if not hasattr(self.target, self.attribute) and self._default is None:
-                    self.reason = _DELETED
-                    return
-                installed = wrap(current, self.target, self.attribute, self._default)
-                setattr(self.target, self.attribute, installed)
-            except Exception as error:  # a metaclass refuses
-                self.reason = f"{type(error).__name__}: {error}"
-                return
-            function = getattr(installed, "__func__", installed)
-            marker = self._marker = vars(function)[MARKER]
+            installed = wrap(current, self.target, self.attribute, self._default)
+            setattr(self.target, self.attribute, installed)
+            marker = vars(getattr(installed, "__func__", installed))[MARKER]
+        self._marker = marker
         marker.wrapper = self._wrapper
-        self.reason = ""
 
     def revert(self) -> None:
         """Restore the original, or disable a wrapper that is not the outermost."""
-        current = self._current()
+        current = vars(self.target).get(self.attribute, MISSING)
         outermost = marker_of(current)
         marker = outermost or self._find(current) or self._marker
         if marker is None:
             return
         marker.wrapper = None
         self._marker = marker
-        if outermost is not None:
-            try:
-                if marker.original is MISSING:
-                    delattr(self.target, self.attribute)
-                else:
-                    setattr(self.target, self.attribute, marker.original)
-            except Exception:  # a metaclass refuses: it only calls the original now
-                return
-        elif current is not marker.original:
-            if current is MISSING:
-                self._marker, self.reason = None, _DELETED
+        if outermost is None and current is not marker.original:
             return
-        self._marker, self.reason = None, "reverted"
+        if outermost is not None and marker.original is MISSING:
+            delattr(self.target, self.attribute)
+        elif outermost is not None:
+            setattr(self.target, self.attribute, marker.original)
+        self._marker, self._reason = None, "reverted"
 
-    def inspect(self) -> PatchState:
+    def inspect(self) -> PatchStatus:
         """State, reason, owner and original, as the target has them now."""
-        current = self._current()
+        current = vars(self.target).get(self.attribute, MISSING)
         outermost = marker_of(current)
         marker = outermost or self._marker
-        original = current if marker is None else marker.original
         name = self._name_of(current)
-        owner = f"{outermost.owner} {outermost.version}" if outermost else name
-        state, reason = self._state(current, name)
-        return PatchState(state, reason, owner, self._name_of(original))
+        return PatchStatus(
+            self.name,
+            *self._state(current, name),
+            f"{outermost.owner} {outermost.version}" if outermost else name,
+            self._name_of(current if marker is None else marker.original),
+        )
 
-    def _state(self, current: Any, name: str) -> Any:
+    def _state(self, current: Any, name: str) -> Tuple[str, str]:
         found = self._find(current)
         marker = found or self._marker
+        if marker is None:
+            return "inactive", self._reason
         if found is not None and found.wrapper is not None:
             return "active", ""
         if found is not None and found is marker_of(current):
-            return "disabled", "it only calls the original; revert() takes it off"
-        if marker is None:
-            return "inactive", self.reason
+            return "disabled", "it only calls the original, and revert() removes it"
         if marker.wrapper is not None:
-            if current is MISSING:
-                return "replaced", f"{_DELETED}; {name} is used now"
-            return "replaced", f"{name} is there and does not show ours"
+            return "replaced", f"{name} is there and does not wrap it"
         if current is marker.original:
-            return "inactive", "reverted; what was put over ours is gone"
+            return "inactive", "reverted, and the wrapper around it is gone"
         return "disabled", (
-            f"{name} was put over ours and stays; ours only calls the original now"
+            f"{name} wraps it and stays, so that it only calls the original"
         )
 
-    def _current(self) -> Any:
-        return vars(self.target).get(self.attribute, MISSING)
-
-    def _find(self, current: Any) -> Optional[Any]:
+    def _find(self, current: Any) -> Optional[Marker]:
         """The marker of the wrapper of this target, outermost or below another."""
-        outermost = marker_of(current)
-        if outermost is not None or current is MISSING:
-            return outermost
 
-        def belongs_here(item: Any) -> bool:
+        def find_here(item: Any) -> Optional[Marker]:
             marker = marker_of(item)
             # A method of a subclass may hold the wrapper of its base's.
-            return (
-                marker is not None
-                and marker.target is self.target
-                and marker.attribute == self.attribute
-            )
+            place = marker and (marker.target, marker.attribute)
+            return marker if place == (self.target, self.attribute) else None
 
-        return marker_of(find_wrapped(current, belongs_here))
+        return marker_of(current) or find_wrapped(current, find_here)
 
     def _name_of(self, thing: Any) -> str:
         """Full name of a function; of an inherited one, with the class that has it."""
@@ -226,12 +201,12 @@ class Patch:
         return "nothing" if owner is None else f"{full_name(owner)}.{self.attribute}"
 
 
-def marker_of(thing: Any) -> Optional[Any]:
+def marker_of(thing: Any) -> Optional[Marker]:
     """The marker of a wrapper of this package; None for any other object."""
     if type(thing) is classmethod:  # not isinstance: a wrapt proxy of one says yes
         thing = thing.__func__
-    marker = getattr(thing, "__dict__", {}).get(MARKER)
-    return marker if getattr(marker, "installed", None) is thing else None
+    marker: Optional[Marker] = getattr(thing, "__dict__", {}).get(MARKER)
+    return marker if marker is not None and marker.installed is thing else None
 
 
 def wrap(
@@ -247,28 +222,44 @@ def wrap(
         target (type or module): Whose attribute it is.
         attribute (str): Name of the attribute.
         default (Callable, optional): The original where there is none.
-
-    Returns:
-        A function, or a classmethod where the original is one.
     """
-    call = default
-    if call is None or hasattr(target, attribute):
-        call = _callable(original, target, attribute)
+    # The original as a function of all its arguments, instance or class first.
+    call: Any
+    if type(original) is types.FunctionType or isinstance(target, types.ModuleType):
+        call = original or default
+    elif original is MISSING:
+
+        def call(first: Any, *args: Any, **kwargs: Any) -> Any:
+            return getattr(super(target, first), attribute)(*args, **kwargs)
+
+    else:  # a classmethod, a proxy of wrapt, or an object that is no descriptor
+
+        def call(first: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(original, classmethod):
+                return original.__get__(None, first)(*args, **kwargs)
+            get = getattr(type(original), "__get__", lambda function, *_: function)
+            return get(original, first, type(first))(*args, **kwargs)
 
     def installed(*args: Any, **kwargs: Any) -> Any:
         wrapper = marker.wrapper
         if wrapper is None:
             return call(*args, **kwargs)
-        return wrapper(call, *args, **kwargs)
+        return wrapper(call, args, kwargs)
 
     installed.__annotations__ = {}  # those of the original alone, if it has some
-    shown: Any = original
-    if original is MISSING:
-        shown = getattr(target, attribute, default)
+    shown: Any = (
+        getattr(target, attribute, default) if original is MISSING else original
+    )
     functools.update_wrapper(installed, getattr(shown, "__func__", shown))
     if inspect.isbuiltin(shown):  # is bound already, which __wrapped__ must not be
         del installed.__wrapped__  # type: ignore[attr-defined]
-    marker = Marker(installed, original, target, attribute)
+    marker = Marker(
+        installed=installed,
+        original=original,
+        target=target,
+        attribute=attribute,
+        wrapper=None,
+    )
     setattr(installed, MARKER, marker)
     static = inspect.getattr_static(target, attribute, default)
     if isinstance(static, classmethod) or attribute == "__init_subclass__":
@@ -276,37 +267,11 @@ def wrap(
     return installed
 
 
-def _callable(original: Any, target: Any, attribute: str) -> Callable[..., Any]:
-    """The original as a function of all its arguments, instance or class first."""
-    if original is MISSING:
-        # Inherited: looked up past the target, for an instance or a class.
-        return lambda first, *args, **kwargs: getattr(super(target, first), attribute)(
-            *args, **kwargs
-        )
-    if isinstance(original, classmethod):
-        return lambda cls, *args, **kwargs: original.__get__(None, cls)(*args, **kwargs)
-    # By type(): the proxies of wrapt have the class of what they wrap, and have to
-    # be bound to know their instance.
-    kind = type(original)
-    if isinstance(target, types.ModuleType) or kind is types.FunctionType:
-        function: Callable[..., Any] = original
-        return function
-    if not hasattr(kind, "__get__"):  # an object that is called without the instance
-        return lambda instance, *args, **kwargs: original(*args, **kwargs)
-    return lambda instance, *args, **kwargs: original.__get__(instance, type(instance))(
-        *args, **kwargs
-    )
-
-
-def find_wrapped(thing: Any, wanted: Callable[[Any], bool]) -> Optional[Any]:
-    """Find a function below the wrappers of others.
+def find_wrapped(thing: Any, find: Callable[[Any], Any]) -> Any:
+    """The first result of ``find`` for a function, or for one that it wraps.
 
     Only ``__wrapped__`` and closure cells are searched: that is where decorators
-    keep the original. One that a wrapper keeps elsewhere is not found.
-
-    Args:
-        thing: A callable, or a classmethod or staticmethod of one.
-        wanted (Callable): Tells of an object whether it is the one.
+    keep the original. ``find`` returns None for what is not wanted.
     """
     seen: Dict[int, Any] = {}
     waiting = [thing]
@@ -315,8 +280,9 @@ def find_wrapped(thing: Any, wanted: Callable[[Any], bool]) -> Optional[Any]:
         item = getattr(item, "__func__", item)
         if id(item) in seen or not callable(item) or isinstance(item, type):
             continue
-        if wanted(item):
-            return item
+        found = find(item)
+        if found is not None:
+            return found
         seen[id(item)] = item
         waiting.append(getattr(item, "__wrapped__", None))
         for cell in getattr(item, "__closure__", None) or ():
@@ -330,23 +296,29 @@ def find_wrapped(thing: Any, wanted: Callable[[Any], bool]) -> Optional[Any]:
 def name_of(thing: Any) -> str:
     """Full name of a callable; of a wrapper, its own and not that of its original."""
     try:  # past the proxies of wrapt, which answer as their original does
-        inner = object.__getattribute__(thing, "_self_wrapper")
+        return name_of(object.__getattribute__(thing, "_self_wrapper"))
     except AttributeError:
-        pass
-    else:
-        return f"{name_of(inner)} ({type(thing).__module__}.{type(thing).__name__})"
-    thing = getattr(thing, "__func__", thing)
+        thing = getattr(thing, "__func__", thing)
     if type(thing) is types.FunctionType and "__wrapped__" in vars(thing):
         maker = str(thing.__globals__.get("__name__"))
         # mmengine itself puts torch.no_grad on its methods.
         if not maker.startswith("torch."):
             return f"{maker}.{thing.__code__.co_name}"
-    owner = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{getattr(owner, '__module__', None) or '?'}.{owner.__qualname__}"
+    return full_name(thing if hasattr(thing, "__qualname__") else type(thing))
 
 
 def full_name(thing: Any) -> str:
-    """Module and qualified name of a class; of a module, its name."""
+    """Module and qualified name of a class or function; of a module, its name."""
     if isinstance(thing, types.ModuleType):
         return thing.__name__
     return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def class_tree(root: Any) -> List[Any]:
+    """A class and its subclasses, bases first; of a module, the module alone."""
+    classes = [root]
+    for cls in classes if isinstance(root, type) else ():  # grows while it is walked
+        for subclass in type.__subclasses__(cls):
+            if subclass not in classes:
+                classes.append(subclass)
+    return classes

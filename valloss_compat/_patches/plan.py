@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple, Tuple
 
-#: Plan -> when it is chosen.
+#: Plan -> why it is chosen, two for mode 'default' and two for mode 'parity'.
 PLANS = {
-    "add": "mode 'default', where mmengine lacks the convention (before 0.10.5)",
-    "correct": "mode 'default', where mmengine has the convention",
-    "parity": "mode 'parity', where mmengine lacks the convention",
-    "native": "mode 'parity', where mmengine has the convention",
+    "add": "this mmengine lacks the convention",
+    "correct": "this mmengine has the convention, with defects",
+    "parity": "this mmengine lacks the convention",
+    "native": "this mmengine has the convention itself",
 }
 
 _DEFAULT = ("add", "correct")
@@ -28,7 +28,7 @@ class PatchPoint(NamedTuple):
         target (str): ``'module:Class'``, or ``'module'`` for a function of a module.
         attribute (str): Name of the function.
         wrapper (str): ``'module:function'`` within the package, called
-            as ``function(recorder, original, *args, **kwargs)``.
+            as ``function(recorder, original, args, kwargs)``.
         purpose (str): What the wrapper does.
         plans (tuple[str]): The plans that apply it, keys of :data:`PLANS`.
         subclasses (tuple[str]): The plans that patch overriding subclasses too.
@@ -47,23 +47,22 @@ class PatchPoint(NamedTuple):
     default: str = ""
 
 
+_LOOPS = "mmengine.runner.loops"
+_EVALUATOR = "mmengine.evaluator:Evaluator"
+
 PATCH_POINTS = (
+    *[
+        PatchPoint(
+            f"{_LOOPS}:{loop}",
+            "run",
+            "_patches.loops:run",
+            "starts an epoch",
+            subclasses=_DEFAULT,
+        )
+        for loop in ("ValLoop", "TestLoop")
+    ],
     PatchPoint(
-        "mmengine.runner.loops:ValLoop",
-        "run",
-        "_patches.loops:run",
-        "starts an epoch",
-        subclasses=_DEFAULT,
-    ),
-    PatchPoint(
-        "mmengine.runner.loops:TestLoop",
-        "run",
-        "_patches.loops:run",
-        "starts an epoch",
-        subclasses=_DEFAULT,
-    ),
-    PatchPoint(
-        "mmengine.runner.loops:BaseLoop",
+        f"{_LOOPS}:BaseLoop",
         "run",
         "_patches.loops:run",
         "starts an epoch of a loop of another kind that validates",
@@ -72,54 +71,46 @@ PATCH_POINTS = (
         only="_patches.loops:validates",
     ),
     PatchPoint(
-        "mmengine.runner.loops:BaseLoop",
+        f"{_LOOPS}:BaseLoop",
         "__init__",
         "_patches.loops:init",
         "patches the class of a loop if its creation was missed",
         plans=_DEFAULT,
     ),
+    *[
+        PatchPoint(
+            f"{_LOOPS}:{loop}",
+            "run_iter",
+            "_patches.loops:run_iter",
+            "marks the results that native mmengine extracts from",
+            plans=("parity",),
+        )
+        for loop in ("ValLoop", "TestLoop")
+    ],
     PatchPoint(
-        "mmengine.runner.loops:ValLoop",
-        "run_iter",
-        "_patches.loops:run_iter",
-        "marks the results that native mmengine extracts from",
-        plans=("parity",),
-    ),
-    PatchPoint(
-        "mmengine.runner.loops:TestLoop",
-        "run_iter",
-        "_patches.loops:run_iter",
-        "marks the results that native mmengine extracts from",
-        plans=("parity",),
-    ),
-    PatchPoint(
-        "mmengine.evaluator:Evaluator",
+        _EVALUATOR,
         "process",
-        "_patches.evaluator:process",
+        "_patches.results:process",
         "extracts the loss element and accumulates its losses",
         subclasses=_ALL_BUT_NATIVE,
     ),
     PatchPoint(
-        "mmengine.evaluator:Evaluator",
+        _EVALUATOR,
         "evaluate",
-        "_patches.evaluator:evaluate",
+        "_patches.results:evaluate",
         "adds the mean losses to the metrics and ends the epoch",
         subclasses=_ALL_BUT_NATIVE,
     ),
-    PatchPoint(
-        "mmengine.runner:Runner",
-        "call_hook",
-        "_patches.runner:call_hook",
-        "hands results without the loss element to hooks",
-        subclasses=_ALL_BUT_NATIVE,
-    ),
-    PatchPoint(
-        "mmengine.runner:FlexibleRunner",
-        "call_hook",
-        "_patches.runner:call_hook",
-        "hands results without the loss element to hooks",
-        subclasses=_ALL_BUT_NATIVE,
-    ),
+    *[
+        PatchPoint(
+            f"mmengine.runner:{runner}",
+            "call_hook",
+            "_patches.results:call_hook",
+            "hands results without the loss element to hooks",
+            subclasses=_ALL_BUT_NATIVE,
+        )
+        for runner in ("Runner", "FlexibleRunner")
+    ],
     PatchPoint(
         "mmengine.runner:LogProcessor",
         "get_log_after_epoch",
@@ -130,7 +121,7 @@ PATCH_POINTS = (
     PatchPoint(
         "mmengine.model:BaseTTAModel",
         "merge_preds",
-        "_patches.tta:merge_preds",
+        "_patches.results:merge_preds",
         "removes loss elements from augmented predictions",
         plans=_DEFAULT,
         subclasses=_DEFAULT,
@@ -143,16 +134,16 @@ PATCH_POINTS = (
         plans=_ALL,
     ),
     PatchPoint(
-        "mmengine.runner.loops",
+        _LOOPS,
         "_update_losses",
-        "_patches.native_helpers:update_losses",
+        "_patches.results:update_losses",
         "accumulates where native loops extract",
         default="_recording.parity_recorder:update_losses",
     ),
     PatchPoint(
-        "mmengine.runner.loops",
+        _LOOPS,
         "_parse_losses",
-        "_patches.native_helpers:parse_losses",
+        "_patches.results:parse_losses",
         "reports nothing twice where native loops report",
         default="_recording.parity_recorder:parse_losses",
     ),

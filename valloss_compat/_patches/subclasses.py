@@ -10,9 +10,12 @@ No class is kept alive: what is patched is read off the class tree each time.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+import warnings
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from valloss_compat._patches.patch import Patch, Wrapper, full_name, lock
+from valloss_compat._patches.patch import Args, Kwargs, Original, Patch, Wrapper, lock
+from valloss_compat._patches.patch import class_tree as class_tree
+from valloss_compat.errors import VallossCompatWarning
 
 #: The patchers whose patches are applied.
 _enabled: List[SubclassPatcher] = []
@@ -23,7 +26,7 @@ class SubclassPatcher:
 
     Args:
         root (type): The class.
-        wrappers (dict): Attribute -> wrapper.
+        wrappers (dict, optional): Attribute -> wrapper, as of :meth:`add`.
         only (Callable, optional): Tells of a class whether to patch it.
             Defaults to None: each one.
     """
@@ -31,111 +34,93 @@ class SubclassPatcher:
     def __init__(
         self,
         root: type,
-        wrappers: Mapping[str, Wrapper],
+        wrappers: Optional[Mapping[str, Wrapper]] = None,
         only: Optional[Callable[[Any], bool]] = None,
     ) -> None:
-        self.root = root
-        self._wrappers = wrappers
+        self._root = root
+        self._wrappers: Dict[str, Wrapper] = {}
         self._only = only
-        self._failures: Dict[str, str] = {}
         self._reason = "not applied yet"
         self._of_root = [Patch(root, "__init_subclass__", self._on_subclass_created)]
-        self._of_root += [self._patch(root, name) for name in self._overridden(root)]
+        for attribute, wrapper in (wrappers or {}).items():
+            self.add(attribute, wrapper)
+
+    def add(self, attribute: str, wrapper: Wrapper) -> None:
+        """Patch one more method, from the next :meth:`apply` on."""
+        self._wrappers[attribute] = wrapper
+        if self._is_wanted(self._root) and self._bypasses(self._root, attribute):
+            self._of_root.append(Patch(self._root, attribute, wrapper))
 
     @property
     def patches(self) -> List[Patch]:
         """Those of the root first, then those of the subclasses there are now."""
-        return self._of_root + [self._patch(*place) for place in self._overrides()]
+        return [*self._of_root, *self._of_subclasses()]
 
     def apply(self) -> None:
         """Patch the root and each subclass that there is by now."""
-        with lock:
-            if self not in _enabled:
-                _enabled.append(self)
-            self._failures.clear()
-            self._reason = (
-                "created or changed where no patch saw it: it is patched when it is "
-                "used, and by apply()"
-            )
-            for patch in self.patches:
-                self._apply(patch)
+        if self not in _enabled:
+            _enabled.append(self)
+        self._reason = (
+            "created or changed unnoticed: it is patched when it is used, or by apply()"
+        )
+        _apply(self.patches)
 
     def revert(self) -> None:
         """Restore all classes, in reverse order."""
-        with lock:
-            if self in _enabled:
-                _enabled.remove(self)
-            self._reason = "reverted"
-            for patch in reversed(self.patches):
-                patch.revert()
-            self._failures.clear()
+        if self in _enabled:
+            _enabled.remove(self)
+        self._reason = "reverted"
+        for patch in reversed(self.patches):
+            patch.revert()
 
     def ensure_patched(self, cls: Any) -> None:
         """Patch a class, and its bases below the root, while the root is patched."""
         for base in cls.__mro__ if self in _enabled else ():
-            if base is not self.root:
-                for attribute in self._overridden(base):
-                    self._apply(self._patch(base, attribute))
+            if base is not self._root:
+                _apply(self._patches_of(base))
 
     def overrides(self) -> List[str]:
         """Full names of the methods of loaded subclasses that override the root's."""
-        return [f"{full_name(cls)}.{name}" for cls, name in self._overrides()]
+        return [patch.name for patch in self._of_subclasses()]
 
     def unpatched_overrides(self) -> List[str]:
         """Those of :meth:`overrides` that are not patched."""
-        patches = [self._patch(*place) for place in self._overrides()]
-        return [p.name for p in patches if p.inspect().state != "active"]
+        patches = self._of_subclasses()
+        return [patch.name for patch in patches if patch.inspect().state != "active"]
 
-    def notes(self) -> List[str]:
-        """Which classes cannot be patched, and why."""
-        return [f"{name} is left alone: {why}" for name, why in self._failures.items()]
+    def _of_subclasses(self) -> List[Patch]:
+        patches = []
+        for cls in class_tree(self._root)[1:]:
+            patches += self._patches_of(cls)
+        return patches
 
-    def _overrides(self) -> Iterator[Tuple[Any, str]]:
-        for cls in class_tree(self.root)[1:]:
-            for attribute in self._overridden(cls):
-                yield cls, attribute
-
-    def _patch(self, cls: type, attribute: str) -> Patch:
-        patch = Patch(cls, attribute, self._wrappers[attribute])
-        patch.reason = self._failures.get(patch.name, self._reason)
-        return patch
-
-    def _apply(self, patch: Patch) -> None:
-        patch.apply()
-        if patch.reason and patch not in self._of_root:
-            self._failures[patch.name] = patch.reason
-
-    def _overridden(self, cls: Any) -> List[str]:
-        """The attributes by which a class bypasses the patches of its bases."""
-        try:
-            if not self._is_wanted(cls):
-                return []
-            return [name for name in self._wrappers if self._bypasses(cls, name)]
-        except Exception as error:  # of a metaclass: the class is created all the same
-            self._failures[type.__repr__(cls)] = f"{type(error).__name__}: {error}"
-            return []
+    def _patches_of(self, cls: Any) -> List[Patch]:
+        """Those of the methods by which a class bypasses the patches of its bases."""
+        names = self._wrappers if self._is_wanted(cls) else ()
+        return [
+            Patch(cls, name, self._wrappers[name], reason=self._reason)
+            for name in names
+            if self._bypasses(cls, name)
+        ]
 
     def _is_wanted(self, cls: Any) -> bool:
-        return derives(cls, self.root) and (self._only is None or self._only(cls))
+        return self._root in cls.__mro__ and (self._only is None or self._only(cls))
 
     def _bypasses(self, cls: Any, attribute: str) -> bool:
         """Whether a method of a class is its own, or not that of a patched base."""
         for base in cls.__mro__:
-            if base is cls:
-                if attribute in vars(cls):
-                    return True
-            elif base is self.root or self._is_wanted(base):
+            if base is not cls and (base is self._root or self._is_wanted(base)):
                 return False  # patched itself, where its method is not the root's
-            elif attribute in vars(base):
-                return True  # of a mixin, or of a base that is not to be patched
+            if attribute in vars(base):
+                return True  # its own, or of a base that is not to be patched
         return False
 
     def _on_subclass_created(
-        self, original: Callable[..., Any], cls: type, **kwargs: Any
+        self, original: Original, args: Args, kwargs: Kwargs
     ) -> None:
-        original(cls, **kwargs)
+        original(*args, **kwargs)
         with lock:
-            self.ensure_patched(cls)
+            self.ensure_patched(args[0])
 
 
 def ensure_patched(cls: Any) -> None:
@@ -149,17 +134,10 @@ def ensure_patched(cls: Any) -> None:
             patcher.ensure_patched(cls)
 
 
-def derives(cls: Any, root: Any) -> bool:
-    """``issubclass`` that asks nothing of a metaclass."""
-    return root in cls.__mro__
-
-
-def class_tree(root: Any) -> List[Any]:
-    """A class and its subclasses, bases first; of a module, the module alone."""
-    classes, seen = [root], {id(root)}
-    for cls in classes if isinstance(root, type) else ():  # grows while it is walked
-        for subclass in type.__subclasses__(cls):
-            if id(subclass) not in seen:
-                seen.add(id(subclass))
-                classes.append(subclass)
-    return classes
+def _apply(patches: List[Patch]) -> None:
+    for patch in patches:
+        try:
+            patch.apply()
+        except Exception as error:  # a metaclass refuses
+            message = f"{patch.name} stays unpatched, and its losses are not reported: "
+            warnings.warn(f"{message}{error}", VallossCompatWarning, stacklevel=4)

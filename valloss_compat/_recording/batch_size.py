@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
-from typing import Any, Sequence, Set
+from typing import Any, Set
 
 from mmengine.structures import BaseDataElement
+from mmengine.utils import is_seq_of
 
 KEY = "batch_size"
 
@@ -47,49 +48,37 @@ def batch_size_of(element: Any, data_batch: Any, clean: Any) -> int:
         if not isinstance(size, numbers.Integral) or size < 1:
             raise TypeError(
                 f"the loss element's metainfo {KEY!r} is {size!r}, but a positive "
-                "int is expected: the number of samples in this batch"
+                "int is expected, the number of samples in this batch"
             )
         return int(size)
     sizes = _sizes_of_fields(data_batch)
-    if len(sizes) != 1 and _is_list_of_elements(clean):
+    if len(sizes) != 1 and clean and is_seq_of(clean, BaseDataElement):
         sizes = {len(clean)}
     if len(sizes) == 1:
         return sizes.pop()
     raise ValueError(
-        "weighting='sample' needs the number of samples in each batch, and it "
-        f"cannot be told from the batch ({_describe(data_batch)}) or the result "
-        f"({_describe(clean)}): append BaseDataElement(loss=..., "
-        f"metainfo=dict({KEY}=n)), or go back to weighting='batch'"
+        "weighting='sample' needs the number of samples in each batch, but neither "
+        f"the batch ({_describe(data_batch)}) nor the result ({_describe(clean)}) "
+        f"has it. Fix: append BaseDataElement(loss=..., metainfo=dict({KEY}=n)), or "
+        "choose weighting='batch'"
     )
 
 
 def _sizes_of_fields(batch: Any) -> Set[int]:
     """Return the different sizes of the fields of a batch."""
+    fields: Any = [batch]
     if isinstance(batch, Mapping):
-        fields = list(batch.values())
-    elif not isinstance(batch, (list, tuple)):
-        fields = [batch]
-    elif batch and all(isinstance(item, Mapping) for item in batch):
-        return {len(batch)}  # the items are samples
-    elif _may_be_samples(batch):
-        return set()
-    else:
-        fields = list(batch)
-    sizes: Set[int] = set()
-    for field in fields:
-        sizes |= _sizes(field)
-    return sizes - {0}
-
-
-def _may_be_samples(batch: Sequence[Any]) -> bool:
-    """Tell whether the items of a list can be samples as well as fields.
-
-    Tensors of one shape can be single images, and tuples can be pairs of an
-    image and its label.
-    """
-    if all(isinstance(item, (list, tuple)) for item in batch):
-        return True
-    return len({getattr(item, "shape", id(item)) for item in batch}) == 1
+        fields = batch.values()
+    elif isinstance(batch, (list, tuple)):
+        if batch and all(isinstance(item, Mapping) for item in batch):
+            return {len(batch)}  # the items are samples
+        # Tensors of one shape can be single images, and tuples can be pairs of an
+        # image and its label.
+        may_be_pairs = all(isinstance(item, (list, tuple)) for item in batch)
+        if may_be_pairs or len({getattr(i, "shape", id(i)) for i in batch}) == 1:
+            return set()
+        fields = batch
+    return {size for field in fields for size in _sizes(field)} - {0}
 
 
 def _sizes(field: Any) -> Set[int]:
@@ -102,31 +91,18 @@ def _sizes(field: Any) -> Set[int]:
     return {int(shape[0])} if isinstance(shape, tuple) and shape else set()
 
 
-def _is_list_of_elements(clean: Any) -> bool:
-    return (
-        isinstance(clean, (list, tuple))
-        and len(clean) > 0
-        and all(isinstance(item, BaseDataElement) for item in clean)
-    )
-
-
-def _describe(value: Any) -> str:
+def _describe(value: Any, fields_too: bool = True) -> str:
     """Describe types and sizes of a value, for the error message."""
-    if isinstance(value, Mapping):
-        fields = [f"{key}: {_describe_field(item)}" for key, item in value.items()]
-    elif isinstance(value, (list, tuple)):
-        fields = [_describe_field(item) for item in value]
-    else:
-        return _describe_field(value)
-    shown = ", ".join(fields[:4]) + (", ..." if len(fields) > 4 else "")
-    return f"{type(value).__name__} of {shown or 'nothing'}"
-
-
-def _describe_field(value: Any) -> str:
     name = type(value).__name__
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return f"{name} of shape {tuple(shape)}"
-    if isinstance(value, (list, tuple, Mapping)):
+    if not isinstance(value, (list, tuple, Mapping)):
+        return name
+    if not fields_too:
         return f"{name} of {len(value)}"
-    return name
+    fields = [_describe(item, fields_too=False) for item in value]
+    if isinstance(value, Mapping):
+        fields = [f"{key}: {_describe(value[key], fields_too=False)}" for key in value]
+    shown = ", ".join(fields[:4]) + (", ..." if len(fields) > 4 else "")
+    return f"{name} of {shown or 'nothing'}"

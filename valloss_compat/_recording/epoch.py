@@ -24,6 +24,7 @@ class EpochLosses(EpochAccumulators):
         run (object, optional): The key of the run to which the epoch belongs.
         ended (bool): Whether ``evaluate`` was called since the last batch.
         reported (bool): Whether these losses are in the metrics already.
+        keeps_metrics (bool): Whether a metric with the name of a loss stays.
         names (set[str]): What was reported, in this or an earlier epoch.
         options (Options): As they were when the epoch started.
     """
@@ -33,8 +34,7 @@ class EpochLosses(EpochAccumulators):
         self.stage = ""
         self.batch_idx = 0
         self.run: Optional[object] = None
-        self.ended = True
-        self.reported = False
+        self.ended, self.reported, self.keeps_metrics = True, False, False
         self.names: Set[str] = set()
         self.options = options.current()
         self._warned: Set[str] = set()
@@ -47,26 +47,30 @@ class EpochLosses(EpochAccumulators):
         self.batch_idx = 0
         self.run = run
         self.options = options.current()
-        self.ended = self.reported = False
+        self.ended = self.reported = self.keeps_metrics = False
 
     def report(self, sums: Mapping[str, LossSum], metrics: Any, who: str) -> None:
-        """Add the losses to the metrics.
+        """Add the losses to the metrics, in place.
 
         Args:
             sums (Mapping): Loss name -> sum over the epoch.
-            metrics: What ``evaluate`` returned; a dict is changed in place,
-                as native mmengine does.
+            metrics: What ``evaluate`` returned.
             who (str): Whose ``evaluate`` that was, for messages.
         """
         if not isinstance(metrics, MutableMapping):
             self.warn_once(
                 "metrics",
-                f"the losses are not reported: {who}.evaluate returned "
-                f"{type(metrics).__name__}, and a dict is needed to add "
-                f"{self.stage}_loss to",
+                f"{self.stage}_loss is not reported: {who}.evaluate returned "
+                f"{type(metrics).__name__}, but a dict is expected",
             )
             return
         losses = means_with_total(sums, self.stage)
+        if self.keeps_metrics:
+            for name in [n for n in losses if n in metrics and n not in self._last]:
+                self.warn_once(
+                    name, f"the loss {name!r} has the name of a metric, which is kept"
+                )
+                del losses[name]
         self._warn_of_losses(sums, losses, metrics)
         metrics.update(losses)
         self._last = losses
@@ -85,20 +89,14 @@ class EpochLosses(EpochAccumulators):
         losses: Mapping[str, float],
         metrics: Mapping[str, Any],
     ) -> None:
-        """Log what a reader of the reported losses should know.
-
-        Args:
-            sums (Mapping): Loss name -> sum over the epoch.
-            losses (Mapping): What is reported, the total included.
-            metrics (Mapping): The metrics before the losses come in.
-        """
+        """Log what a reader should know of the losses (with total) and the metrics."""
         for name in losses:
             # Of an evaluator that returns one dict each time, it may be our own.
             if name in metrics and metrics[name] is not self._last.get(name):
                 self.warn_once(
                     f"metric {name}",
-                    f"the loss {name!r} has the name of a metric and replaces it; "
-                    "give the metric a prefix or the loss another name",
+                    f"the loss {name!r} has the name of a metric and replaces it. "
+                    "Fix: give the metric a prefix or the loss another name",
                 )
         for name, known in sums.items():
             if known.nan_at is not None:
@@ -111,23 +109,20 @@ class EpochLosses(EpochAccumulators):
         for name in summed:
             # mmengine's total is the sum of all, the total of a parse_losses included.
             # Two that are equal may be a pair, unless one has the name of a total.
+            is_half = 0 < abs(losses[total]) < math.inf and math.isclose(
+                2 * losses[name], losses[total], rel_tol=1e-6
+            )
             may_be_total = len(summed) > 2 or name == "loss"
-            is_half = may_be_total and _is_half(losses[name], losses[total])
-            if name == total or is_half:
+            if name == total or (is_half and may_be_total):
                 self.warn_once(
                     "counted twice",
                     f"{total} counts losses twice: the loss {name!r} is the sum of the "
-                    "others, or has the name of their total. Leave it out of the loss "
-                    "element",
+                    "others, or has the name of their total. Fix: leave it out of the "
+                    "loss element",
                 )
         if total not in losses:
             self.warn_once(
                 "total",
-                f"there is no {total}: none of the loss names {sorted(sums)} "
-                "contains 'loss', as mmengine's total asks for",
+                f"there is no {total}: it is the sum of the losses with 'loss' in the "
+                f"name, and the names are {sorted(sums)}. Fix: rename one",
             )
-
-
-def _is_half(mean: float, total: float) -> bool:
-    is_finite = math.isfinite(total) and total != 0
-    return is_finite and math.isclose(2 * mean, total, rel_tol=1e-6)

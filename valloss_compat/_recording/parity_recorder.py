@@ -8,7 +8,8 @@ rank alone, and are reported by the loops' own ``run`` alone.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from types import SimpleNamespace
+from typing import Any, Dict, Iterator, Mapping, Tuple
 
 import torch
 from mmengine.logging import HistoryBuffer
@@ -17,23 +18,6 @@ from mmengine.utils import is_list_of
 from valloss_compat._recording.accumulator import EpochAccumulators, LoopLosses
 from valloss_compat._recording.loss_element import extract_losses_like_native
 from valloss_compat._recording.recorder import Recorder
-
-
-class _Call:
-    """One call of a loop's ``run`` or ``run_iter``.
-
-    Attributes:
-        loop: The loop.
-        stage (str): ``'val'`` or ``'test'``.
-        done (bool): Whether its losses were reported, or accumulated.
-    """
-
-    __slots__ = ("done", "loop", "stage")
-
-    def __init__(self, loop: Any, stage: str) -> None:
-        self.loop = loop
-        self.stage = stage
-        self.done = False
 
 
 class ParityRecorder(Recorder):
@@ -48,7 +32,7 @@ class ParityRecorder(Recorder):
             # An interrupt may have left some.
             context.evaluating = context.iteration = None
             _histories(loop, stage).clear()
-            context.run = _Call(loop, stage)
+            context.run = SimpleNamespace(loop=loop, stage=stage, done=False)
             yield
         finally:
             context.run, context.iteration = outer
@@ -60,7 +44,7 @@ class ParityRecorder(Recorder):
         outer = context.iteration
         try:
             if outer is None or outer.loop is not loop:
-                context.iteration = _Call(loop, stage)
+                context.iteration = SimpleNamespace(loop=loop, stage=stage, done=False)
             yield
         finally:
             context.iteration = outer
@@ -93,6 +77,9 @@ class ParityRecorder(Recorder):
             metrics.update(parse_losses(histories, run.stage))
         return metrics
 
+    def check_hooks(self, runner: Any) -> None:
+        """Nothing: native mmengine does not warn."""
+
     def check_monitors(self, runner: Any, metrics: Any) -> None:
         """Nothing: native mmengine warns as it does."""
 
@@ -114,23 +101,16 @@ def parse_losses(losses: Mapping[str, Any], stage: str) -> Dict[str, float]:
 
 def _histories(loop: Any, stage: str) -> Dict[str, Any]:
     name = f"{stage}_loss"
-    held = vars(loop).setdefault(name, LoopLosses())
-    if isinstance(held, EpochAccumulators):  # of default mode, that was on before
-        held = vars(loop)[name] = LoopLosses()
-    histories: Dict[str, Any] = held
+    histories: Dict[str, Any] = vars(loop).setdefault(name, LoopLosses())
+    if isinstance(histories, EpochAccumulators):  # of default mode, that was on before
+        histories = vars(loop)[name] = LoopLosses()
     return histories
 
 
 def _accumulate(losses: Mapping[str, Any], histories: Dict[str, Any]) -> None:
     for name, value in losses.items():
         history = histories.setdefault(name, HistoryBuffer())
-        for scalar in _scalars(value):
+        scalars = [value] if isinstance(value, torch.Tensor) else value
+        # Values of other types are ignored: their history stays empty.
+        for scalar in scalars if is_list_of(scalars, torch.Tensor) else ():
             history.update(scalar.item())
-
-
-def _scalars(value: Any) -> Sequence[torch.Tensor]:
-    """The tensors that native mmengine sees in a value; of other types, none."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    tensors: List[torch.Tensor] = value if is_list_of(value, torch.Tensor) else []
-    return tensors

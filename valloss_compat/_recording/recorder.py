@@ -9,25 +9,92 @@ evaluator. It starts with a loop's ``run`` or with the first batch after an
 
 from __future__ import annotations
 
+import logging
+import threading
 from contextlib import contextmanager, suppress
-from typing import Any, Dict, Iterator, Mapping, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, MutableMapping, Optional, Set
+from weakref import WeakKeyDictionary
 
 from mmengine.dist import all_gather_object, get_world_size
+from mmengine.evaluator import Evaluator
+from mmengine.runner import TestLoop, ValLoop
 
 from valloss_compat import options
-from valloss_compat._recording.accumulator import LoopLosses, LossSum, merge_ranks
+from valloss_compat._recording.accumulator import LoopLosses
 from valloss_compat._recording.batch_size import batch_size_of
-from valloss_compat._recording.context import (
-    RunContext,
-    ThreadContext,
-    WeakIdentityMap,
-    evaluators_of,
-)
 from valloss_compat._recording.epoch import EpochLosses
-from valloss_compat._recording.loss_element import extract_losses
-from valloss_compat._recording.monitor_warnings import warn_of_missing_metrics
+from valloss_compat._recording.loss_element import (
+    explain_missing_element,
+    extract_losses,
+)
+from valloss_compat._recording.monitor_warnings import (
+    check_hooks,
+    missing_metrics,
+    warn_in_log,
+)
 
-_NONE: Tuple[Any, Any] = (None, None)
+
+class Run:
+    """One call of a loop's ``run``.
+
+    Attributes:
+        loop: The loop.
+        stage (str): ``'val'`` or ``'test'``.
+        evaluators (list): Those of the loop.
+        key (object): Stands for this run without keeping its loop alive.
+        epochs (dict): Evaluator -> its epoch, as far as they are known by now.
+    """
+
+    def __init__(self, loop: Any, stage: str) -> None:
+        self.loop = loop
+        self.stage = stage
+        self.evaluators = evaluators_of(loop)
+        self.key = object()
+        self.epochs: Dict[Any, EpochLosses] = {}
+
+    def reporting_evaluator(self, evaluator: Any) -> Any:
+        """The evaluator whose epoch takes the losses.
+
+        Where a loop merges the metrics of several evaluators, one ``val_loss`` comes
+        with the last of them, over all: two of that name would contradict (and
+        mmagic's ``MultiValLoop`` raises).
+        """
+        return self.evaluators[-1] if evaluator in self.evaluators else evaluator
+
+
+class ThreadContext(threading.local):
+    """What runs in this thread.
+
+    Attributes:
+        run (Run, optional): The innermost run of a loop.
+        iteration (optional): The call of ``run_iter``, in parity mode.
+        evaluating (Evaluator, optional): The one whose ``evaluate`` runs.
+        extracted (list, optional): The last result without its loss element. Where it
+            is handed on, a second element in it is no loss element any more.
+        without (optional): The last result that was evaluated and had none.
+        found (str, optional): What the first result of this run was in the place of a
+            loss element; empty if it had one.
+    """
+
+    run: Any = None
+    iteration: Any = None
+    evaluating: Any = None
+    extracted: Any = None
+    without: Any = None
+    found: Optional[str] = None
+
+
+_CONTEXT = ThreadContext()
+
+
+def running_loop() -> Any:
+    """The innermost loop that runs in this thread; None if none does."""
+    return None if _CONTEXT.run is None else _CONTEXT.run.loop
+
+
+def missing_element() -> Optional[str]:
+    """What the first result of this run was in the place of a loss element."""
+    return _CONTEXT.found
 
 
 class Recorder:
@@ -35,13 +102,17 @@ class Recorder:
 
     Args:
         native (bool): Whether mmengine has the convention itself.
+
+    Attributes:
+        describe_patches (Callable): Returns the line on the patches for the log.
     """
 
     def __init__(self, native: bool = False) -> None:
+        self.describe_patches: Any = str
         self._native = native
-        self._context = ThreadContext()
-        self._epochs: WeakIdentityMap[EpochLosses] = WeakIdentityMap(EpochLosses)
-        self._already_warned: WeakIdentityMap[Set[str]] = WeakIdentityMap(set)
+        self._context = _CONTEXT
+        self._epochs: MutableMapping[Any, EpochLosses] = WeakKeyDictionary()
+        self._already_warned: MutableMapping[Any, Set[str]] = WeakKeyDictionary()
 
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
@@ -52,54 +123,59 @@ class Recorder:
             context.evaluating = None  # an interrupt may have left one
             run = outer
             if run is None or run.loop is not loop:
-                run = context.run = RunContext(loop, stage)
+                run = context.run = Run(loop, stage)
+                context.found = None
             if run.evaluators:
-                epoch = self._epochs[run.evaluators[-1]]
+                epoch = self._epoch_of(run.evaluators[-1])
                 epoch.start(run.key, stage)
                 self._attach(loop, f"{stage}_loss", epoch)
             yield
         finally:
             context.run = outer
-            context.extracted = None  # keeps the last predictions alive
+            if outer is None:
+                context.found = None
+            context.extracted = context.without = None  # they keep predictions alive
 
     def process(self, evaluator: Any, data_samples: Any, data_batch: Any) -> Any:
-        """Accumulate the losses of a result.
+        """Accumulate the losses of a result, and return it without its loss element.
 
-        Only what is evaluated counts, not what a hook may ask the model for.
-
-        Args:
-            evaluator (Evaluator): The evaluator.
-            data_samples: The result of ``val_step``, as its ``process`` got it.
-            data_batch: What it got as that; may be None.
-
-        Returns:
-            ``data_samples`` without its loss element, if it has one.
+        Only what is evaluated counts, not what a hook may ask the model for. The
+        arguments are those of the evaluator's ``process``; the batch may be None.
         """
         context = self._context
         if data_samples is context.extracted:  # by a subclass's process, or by native
             return data_samples
-        run: Any = context.run
+        run = context.run
         # Most batches are of an epoch that is known and open.
-        _, epoch = _NONE if run is None else run.epochs.get(id(evaluator), _NONE)
+        epoch = None if run is None else run.epochs.get(evaluator)
         if epoch is None or epoch.ended or epoch.run is not run.key:
-            epoch = self._open_epoch(evaluator)
+            epoch = self._opened(evaluator)
         samples, losses = extract_losses(data_samples)
-        if losses is not None:
+        if not epoch.batch_idx:
+            context.found = explain_missing_element(samples) if losses is None else ""
+        if losses is None:
+            context.without = samples
+        else:
             weight = 1
             if epoch.options.weighting == "sample":
                 weight = batch_size_of(data_samples[-1], data_batch, samples)
             epoch.record(losses, weight, epoch.batch_idx)
-            context.extracted = samples
+            epoch.keeps_metrics = getattr(losses, "keeps_metrics", False)
+            context.extracted, context.without = samples, None
         epoch.batch_idx += 1
         return samples
 
     def without_losses(self, outputs: Any) -> Any:
         """What hooks get as the outputs of a step."""
-        if outputs is self._context.extracted:
+        context = self._context
+        if outputs is context.without:
+            context.without = None  # a model may fill this list again
+            return outputs
+        if outputs is context.extracted:
             return outputs
         samples, losses = extract_losses(outputs)
         if losses is not None:
-            self._context.extracted = samples  # for a nested super().call_hook
+            context.extracted = samples  # for a nested super().call_hook
         return samples
 
     @contextmanager
@@ -116,18 +192,14 @@ class Recorder:
     def report(self, evaluator: Any, metrics: Any) -> Any:
         """Add the mean losses to the metrics of an evaluator, and end its epoch.
 
-        Where there are several ranks, sums and counts are exchanged in one
-        collective. All ranks take part, also those without any loss, so that
-        a loop's ``run`` has to evaluate on all ranks or on none, as the
-        metrics of mmengine want it too (or ``sync_dist`` has to be False).
+        Several ranks exchange sums and counts in one collective, in which all take
+        part: a loop's ``run`` has to evaluate on all ranks or on none, as for the
+        metrics of mmengine (or ``sync_dist`` has to be False).
 
         Args:
             evaluator (Evaluator): The evaluator.
-            metrics (dict): What its ``evaluate`` returned. Changed in place,
-                as native mmengine does.
-
-        Returns:
-            ``metrics``.
+            metrics (dict): What its ``evaluate`` returned. Changed in place, as
+                native mmengine does, and returned.
 
         Raises:
             RuntimeError: On every rank, if ranks weigh their batches differently.
@@ -135,16 +207,23 @@ class Recorder:
         run = self._context.run
         if run is not None and run.reporting_evaluator(evaluator) is not evaluator:
             return metrics
-        epoch = self._epochs[evaluator]
-        is_open = self._is_open(epoch)
+        epoch = self._epoch_of(evaluator)
+        is_open = not epoch.ended and epoch.run is (run and run.key)
         sums = epoch.sums() if is_open else {}
         chosen = epoch.options if is_open else options.current()
         # Outside of any run one rank may evaluate alone, if no metric needs others.
         together = run is not None or sums or evaluator.metrics
         if chosen.sync_dist and together and get_world_size() > 1:
-            sums = _over_ranks(sums, chosen.weighting)
-            epoch.load(sums)
-        self._context.extracted = None  # keeps the last predictions alive
+            gathered = all_gather_object((chosen.weighting, sums))
+            weightings, sums_by_rank = zip(*gathered)
+            if len(set(weightings)) > 1:
+                raise RuntimeError(
+                    "the ranks weigh their batches differently: weighting is "
+                    f"{weightings} by rank, but one value is expected. Fix: choose "
+                    "the same on every rank"
+                )
+            sums = epoch.merge(sums_by_rank)
+        self._context.extracted = self._context.without = None
         epoch.ended, epoch.stage = True, self._stage(epoch)
         if sums:
             epoch.report(sums, metrics, type(evaluator).__name__)
@@ -152,10 +231,6 @@ class Recorder:
 
     def accumulate(self, outputs: Any, epoch: EpochLosses) -> Any:
         """Accumulate the losses of a result that native mmengine would extract.
-
-        Args:
-            outputs: The result of ``val_step``.
-            epoch (EpochLosses): The loop's ``val_loss``.
 
         Returns:
             ``outputs`` without its loss element. Where batches count by their
@@ -166,58 +241,76 @@ class Recorder:
             return outputs
         run = self._context.run
         if epoch.ended or epoch.run is not (run and run.key):
-            self._reopen(epoch)
+            self._open(epoch)
         epoch.record(losses, 1, epoch.batch_idx)
+        epoch.keeps_metrics = getattr(losses, "keeps_metrics", False)
         epoch.batch_idx += 1
-        self._context.extracted = samples
+        self._context.extracted, self._context.found = samples, ""
         return samples
 
     def reported(self, runner: Any, stage: str) -> Set[str]:
-        """Names of all losses that were reported to the loop that logs.
+        """Names of all losses, with totals, that were reported to the loop that logs.
 
-        Args:
-            runner (Runner): Has the loop, where none runs now.
-            stage (str): ``'val'`` or ``'test'``.
-
-        Returns:
-            set[str]: Totals included.
+        Where none runs now, that is the runner's loop of this stage.
         """
         run = self._context.run
         loop = getattr(runner, f"{stage}_loop") if run is None else run.loop
-        names: Set[str] = set()
-        for evaluator in evaluators_of(loop):
-            names |= self._epochs[evaluator].names
-        return names
+        evaluators = evaluators_of(loop)
+        return {name for one in evaluators for name in self._epoch_of(one).names}
+
+    def log_patches(self, runner: Any) -> None:
+        """Log that this run is patched."""
+        self._log_once(runner, self.describe_patches(), logging.INFO)
+
+    def check_hooks(self, runner: Any) -> None:
+        """Log what hooks and schedulers will make of a loss in this training."""
+        for is_wrong, message in check_hooks(runner):
+            self._log_once(
+                runner, message, logging.WARNING if is_wrong else logging.INFO
+            )
 
     def check_monitors(self, runner: Any, metrics: Any) -> None:
         """Warn where hooks monitor a loss that these metrics do not have."""
         if isinstance(metrics, Mapping):
-            warn_of_missing_metrics(runner, metrics, self._already_warned[runner])
+            for message in missing_metrics(runner, metrics, self._context.found):
+                self._log_once(runner, message)
 
-    def _open_epoch(self, evaluator: Any) -> EpochLosses:
-        """The epoch that takes the losses of an evaluator now."""
-        run = self._context.run
-        if run is None:
-            epoch = self._epochs[evaluator]
-        else:
-            epoch = self._epochs[run.reporting_evaluator(evaluator)]
-            run.epochs[id(evaluator)] = evaluator, epoch
-        self._reopen(epoch)
+    def _log_once(
+        self, runner: Any, message: str, level: int = logging.WARNING
+    ) -> None:
+        already_logged: Set[str] = set()
+        with suppress(TypeError):  # a SimpleNamespace in its place cannot be a key
+            already_logged = self._already_warned.setdefault(runner, set())
+        if message not in already_logged:
+            already_logged.add(message)
+            warn_in_log(message, level)
+
+    def _epoch_of(self, evaluator: Any) -> EpochLosses:
+        epoch = self._epochs.get(evaluator)
+        if epoch is None:
+            epoch = self._epochs[evaluator] = EpochLosses()
         return epoch
 
-    def _reopen(self, epoch: EpochLosses) -> None:
-        if not self._is_open(epoch):
-            run = self._context.run
-            epoch.start(None if run is None else run.key, self._stage(epoch))
+    def _opened(self, evaluator: Any) -> EpochLosses:
+        """The epoch that takes the losses of an evaluator now."""
+        run: Optional[Run] = self._context.run
+        who = evaluator if run is None else run.reporting_evaluator(evaluator)
+        epoch = self._epoch_of(who)
+        if run is not None:
+            run.epochs[evaluator] = epoch
+        self._open(epoch)
+        return epoch
+
+    def _open(self, epoch: EpochLosses) -> None:
+        """Start an epoch over, unless it is open in the run that runs now."""
+        run: Optional[Run] = self._context.run
+        key = None if run is None else run.key
+        if epoch.ended or epoch.run is not key:
+            epoch.start(key, self._stage(epoch))
 
     def _stage(self, epoch: EpochLosses) -> str:
-        run = self._context.run
+        run: Optional[Run] = self._context.run
         return (epoch.stage or "val") if run is None else run.stage
-
-    def _is_open(self, epoch: EpochLosses) -> bool:
-        """Whether an epoch has not ended, and is one of the run that runs now."""
-        run = self._context.run
-        return not epoch.ended and epoch.run is (None if run is None else run.key)
 
     def _attach(self, loop: Any, name: str, losses: LoopLosses) -> None:
         """Set a loop's ``val_loss``, unless the loop keeps something else there."""
@@ -231,16 +324,15 @@ class Recorder:
                 setattr(loop, name, losses)
 
 
-def _over_ranks(sums: Dict[str, LossSum], weighting: str) -> Dict[str, LossSum]:
-    """The sums over all ranks, in one collective.
+def evaluators_of(loop: Any) -> List[Any]:
+    """All evaluators of a loop.
 
-    Raises:
-        RuntimeError: On every rank, if ranks have another ``weighting``.
+    A loop over several datasets, as mmagic's ``MultiValLoop``, has a list
+    ``evaluators`` of one for each, and merges their metrics. A ``ValLoop`` has
+    one; what else it may hold, it evaluates for itself.
     """
-    weightings, sums_by_rank = zip(*all_gather_object((weighting, sums)))
-    if len(set(weightings)) > 1:
-        raise RuntimeError(
-            f"the ranks weigh their batches differently: weighting is {weightings} by "
-            "rank, but one value is expected. Choose the same on every rank"
-        )
-    return merge_ranks(list(sums_by_rank))
+    is_single = isinstance(loop, (ValLoop, TestLoop))
+    several = None if is_single else getattr(loop, "evaluators", None)
+    if not isinstance(several, (list, tuple)):
+        several = [getattr(loop, "evaluator", None)]
+    return [known for known in several if isinstance(known, Evaluator)]
