@@ -11,15 +11,18 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 import traceback
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, TextIO, Tuple
 
 from valloss_compat._version import __version__
 from valloss_compat.errors import CommandError
 
 #: Modules of this package, in the order of the help.
 COMMANDS = ("doctor", "run", "plot")
+#: Characters that a terminal acts on, but for the end of a line.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -35,26 +38,36 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """
     parser = make_parser()
     own, rest = _split_script_arguments(list(sys.argv[1:] if argv is None else argv))
-    args = parser.parse_args(own)
+    try:
+        args = parser.parse_args(own)
+    except SystemExit as end:
+        if end.code and own[:1] == ["doctor"] and "--json" in own:
+            doctor = importlib.import_module(f"{__name__}.doctor")
+            doctor.print_failure(sys.stdout, "the arguments are invalid, see stderr")
+        raise
     args.rest = rest
     try:
         code: int = args.func(args)
         if args.command != "run":
             _flush()  # raises if stdout cannot be written
     except CommandError as error:
-        print(f"{parser.prog} {args.command}: error: {error}", file=sys.stderr)
+        print_plain(f"{parser.prog} {args.command}: error: {error}", sys.stderr)
         return 2
     except Exception as error:
         if args.command == "run":  # an error of the script
             raise
         _discard_stdout()
         if not isinstance(error, BrokenPipeError):  # as with `| head -1`
-            print(
-                f"{parser.prog} {args.command}: error: {_one_line(error)}",
-                file=sys.stderr,
-            )
+            text = f"{parser.prog} {args.command}: error: {_one_line(error)}"
+            print_plain(text, sys.stderr)
         return 2
     return code
+
+
+def print_plain(text: str, stream: Optional[TextIO] = None) -> None:
+    """Print text with control characters escaped: files of others may have some."""
+    plain = _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
+    print(plain, file=stream)
 
 
 def _flush() -> None:

@@ -24,8 +24,8 @@ from typing import Any, Tuple
 
 _FILE = os.path.abspath(__file__)
 _M_HELP = "SCRIPT is the name of a module, as in python -m"
-_NO_FILE = """the script is '-', the standard input, but a file is expected: \
-write the script into one"""
+_NO_FILE = """the script is '-', the standard input, but a file is expected. \
+Fix: write the script into one"""
 
 
 def register(subparsers: Any) -> None:

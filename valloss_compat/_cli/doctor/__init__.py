@@ -6,25 +6,24 @@ import argparse
 import json
 import shutil
 import textwrap
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, TextIO
 
 from valloss_compat import _api
-from valloss_compat._cli.doctor import (
-    check_config,
-    check_patches,
-    check_validation,
-    config_file,
-)
-from valloss_compat._cli.doctor.findings import PROBLEM, Finding
+from valloss_compat._cli import print_plain
+from valloss_compat._cli.doctor import check_patches
+from valloss_compat._cli.doctor.findings import PROBLEM, UNCHECKED, Finding
 from valloss_compat._cli.doctor.output import stdout_to_stderr
 
 #: Version of the JSON document. Raised when a key is removed or changes its meaning.
 SCHEMA = 1
 
 _DESCRIPTION = """\
-Say what is patched, and why what is not is not; train a tiny model in this
-environment and check its val_loss. With a config also: what monitors the loss,
-which model has to emit it, and what stands in the way."""
+Report which patches are active, and train a tiny model in this environment to check
+its val_loss. With a config, also check what monitors the loss, whether the model or
+ValLossHook reports it, and what keeps the training from it.
+
+CONFIG is executed: its Python code, its custom_imports, the tags of a YAML file, and
+the model and data that it builds. Do not run a config that you do not trust."""
 
 _EPILOG = """\
 examples:
@@ -32,7 +31,7 @@ examples:
   python -m valloss_compat doctor configs/my_config.py
   python -m valloss_compat doctor --json mmdet::retinanet/retinanet_r50_fpn_1x_coco.py
 
-exit status: 0 fine; 1 problems were found; 2 it could not do what it was asked."""
+exit status: 0 no problem; 1 problems were found; 2 the check itself failed."""
 
 
 def register(subparsers: Any) -> None:
@@ -51,7 +50,8 @@ def register(subparsers: Any) -> None:
         "config",
         metavar="CONFIG",
         nargs="?",
-        help="a config file (.py, .json, .yaml), or one of a package: 'mmdet::NAME'",
+        help="a config file (.py, .json, .yaml), or one of a package: 'mmdet::NAME'. "
+        "It is executed",
     )
     parser.set_defaults(func=doctor)
 
@@ -59,10 +59,11 @@ def register(subparsers: Any) -> None:
 def doctor(args: argparse.Namespace) -> int:
     """Run all checks and print the findings.
 
-    The JSON document has the keys ``schema`` (1), ``exit_code``,
-    ``environment`` (name -> ``version`` and ``where``), ``status`` (as
-    :meth:`valloss_compat.Status.as_dict`), ``config`` (the argument, or null)
-    and ``findings`` (a list of ``check``, ``severity`` and ``text``).
+    The JSON document has the keys ``schema`` (1), ``environment`` (name -> ``version``
+    and ``where``), ``status`` (as :meth:`valloss_compat.Status.as_dict`), ``config``
+    (the argument, or null), ``findings`` (a list of ``check``, ``severity`` and
+    ``text``) and ``exit_code``. Where the check itself failed, it has ``schema``,
+    ``config``, ``error`` and ``exit_code``.
 
     Args:
         args (argparse.Namespace): ``json`` and ``config``.
@@ -74,16 +75,27 @@ def doctor(args: argparse.Namespace) -> int:
         CommandError: If mmengine or the config cannot be read, or
             ``VALLOSS_COMPAT`` is invalid.
     """
-    with stdout_to_stderr():
-        document = examine(args.config)
-    code = int(any(f.severity == PROBLEM for f in document["findings"]))
-    document["exit_code"] = code
-    if args.json:
-        document["findings"] = [dict(f._asdict()) for f in document["findings"]]
-        print(json.dumps(document, indent=2))
-    else:
-        print(_report(document))
+    with stdout_to_stderr(for_good=args.json) as stdout:
+        try:
+            document = examine(args.config)
+        except Exception as error:
+            if args.json:
+                print_failure(stdout, str(error) or repr(error), args.config)
+            raise
+        code = int(any(f.severity == PROBLEM for f in document["findings"]))
+        if args.json:
+            findings = [dict(f._asdict()) for f in document["findings"]]
+            document.update(findings=findings, exit_code=code)
+            print(json.dumps(document, indent=2), file=stdout, flush=True)
+    if not args.json:
+        print_plain(_report(document))
     return code
+
+
+def print_failure(stdout: TextIO, error: str, config: Optional[str] = None) -> None:
+    """Print the JSON document of a check that failed."""
+    document = {"schema": SCHEMA, "config": config, "error": error, "exit_code": 2}
+    print(json.dumps(document, indent=2), file=stdout, flush=True)
 
 
 def examine(path: Optional[str]) -> Dict[str, Any]:
@@ -97,14 +109,24 @@ def examine(path: Optional[str]) -> Dict[str, Any]:
         :class:`Finding` objects.
     """
     findings = check_patches.apply_patches()
+    # These import mmengine, which the patches have found by now.
+    from valloss_compat._cli.doctor import (
+        check_bases,
+        check_config,
+        check_validation,
+        config_file,
+    )
+
     config_findings: List[Finding] = []
     contents: Dict[str, Any] = {}
     if path is not None:
-        contents = config_file.load(path)
+        with check_bases.record_files() as files:
+            contents = config_file.load(path)
         # Before the trial trainings: custom imports may patch mmengine or register a
         # loop.
         failed_imports = config_file.import_custom_modules(contents)
         config_findings = check_config.check_config(contents, failed_imports)
+        config_findings += check_bases.check_bases(files)
     findings += check_validation.check_validation(contents)
     status = _api.status()
     findings += config_findings
@@ -135,6 +157,9 @@ def _report(document: Dict[str, Any]) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-    problems = sum(finding.severity == PROBLEM for finding in document["findings"])
-    verdict = f"{problems} problem{'s' * (problems != 1)} found"
-    return "\n".join([*lines, "", verdict if problems else "no problems found"])
+    severities = [finding.severity for finding in document["findings"]]
+    problems, points = severities.count(PROBLEM), severities.count(UNCHECKED)
+    verdict = f"{problems or 'no'} problem{'s' * (problems != 1)} found"
+    if points:
+        verdict += f"; {points} point{'s' * (points != 1)} not checked"
+    return "\n".join([*lines, "", verdict])

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Mapping
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+
+from mmengine import utils
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor import (
     check_hooks,
     check_interval,
     check_model,
-    check_monitor,
 )
+from valloss_compat._cli.doctor.check_hooks import check_monitors
+from valloss_compat._cli.doctor.class_lookup import may_report_loss, registered
 from valloss_compat._cli.doctor.config_file import custom_imports
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
 
 #: Entry -> the types that mmengine accepts.
 _ENTRY_TYPES: Dict[str, Tuple[type, ...]] = {
     "default_hooks": (dict,),
-    "custom_hooks": (list,),
+    "custom_hooks": (list, tuple),
     "train_cfg": (dict,),
     "val_cfg": (dict,),
     "val_dataloader": (dict, list),
@@ -42,25 +47,49 @@ def check_config(
         list[Finding]: In the order in which a training reads the entries.
     """
     findings, config = check_types(config)
-    checks: List[Tuple[str, Iterator[Finding]]] = [
-        ("config.custom_imports", _check_custom_imports(config, failed_imports)),
-        (check_interval.CHECK, _check_validation(config)),
-        (check_hooks.CHECK, check_hooks.check_hooks(config, failed_imports)),
-        (check_monitor.CHECK, check_monitor.check_monitor(config)),
-        (check_model.CHECK, check_model.check_model(config)),
+    hooks = check_hooks.build(config, failed_imports)
+    others = list(may_report_loss(config))
+    losses: Optional[Set[str]] = None
+    try:
+        on_model, losses = check_model.check_model(config, hooks, others)
+    except Exception as error:
+        text = f"model is not as mmengine expects it: {type(error).__name__}: {error}"
+        on_model = [problem(check_model.CHECK, text)]
+    return [
+        *findings,
+        *_check_library(config),
+        *_check_custom_imports(config, failed_imports),
+        *_check_validation(config, hooks.monitors_loss),
+        *hooks.findings,
+        *check_monitors(config, hooks, losses, others),
+        *on_model,
     ]
-    for check, check_findings in checks:
+
+
+def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check that the library of a config can be imported.
+
+    mmengine goes on without it, and then only says that a class is not registered.
+    """
+    loader = config.get("val_dataloader")
+    dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
+    parts = {"models": config.get("model"), "datasets": dataset}
+    library = _config.scope_of(config)
+    for part, entry in parts.items():
+        name = f"{library}.{part}"
         try:
-            findings += check_findings
+            if importlib.util.find_spec(name):
+                importlib.import_module(name)
         except Exception as error:
-            findings.append(
-                problem(
-                    check,
-                    "something that this looks at is not as mmengine wants it: "
-                    f"{type(error).__name__}: {error}",
-                )
+            if isinstance(error, ModuleNotFoundError) and error.name == library:
+                return  # not in this environment
+            # A part that only others of its classes need does no harm.
+            is_missing = registered(part.upper(), entry, config) is None
+            yield (problem if is_missing else note)(
+                "config.default_scope",
+                f"{name} cannot be imported: {type(error).__name__}: {error}. Fix: "
+                "install what it needs",
             )
-    return findings
 
 
 def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
@@ -84,8 +113,7 @@ def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, 
         findings.append(
             problem(
                 "config",
-                f"{name} is {value!r:.80}, which is not as mmengine wants it: expected "
-                f"is {expected}",
+                f"{name} is {value!r:.80}, but {expected} is expected",
             )
         )
     return findings, checked
@@ -97,25 +125,27 @@ def _check_custom_imports(
     check = "config.custom_imports"
     entry = config.get("custom_imports")
     may_fail = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
-    is_imported = any(map(_is_of_this_package, custom_imports(config)))
+    is_imported = any(map(is_of_this_package, custom_imports(config)))
     if not is_imported and not _is_imported_by_hook(config):
         # Only a note: the train script or `run` may import the package, and a training
         # without it ends at its start, as the hook is not registered.
         consequence = ""
         if _config.val_loss_hooks(config):
-            consequence = f", without which nobody knows {_config.VAL_LOSS_HOOK}"
+            consequence = f", which {_config.VAL_LOSS_HOOK} needs"
+        # A list in a child config replaces that of its base: the whole one is given.
+        imports = [*custom_imports(config), "valloss_compat"]
         yield note(
             check,
-            f"this config does not import valloss_compat{consequence}: run the train "
-            "script with `python -m valloss_compat run`, import valloss_compat in it, "
-            "or add custom_imports=dict(imports=['valloss_compat'], "
-            "allow_failed_imports=False)",
+            f"this config does not import valloss_compat{consequence}. That is fine if "
+            "`python -m valloss_compat run` starts the train script, or if the script "
+            "imports valloss_compat. Otherwise add "
+            f"custom_imports=dict(imports={imports}, allow_failed_imports=False)",
         )
     elif is_imported and may_fail:
         yield note(
             check,
-            "this config imports valloss_compat with allow_failed_imports=True: where "
-            "it is not installed, the training goes on without a validation loss; say "
+            "this config imports valloss_compat with allow_failed_imports=True: if it "
+            "is not installed, the training has no validation loss. Fix: "
             "allow_failed_imports=False",
         )
     else:
@@ -126,12 +156,13 @@ def _check_custom_imports(
         yield finding(
             check,
             f"{name} cannot be imported here ({error}): a training in this "
-            f"environment and folder would {end}, and what it registers was not tried. "
-            "Say where it is with PYTHONPATH, or install it",
+            f"environment and folder would {end}. Fix: install it, or add its folder "
+            "to PYTHONPATH",
         )
 
 
-def _is_of_this_package(name: str) -> bool:
+def is_of_this_package(name: str) -> bool:
+    """Whether a module is this package or in it."""
     return name.split(".")[0] == "valloss_compat"
 
 
@@ -141,33 +172,39 @@ def _is_imported_by_hook(config: Mapping[str, Any]) -> bool:
     It does if the type of the hook is a class of this package or, in mmengine with
     the new config style, the full name of one.
     """
-    from mmengine import utils
-
     types = [entry.get("type") for entry in _config.hooks(config)]
     names = [name for name in types if isinstance(name, str)]
     names = names if hasattr(utils, "get_object_from_string") else []
     names += [cls.__module__ for cls in types if isinstance(cls, type)]
-    return any(map(_is_of_this_package, names))
+    return any(map(is_of_this_package, names))
 
 
-def _check_validation(config: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_validation(
+    config: Mapping[str, Any], monitors_loss: bool
+) -> Iterator[Finding]:
     check = check_interval.CHECK
+    if "val" in str(config.get("workflow")):
+        yield problem(
+            check,
+            f"workflow is {config['workflow']!r}, an entry of mmcv 1.x that mmengine "
+            "ignores. Fix: leave it out, as mmengine validates by val_cfg, "
+            "val_dataloader and val_evaluator",
+        )
     present = [name for name in _VALIDATION if config.get(name) is not None]
     missing = [name for name in _VALIDATION if name not in present]
     if present and missing:
         yield problem(
             check,
-            f"there is no {' and no '.join(missing)} beside {', '.join(present)}: "
-            "mmengine wants all three, or none",
+            f"{' and '.join(present)} without {' and '.join(missing)}, but mmengine "
+            f"expects all of {', '.join(_VALIDATION)}, or none",
         )
     elif missing:
-        text = "this config does not validate: it has none of " + ", ".join(_VALIDATION)
-        if check_monitor.monitors_loss(config):
-            yield problem(
-                check, f"{text}, but a loss is monitored. Add them, or the hook waits"
-            )
+        text = f"this config has none of {', '.join(_VALIDATION)}, so that nothing "
+        text += "validates"
+        if monitors_loss:
+            yield problem(check, f"{text}, but a loss is monitored. Fix: add all three")
         else:
-            yield note(check, f"{text}, so that there is no validation loss")
+            yield note(check, text)
     else:
         yield from check_interval.check_interval(config)
         yield from _check_classes(config)
@@ -183,7 +220,6 @@ def _check_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
         else:
             yield note(
                 check_interval.CHECK,
-                f"{name} has a class of its own, {config[name]['type']}: "
-                "valloss_compat patches those too. Whether that works is tried out "
-                "above, where it can be imported and built",
+                f"{name} has the class {config[name]['type']}, which valloss_compat "
+                "patches as well. A tiny training with it is above, if it can be built",
             )

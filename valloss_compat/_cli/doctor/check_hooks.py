@@ -1,100 +1,178 @@
-"""Check whether the hooks of a config are registered under their names."""
+"""Check hooks and parameter schedulers of a config: their names and what they monitor.
+
+Those that monitor a metric are built, so that what they reject is what a training
+would reject.
+"""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 from collections.abc import Mapping
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+import torch
+from mmengine import registry as registries
+from mmengine.hooks import CheckpointHook
 
 from valloss_compat import _config
-from valloss_compat._cli.doctor.class_lookup import default_scope, lookup
-from valloss_compat._cli.doctor.findings import Finding, note, problem
+from valloss_compat._cli.doctor.class_lookup import registered
+from valloss_compat._cli.doctor.findings import Finding, note, ok, problem, unchecked
+from valloss_compat._recording.monitor_warnings import (
+    TOTAL,
+    check_hook,
+    explain_name,
+    explain_other_hook,
+    monitored_by,
+)
 
-CHECK = "config.hooks"
-#: Registered by valloss_compat. Another check tells whether a config imports it.
-_PACKAGE_HOOKS = ("EarlyStoppingHook", "ValLossHook")
-#: Ratio of difflib: about one typo in ten letters, two in twenty.
-_MIN_SIMILARITY = 0.9
+CHECK, MONITOR = "config.hooks", "config.monitor"
+#: Found by their names without being registered.
+_PACKAGE_HOOKS = ("EarlyStoppingHook", _config.VAL_LOSS_HOOK)
+#: Ratios of difflib: one typo in ten letters, and EarlyStopHook for this package's.
+_MIN_SIMILARITY, _MIN_SIMILARITY_OF_OWN = 0.9, 0.86
 
 
-def check_hooks(
+class Hooks(NamedTuple):
+    """What was built of a config.
+
+    Attributes:
+        findings (list[Finding]): On hooks and schedulers that fail.
+        monitors (list): Hooks and schedulers that monitor a metric.
+        val_loss_hooks (list[dict]): The entries that are this package's hook.
+        monitors_loss (bool): Whether a loss is monitored, also by what cannot be built.
+    """
+
+    findings: List[Finding]
+    monitors: List[Any]
+    val_loss_hooks: List[Mapping[str, Any]]
+    monitors_loss: bool
+
+
+def build(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
-) -> Iterator[Finding]:
-    """Check the hooks whose type is not registered.
+) -> Hooks:
+    """Look up all hooks and schedulers, and build those that monitor a metric.
 
     Args:
         config (dict): A whole config, after its custom imports.
         failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
             import that failed.
-
-    Yields:
-        Finding: A problem if the name looks like a typo of a registered one. A note if
-        a library or module that cannot be imported here may register it.
     """
-    for path, entry in _config.hooks_with_paths(config):
-        hook_type = entry.get("type")
-        # mmengine imports a full class name and does not look it up.
-        if not isinstance(hook_type, str) or hook_type.count(".") > 1:
+    findings: List[Finding] = []
+    built: List[Any] = []
+    own: List[Mapping[str, Any]] = []
+    names: List[str] = []
+    absent = [module for module, _ in failed_imports]
+    hooks = [("HOOKS", *pair) for pair in _config.hooks_with_paths(config)]
+    schedulers = [("PARAM_SCHEDULERS", *pair) for pair in _schedulers(config)]
+    for registry, path, entry in hooks + schedulers:
+        cls = registered(registry, entry, config)
+        if cls is None:
+            findings += _unknown_type(registry, path, entry, config, absent)
             continue
-        own_scope, _, name = hook_type.rpartition(".")
-        entry_scope = str(entry.get("_scope_") or default_scope(config))
-        scope = own_scope or entry_scope
-        if name in _PACKAGE_HOOKS or _is_registered(name, scope):
+        is_own = cls.__module__.partition(".")[0] == "valloss_compat"
+        if cls.__name__ == _config.VAL_LOSS_HOOK and not is_own:
+            findings.append(problem(CHECK, f"{path}: {explain_other_hook(cls)}"))
             continue
-        absent = [module for module, _ in failed_imports]
-        absent += [] if scope == "mmengine" or _can_import(scope) else [scope]
-        if not _is_registered(name, scope):  # still: _can_import() may register it
-            suggestion = _closest_name(name, entry_scope)
-            yield from _report_unknown_name(
-                f"{path} has the type {hook_type!r}", suggestion, absent
-            )
+        if cls.__name__ == _config.VAL_LOSS_HOOK:
+            own.append(entry)
+        elif not _may_monitor(cls):
+            continue
+        best = entry.get("save_best")
+        given = [entry.get("monitor"), *(best if isinstance(best, list) else [best])]
+        given = [name for name in given if isinstance(name, str)]
+        names += given
+        try:
+            built.append(_build(registry, cls, entry))
+        except Exception as error:
+            text = f"{path} ({_config.type_name(cls)}) cannot be built"
+            reasons = [f"{text}: {type(error).__name__}: {error}"]
+            reasons += filter(None, map(explain_name, given))
+            findings.append(problem(CHECK, "; ".join(reasons)))
+    names += [metric for one in built for metric in monitored_by(one)]
+    monitors_loss = any("loss" in name.lower() or explain_name(name) for name in names)
+    return Hooks(findings, built, own, monitors_loss)
 
 
-def _report_unknown_name(
-    text: str, suggestion: Optional[str], absent: List[str]
+def _schedulers(config: Mapping[str, Any]) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+    """Iterate over ``param_scheduler``: one, a list, or one of these by optimizer."""
+    pending = [("param_scheduler", config.get("param_scheduler"))]
+    for path, entry in pending:  # grows during the iteration
+        if isinstance(entry, (list, tuple)):
+            pending += [(f"{path}[{n}]", item) for n, item in enumerate(entry)]
+        elif isinstance(entry, Mapping) and "type" in entry:
+            yield path, entry
+        elif isinstance(entry, Mapping):
+            pending += [(f"{path}.{key}", item) for key, item in entry.items()]
+
+
+def _may_monitor(cls: Any) -> bool:
+    names = [base.__name__ for base in cls.__mro__]
+    stops = "EarlyStoppingHook" in names or getattr(cls, "need_val_args", False)
+    return stops or issubclass(cls, CheckpointHook)
+
+
+def _build(registry: str, cls: Any, entry: Mapping[str, Any]) -> Any:
+    not_arguments = ("type", "_scope_", "priority", "convert_to_iter_based")
+    arguments = {key: entry[key] for key in entry if key not in not_arguments}
+    if registry == "PARAM_SCHEDULERS":
+        weight = torch.nn.Parameter(torch.ones(()))
+        arguments["optimizer"] = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    return cls(**arguments)
+
+
+def _unknown_type(
+    registry: str,
+    path: str,
+    entry: Mapping[str, Any],
+    config: Mapping[str, Any],
+    absent: List[str],
 ) -> Iterator[Finding]:
-    """Report a hook name that is not registered.
-
-    Args:
-        text (str): The hook's path in the config and its type, as in the message.
-        suggestion (str, optional): A registered name with a similar spelling.
-        absent (list[str]): Modules that may register the name but cannot be imported
-            here.
-    """
+    """Report a hook or scheduler whose type is not registered."""
+    if "type" not in entry:
+        yield problem(CHECK, f"{path} has no type. Fix: add the name of its class")
+        return
+    name = str(entry["type"])
+    scope = str(entry.get("_scope_") or _config.scope_of(config))
+    library = name.partition(".")[0] if "." in name else scope
+    if library != "mmengine" and not _can_import(library):
+        absent = [*absent, library]
+    elif registered(registry, entry, config) is not None:  # the import registers it
+        return
+    text = f"{path} has the type {name!r}, which is not registered"
+    suggestion = _closest_name(registry, name.rpartition(".")[2], scope)
     if absent:
-        if suggestion:
-            yield note(
-                CHECK,
-                f"{text}, and no hook of that name is known here; if "
-                f"{' or '.join(absent)}, which cannot be imported here, has none "
-                f"either, say {suggestion!r}",
-            )
+        places = " and ".join(dict.fromkeys(absent))
+        hint = f". Did you mean {suggestion!r}?" if suggestion else ""
+        yield unchecked(CHECK, f"{text}: {places} cannot be imported here{hint}")
     elif suggestion:
         yield problem(
             CHECK,
-            f"{text}, and no hook of that name is registered: unless the train script "
-            f"registers it, the training ends with a KeyError. Say {suggestion!r}",
+            f"{text}: the training ends with a KeyError. Did you mean {suggestion!r}?",
         )
     else:
-        yield note(
+        yield unchecked(
             CHECK,
-            f"{text}, and no hook of that name is registered here: a train script that "
-            "does not import the module that registers it ends with a KeyError; "
-            "custom_imports can name that module",
+            f"{text}: the train script has to import the module that registers it. "
+            "Fix: name that module in custom_imports",
         )
 
 
-def _closest_name(name: str, scope: str) -> Optional[str]:
+def _closest_name(registry: str, name: str, scope: str) -> Optional[str]:
     """Return the registered name of which a name is a typo, if there is one."""
+    own = _PACKAGE_HOOKS if registry == "HOOKS" else ()
     names: Dict[str, str] = {}
     # Names that need no scope come last: they override those of other libraries.
-    registered = sorted(_registered_names(scope), key=lambda pair: pair[0] == pair[1])
-    names.update((plain.lower(), scoped) for plain, scoped in registered)
-    names.update((plain.lower(), plain) for plain in _PACKAGE_HOOKS)
+    pairs = sorted(_registered_names(registry, scope), key=lambda p: p[0] == p[1])
+    names.update((plain.lower(), scoped) for plain, scoped in pairs)
+    names.update((plain.lower(), plain) for plain in own)
     lower = name.lower()
     stem = _stem(lower)
     matches = difflib.get_close_matches(lower, list(names), 3, _MIN_SIMILARITY)
+    matches += difflib.get_close_matches(
+        lower, [plain.lower() for plain in own], 1, _MIN_SIMILARITY_OF_OWN
+    )
     for match in matches or [other for other in names if _stem(other) == stem]:
         # Not a typo but a user's class: MyEarlyStoppingHook, EMAHook2.
         is_longer = stem != lower and stem != _stem(match) and _stem(match) in stem
@@ -108,21 +186,13 @@ def _stem(lower: str) -> str:
     return lower[: -len("hook")] if lower.endswith("hook") else lower
 
 
-def _registered_names(scope: str) -> Iterator[Tuple[str, str]]:
-    """Iterate over registered hooks: name, and name as written in a scope."""
-    from mmengine.registry import HOOKS
-
-    registries = [HOOKS]
-    for registry in registries:  # grows during the iteration
-        prefix = "" if registry.scope in ("mmengine", scope) else f"{registry.scope}."
-        yield from ((name, prefix + name) for name in registry.module_dict)
-        registries += registry.children.values()
-
-
-def _is_registered(name: str, scope: str) -> bool:
-    from mmengine.registry import HOOKS
-
-    return lookup(HOOKS, name, f"{scope}.{name}") is not None
+def _registered_names(registry: str, scope: str) -> Iterator[Tuple[str, str]]:
+    """Iterate over registered classes: name, and name as written in a scope."""
+    waiting = [getattr(registries, registry)]
+    for one in waiting:  # grows during the iteration
+        prefix = "" if one.scope in ("mmengine", scope) else f"{one.scope}."
+        yield from ((name, prefix + name) for name in one.module_dict)
+        waiting += one.children.values()
 
 
 def _can_import(library: str) -> bool:
@@ -132,3 +202,76 @@ def _can_import(library: str) -> bool:
     except (Exception, SystemExit):
         return False
     return True
+
+
+def check_monitors(
+    config: Mapping[str, Any],
+    hooks: Hooks,
+    losses: Optional[Set[str]],
+    others: Sequence[str],
+) -> Iterator[Finding]:
+    """Check the monitored metrics of a config.
+
+    Args:
+        config (dict): The config.
+        hooks (Hooks): What was built of it.
+        losses (set[str], optional): What the model is known to report, if it is.
+        others (Sequence[str]): Classes of the user that may report more.
+
+    Yields:
+        Finding: At least one.
+    """
+    for source in hooks.monitors:
+        for metric in monitored_by(source):
+            text = f"{_config.type_name(source)} monitors {metric!r}"
+            yield _check_name(config, text, metric, losses, others)
+        for is_wrong, text in check_hook(source):
+            yield (problem if is_wrong else note)(MONITOR, text)
+    if not hooks.monitors_loss:
+        yield note(
+            MONITOR,
+            f"nothing monitors {TOTAL}: it is only logged. For early stopping add "
+            "default_hooks=dict(early_stopping=dict(type='EarlyStoppingHook', "
+            f"monitor='{TOTAL}', min_delta=1e-4)), for the best checkpoint "
+            f"default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))",
+        )
+
+
+def _check_name(
+    config: Mapping[str, Any],
+    text: str,
+    metric: str,
+    losses: Optional[Set[str]],
+    others: Sequence[str],
+) -> Finding:
+    reason = explain_name(metric)
+    if metric.startswith("val/") and "'prefix': 'val'" in str(
+        config.get("val_evaluator")
+    ):
+        reason = ""  # a metric of this prefix
+    if metric in (losses or ()) or metric == TOTAL:
+        return ok(MONITOR, text)
+    if reason:
+        return problem(MONITOR, f"{text}: {reason}")
+    if metric.replace(".", "/").rpartition("/")[2] == TOTAL:
+        return note(
+            MONITOR,
+            f"{text}: only a loop that prefixes its passes reports it, such as mmdet's "
+            f"TeacherStudentValLoop. Otherwise monitor {TOTAL!r}",
+        )
+    if metric == "auto":
+        return note(
+            MONITOR,
+            f"{text}: that is the first metric, which is {TOTAL!r} only if the "
+            f"evaluator has no metrics. For the loss monitor {TOTAL!r}",
+        )
+    if "loss" not in metric.lower():
+        return note(MONITOR, f"{text}, which is no loss")
+    if losses is None or others:
+        return note(
+            MONITOR,
+            f"{text}: the loss element of the model has to have a loss of that name. "
+            f"The sum of all is {TOTAL!r}",
+        )
+    shown = ", ".join(map(repr, sorted(losses))) or "no loss"
+    return problem(MONITOR, f"{text}, but the model reports {shown}")

@@ -79,9 +79,9 @@ def check_patches(status: Status) -> List[Finding]:
         findings.append(
             problem(
                 "patches",
-                f"{patch.target} is {patch.state}: {patch.reason}. Expected: our "
-                "patch, or a wrapper around it. Import valloss_compat after whatever "
-                "replaces the method, or have that call the method it found there",
+                f"{patch.target} is {patch.state}: {patch.reason}. Expected: the patch "
+                "of valloss_compat, or a wrapper around it. Fix: import valloss_compat "
+                "after the code that replaces it, or call the original there",
             )
         )
     patched_overrides = sorted(set(status.overrides) - set(status.unpatched_overrides))
@@ -89,35 +89,34 @@ def check_patches(status: Status) -> List[Finding]:
         findings.append(
             note(
                 "patches",
-                "these methods override a patched one; in mode 'default' they are "
-                f"patched themselves: {', '.join(patched_overrides)}",
+                "these methods override a patched one, and are patched as well: "
+                f"{', '.join(patched_overrides)}",
             )
         )
     if status.unpatched_overrides:
         findings.append(
             note(
                 "patches",
-                "not patched, in the place of a patched method (a loop of that kind is "
-                f"as it is built): {', '.join(sorted(status.unpatched_overrides))}",
+                "these methods override a patched one, and are not patched: "
+                f"{', '.join(sorted(status.unpatched_overrides))}",
             )
         )
     return findings + [note("patches", text) for text in status.notes]
 
 
 def _check_plan(status: Status) -> Finding:
-    applied = sum(patch.state == "active" for patch in status.patches)
+    active = sum(patch.state == "active" for patch in status.patches)
     if status.mode == "off":
         return problem(
             "patches",
-            f"nothing is patched: {status.reason}. Expected: a mode. Unset {VARIABLE}, "
-            "or give it the value default",
+            f"nothing is patched: {status.reason}. Fix: unset {VARIABLE}",
         )
     if status.plan == "unknown":
         return problem(
             "patches",
-            f"nothing is patched, because this mmengine is not as valloss_compat knows "
-            f"it: {status.reason}. Update valloss_compat",
+            "nothing is patched, because this mmengine has an unknown structure: "
+            f"{status.reason}. Fix: update valloss_compat",
         )
     if status.plan == "native":
         return ok("patches", f"nothing to patch: {status.reason}")
-    return ok("patches", f"{applied} patches are applied: {status.reason}")
+    return ok("patches", f"{active} patches are active: {status.reason}")

@@ -8,15 +8,19 @@ import tempfile
 import traceback
 from typing import Any, Dict, List, Mapping, Optional
 
+from mmengine.evaluator import Evaluator
+
 from valloss_compat import _api, options
+from valloss_compat._cli.doctor import trial_run
 from valloss_compat._cli.doctor.class_lookup import registered
-from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+from valloss_compat._cli.doctor.findings import Finding, ok, problem, unchecked
 from valloss_compat._cli.doctor.output import silent
+from valloss_compat._patches.mmengine_api import remedy_for
 from valloss_compat._patches.subclasses import class_tree
 
 _FIX = (
-    "See the findings on patches: somebody replaced, or overrides, a method of "
-    "mmengine's loops or evaluators without calling the one that was there"
+    "Other code replaces or overrides a method of mmengine's loops or evaluators and "
+    "does not call the original, see the findings on patches"
 )
 
 
@@ -34,7 +38,7 @@ def check_validation(config: Mapping[str, Any]) -> List[Finding]:
     evaluator = registered("EVALUATOR", config.get("val_evaluator"), config)
     status = _api.status()
     if status.mode == "off" or status.plan == "unknown":
-        return [note("validation", "not tried, as nothing is patched")]
+        return [unchecked("validation", "no tiny training, as nothing is patched")]
     findings = check_trial()
     for cls in evaluators_to_try():
         # Loaded evaluators may require arguments, which only the config has.
@@ -52,8 +56,6 @@ def check_validation(config: Mapping[str, Any]) -> List[Finding]:
 
 def evaluators_to_try() -> List[type]:
     """Return loaded evaluator classes that override ``process`` or ``evaluate``."""
-    from mmengine.evaluator import Evaluator
-
     return [
         cls
         for cls in class_tree(Evaluator)[1:]
@@ -89,8 +91,6 @@ def check_trial(
         list[Finding]: One finding, or none if the class cannot be built and
         ``report_build_error`` is False.
     """
-    from valloss_compat._cli.doctor import trial_run  # imports mmengine
-
     cls = evaluator or loop
     check = f"validation.{cls.__name__}" if cls else "validation"
     class_text = f" with {cls.__module__}.{cls.__qualname__}" if cls else ""
@@ -104,7 +104,7 @@ def check_trial(
     except trial_run.BuildError as raised:
         if not report_build_error:
             return []
-        return [note(check, f"{subject} was not tried: building it raised {raised}")]
+        return [unchecked(check, f"no {subject[2:]}: building it raised {raised}")]
     except Exception as raised:  # raised before the training started
         error = raised
     finally:
@@ -115,13 +115,22 @@ def check_trial(
     expected = [trial_run.expected_loss(epoch, weighting) for epoch in (0, 1)]
     if result is not None:
         differences += _differences(result, expected, sum(trial_run.SIZES))
+    metrics = [] if result is None else result.metrics
+    is_patched = all(patch.state == "active" for patch in _api.status().patches)
+    has_losses = all("val_loss" in epoch for epoch in metrics)
+    if error is not None and cls is None and is_patched and has_losses:
+        remedy = remedy_for(error) or "make the same training work without this package"
+        text = (
+            f"{subject}: {differences[0]}. mmengine itself fails, as all patches are "
+        )
+        return [problem(check, f"{text}active. Fix: {remedy}")]
     if differences:
         return [problem(check, f"{subject}: {'; '.join(differences)}. {_FIX}")]
     return [
         ok(
             check,
-            f"{subject} reported val_loss = {expected[0]:g} and {expected[1]:g}, as it "
-            "should; EarlyStoppingHook and CheckpointHook used it",
+            f"{subject} reported val_loss = {expected[0]:g} and {expected[1]:g}, as "
+            "expected, and EarlyStoppingHook and CheckpointHook used it",
         )
     ]
 
@@ -141,8 +150,8 @@ def _differences(result: Any, expected: List[float], samples: int) -> List[str]:
         if reported is None:
             names = ", ".join(map(repr, sorted(metrics))) or "none"
             differences.append(
-                f"there is no val_loss after epoch {epoch + 1}, where {value:g} was "
-                f"expected; the metrics are {names}"
+                f"there is no val_loss after epoch {epoch + 1}, but {value:g} was "
+                f"expected, and the metrics are {names}"
             )
         elif not math.isclose(float(reported), value, rel_tol=1e-5):
             differences.append(
@@ -155,8 +164,7 @@ def _differences(result: Any, expected: List[float], samples: int) -> List[str]:
     ):
         if count:
             differences.append(
-                f"{count} loss elements reached {receiver}, where none was expected: "
-                "the model's loss element has to be taken off before"
+                f"{count} loss elements reached {receiver}, but none was expected"
             )
     if set(result.samples) - {samples}:
         differences.append(

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
+
+from mmengine import registry as registries
+from mmengine.hooks import Hook
+
+from valloss_compat import _config
+
+#: Libraries whose models append no loss element, and whose hooks and metrics report
+#: no ``val_loss``.
+LIBRARIES = (
+    *("mmaction", "mmagic", "mmcls", "mmdet", "mmdet3d", "mmocr", "mmpose"),
+    *("mmpretrain", "mmrazor", "mmrotate", "mmseg", "mmtrack", "mmyolo"),
+)
+_WITHOUT_LOSS = ("mmengine", "valloss_compat", "mmcv")
 
 
 def lookup(registry: Any, *keys: str) -> Any:
     """Return the first object that one of several names finds in a registry.
-
-    Args:
-        registry (Registry): A registry of mmengine.
-        *keys (str): Names, with or without scope.
 
     Returns:
         type or Callable, optional: None if no name is registered.
@@ -38,12 +48,10 @@ def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional
     Returns:
         type, optional: None if the entry names no class, or none is registered.
     """
-    from mmengine import registry as registries
-
     name = entry.get("type") if isinstance(entry, Mapping) else None
-    if not name:
-        return None
-    scope = str(entry.get("_scope_") or default_scope(config))
+    if not name or isinstance(name, type):
+        return name or None
+    scope = str(entry.get("_scope_") or _config.scope_of(config))
     # In mmengine's order: the registry of the scope first, then its parents.
     keys = (str(name) if "." in str(name) else f"{scope}.{name}", str(name))
     with registries.DefaultScope.overwrite_default_scope(scope):
@@ -51,6 +59,32 @@ def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional
     return cls if isinstance(cls, type) else None
 
 
-def default_scope(config: Mapping[str, Any]) -> str:
-    """Return the registry scope of config entries without a scope."""
-    return str(config.get("default_scope") or "mmengine")
+def may_report_loss(config: Mapping[str, Any]) -> Iterator[str]:
+    """Iterate over the classes of the user that may add a loss to the metrics.
+
+    These are metrics, evaluators, loops and hooks with ``loss`` in their source.
+    """
+    evaluator = config.get("val_evaluator")
+    metrics = evaluator
+    named = [("LOOPS", config.get("val_cfg"))]
+    if isinstance(evaluator, Mapping) and "metrics" in evaluator:
+        metrics = evaluator["metrics"]
+        named.append(("EVALUATOR", evaluator))
+    several = metrics if isinstance(metrics, list) else [metrics]
+    named += [("METRICS", metric) for metric in several]
+    named += [("HOOKS", hook) for hook in _config.hooks(config)]
+    for registry, entry in named:
+        cls: Any = registered(registry, entry, config)
+        if cls is None:
+            continue
+        is_known = cls.__module__.partition(".")[0] in (*LIBRARIES, *_WITHOUT_LOSS)
+        adds_nothing = getattr(cls, "after_val_epoch", 0) is Hook.after_val_epoch
+        if not is_known and not adds_nothing and "loss" in _source_of(cls):
+            yield _config.type_name(cls)
+
+
+def _source_of(cls: type) -> str:
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError):  # made in a shell, or compiled
+        return "loss"

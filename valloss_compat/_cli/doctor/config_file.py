@@ -8,6 +8,9 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any, Dict, List, Tuple
 
+from mmengine.config import Config
+from mmengine.fileio import load as load_file
+
 from valloss_compat.errors import CommandError
 
 _SUFFIXES = (".py", ".json", ".yaml", ".yml")
@@ -26,13 +29,11 @@ def load(name: str) -> Dict[str, Any]:
     Raises:
         CommandError: If the file cannot be read.
     """
-    from mmengine.config import Config
-
     if "::" not in name:
         if not os.path.isfile(name):
             raise CommandError(
-                f"there is no config file {name!r}: give the path of a .py, .json or "
-                ".yaml config, or 'PACKAGE::PATH' for one that a package ships"
+                f"there is no config file {name!r}. Fix: name a .py, .json or .yaml "
+                "file, or 'PACKAGE::PATH' for a config of a package"
             )
         if not name.endswith(_SUFFIXES):
             raise CommandError(
@@ -62,8 +63,8 @@ def load(name: str) -> Dict[str, Any]:
     # and with it the files that mmengine left open.
     if failure:
         raise CommandError(
-            f"the config {name!r} cannot be read: {failure}. "
-            "Its own python has to run, and its bases have to be there"
+            f"the config {name!r} cannot be read: {failure}. Expected: Python code "
+            "that runs here, and bases that exist"
         )
     to_dict = getattr(config, "to_dict", None) or config._cfg_dict.to_dict
     contents = _to_plain(to_dict())
@@ -75,7 +76,7 @@ def _describe_missing_file(package: str, path: str) -> str:
     """Describe why a config of a package is not found; empty if it exists."""
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None:
-        return f"there is no package {package!r} here; install it, or see to its name"
+        return f"there is no package {package!r} here. Fix: install it"
     place = os.path.join(".mim", "configs")
     if any(
         os.path.isfile(os.path.join(folder, place, path + suffix))
@@ -84,16 +85,13 @@ def _describe_missing_file(package: str, path: str) -> str:
     ):
         return ""
     return (
-        f"the package {package!r} is here, and has no file {path!r} in its "
-        f"{place}; give the path from there, as in "
-        "'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'"
+        f"the package {package!r} has no file {path!r} in its {place}. Fix: name the "
+        "path from there, as in 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'"
     )
 
 
 def _describe_wrong_content(name: str) -> str:
     """Describe the content of a JSON or YAML file that is no mapping, else empty."""
-    from mmengine.fileio import load as load_file
-
     try:
         contents = load_file(name)
     except Exception:  # a syntax error, which the error of mmengine describes
@@ -101,7 +99,7 @@ def _describe_wrong_content(name: str) -> str:
     if isinstance(contents, Mapping):
         return ""
     what = "nothing" if contents is None else f"a {type(contents).__name__}"
-    return f"it holds {what}, but a config must be a mapping: model: ..., and so on"
+    return f"it holds {what}, but a mapping is expected"
 
 
 def import_custom_modules(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
@@ -135,7 +133,8 @@ def _to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_to_plain(item) for item in value]
+        kind = list if isinstance(value, list) else tuple
+        return kind(_to_plain(item) for item in value)
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     return value

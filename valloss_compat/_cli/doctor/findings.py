@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
-OK, NOTE, PROBLEM = "ok", "note", "problem"
+OK, NOTE, PROBLEM, UNCHECKED = "ok", "note", "problem", "not checked"
 
 
 class Finding(NamedTuple):
@@ -13,8 +13,9 @@ class Finding(NamedTuple):
     Attributes:
         check (str): Identifier of the check, such as ``'patches'`` or
             ``'config.monitor'``. Stable between releases.
-        severity (str): ``'ok'``, ``'note'`` (worth knowing) or ``'problem'``
-            (the validation loss is missing, wrong, or not used as configured).
+        severity (str): ``'ok'``, ``'note'`` (worth knowing), ``'problem'`` (the
+            validation loss is missing, wrong, or not used as configured) or
+            ``'not checked'`` (what it takes is not there).
         text (str): The observation. For a problem also the expectation and the fix.
     """
 
@@ -23,16 +24,8 @@ class Finding(NamedTuple):
     text: str
 
 
-def ok(check: str, text: str) -> Finding:
-    """Create a finding without a problem."""
-    return Finding(check, OK, text)
+def _maker(severity: str) -> Callable[[str, str], Finding]:
+    return lambda check, text: Finding(check, severity, text)
 
 
-def note(check: str, text: str) -> Finding:
-    """Create a finding that is worth knowing."""
-    return Finding(check, NOTE, text)
-
-
-def problem(check: str, text: str) -> Finding:
-    """Create a finding that has to be fixed."""
-    return Finding(check, PROBLEM, text)
+ok, note, problem, unchecked = map(_maker, (OK, NOTE, PROBLEM, UNCHECKED))

@@ -6,14 +6,29 @@ import contextlib
 import os
 import sys
 import warnings
-from typing import Iterator
+from typing import Iterator, TextIO
 
 
 @contextlib.contextmanager
-def stdout_to_stderr() -> Iterator[None]:
-    """Redirect stdout to stderr, also for child processes."""
+def stdout_to_stderr(for_good: bool = False) -> Iterator[TextIO]:
+    """Redirect stdout to stderr, also for child processes.
+
+    Args:
+        for_good (bool): Whether it stays so: exit handlers of a library may print.
+
+    Yields:
+        TextIO: The original stdout.
+    """
+    stdout = sys.stdout
+    if for_good:
+        with contextlib.suppress(OSError):  # closed, as by `>&-`
+            stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+            os.dup2(2, 1)
+        sys.stdout = sys.stderr
+        yield stdout
+        return
     with contextlib.redirect_stdout(sys.stderr), _redirected(1, 2):
-        yield
+        yield stdout
 
 
 @contextlib.contextmanager

@@ -11,9 +11,10 @@ import math
 import os
 import sys
 from types import ModuleType
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
-from valloss_compat._cli.plot import curves, runs
+from valloss_compat._cli import print_plain
+from valloss_compat._cli.plot import curves, runs, scalars
 from valloss_compat.errors import CommandError
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -22,17 +23,16 @@ _DESCRIPTION = """\
 Draw the training loss (dashed) and the validation loss (solid) of one or more
 runs, with the best validation (star) and the end marked.
 
-A run is a work dir of mmengine. Several restarts of one run, as a resume
-leaves them, are joined; where they overlap, the later one holds."""
+A run is a work dir of mmengine. The restarts of a run, as a resume leaves them, are
+joined. Where they overlap, the later one is drawn."""
 _EPILOG = """\
 examples:
   python -m valloss_compat plot work_dirs/digits -o curves.png
   python -m valloss_compat plot work_dirs/a work_dirs/b -o out/ab.svg --log
-  python -m valloss_compat plot work_dirs/a -o cls.pdf --metric val/loss_cls
+  python -m valloss_compat plot work_dirs/a -o cls.pdf --metric loss_cls
 
-exit code: 0 all runs were drawn (a warning names one that has not validated, of
-which the training is); 1 some could not be (each is named, with the
-reason); 2 nothing was drawn."""
+exit status: 0 all runs were drawn; 1 some runs were drawn, and an error names each of
+the others; 2 nothing was drawn."""
 
 
 def register(subparsers: Any) -> None:
@@ -59,21 +59,19 @@ def register(subparsers: Any) -> None:
         "--output",
         required=True,
         metavar="FILE",
-        help="picture to write, .png, .svg or .pdf; replaced if it is there, its "
-        "folder is made if it is not",
+        help="picture to write, .png, .svg or .pdf. An existing file is replaced",
     )
     parser.add_argument(
         "--metric",
         default="val_loss",
         metavar="NAME",
-        help="what to draw of the validations, as scalars.json has it, a named loss "
-        "as val/NAME (default: %(default)s)",
+        help="metric of the validations, such as loss_cls (default: %(default)s)",
     )
     parser.add_argument(
         "--rule",
         choices=("less", "greater"),
-        help="which value is the best (default: less, for a metric with loss in its "
-        "name; others have no default)",
+        help="which value is the best (default: less for a metric with loss in its "
+        "name, none for others)",
     )
     parser.add_argument(
         "--x",
@@ -82,7 +80,9 @@ def register(subparsers: Any) -> None:
         help="unit of the x axis (default: auto, epochs if all runs count them)",
     )
     parser.add_argument("--log", action="store_true", help="logarithmic y axis")
-    parser.add_argument("--title", default="", help="title of the picture")
+    parser.add_argument(
+        "--title", default="", help="title (default: the name of a single run)"
+    )
     parser.set_defaults(func=main)
 
 
@@ -99,13 +99,14 @@ def main(args: argparse.Namespace) -> int:
         CommandError: If nothing was drawn.
     """
     _check_output(args.output)
-    named_runs, errors = runs.read(args.work_dirs, args.metric)
+    metric = scalars.without_mode(args.metric, "val")
+    named_runs, errors = runs.read(args.work_dirs, metric)
     for message in errors:
-        print(f"not drawn: {message}", file=sys.stderr)
-    rule = _resolve_rule(args)
+        print_plain(f"not drawn: {message}", sys.stderr)
+    rule = _resolve_rule(metric, args.rule)
     unit = runs.common_unit(named_runs, args.x)
     figure = _import_figure()
-    drawn = [_run_curves(figure, n, args.metric, rule, unit) for n in named_runs]
+    drawn = [_run_curves(figure, n, metric, rule, unit) for n in named_runs]
     if args.log:
         _check_log_axis(drawn)
     try:
@@ -113,44 +114,44 @@ def main(args: argparse.Namespace) -> int:
         figure.draw(
             drawn,
             args.output,
-            metric=args.metric,
-            train_name=curves.train_tag(args.metric),
+            metric=metric,
+            train_name=curves.train_tag(metric),
             unit=_UNITS[unit],
-            ylabel="loss" if "loss" in args.metric else args.metric,
-            title=args.title,
+            ylabel="loss" if "loss" in metric else metric,
+            title=args.title or (drawn[0].name if len(drawn) == 1 else ""),
             log=args.log,
         )
     except OSError as error:
         raise CommandError(
-            f"{args.output} cannot be written: {error.strerror or error}. Name another "
-            "file with -o"
+            f"{args.output} cannot be written: {error.strerror or error}. Fix: name "
+            "another file with -o"
         ) from None
     for named, shown in zip(named_runs, drawn):
-        print(_summary(named, shown.best_label, args.metric, unit))
-    print(f"Picture: {args.output}")
+        print_plain(_summary(named, shown.best_label, metric, unit))
+    print_plain(f"Picture: {args.output}")
     return 1 if errors else 0
 
 
 def _check_output(path: str) -> None:
     if os.path.isdir(path):
         raise CommandError(
-            f"-o {path} is a folder: name a file in it, such as "
-            f"{os.path.join(path, 'curves.png')}"
+            f"-o {path} is a folder, but a file is expected. Fix: "
+            f"-o {os.path.join(path, 'curves.png')}"
         )
     if os.path.splitext(path)[1].lower() not in SUFFIXES:
         raise CommandError(
-            f"-o {path} does not end in one of {', '.join(SUFFIXES)}, which says "
-            "what kind of picture to write"
+            f"-o {path} has no suffix of a picture. Fix: end it with one of "
+            f"{', '.join(SUFFIXES)}"
         )
 
 
-def _resolve_rule(args: argparse.Namespace) -> str:
-    if args.rule is None and "loss" not in args.metric:
+def _resolve_rule(metric: str, rule: Optional[str]) -> str:
+    if rule is None and "loss" not in metric:
         raise CommandError(
-            f"it is not known whether a small or a large {args.metric!r} is good: add "
-            "--rule less or --rule greater"
+            f"the better value of {metric!r} may be the smaller or the larger one. "
+            "Fix: add --rule less or --rule greater"
         )
-    return args.rule or "less"
+    return rule or "less"
 
 
 def _run_curves(
@@ -195,13 +196,14 @@ def _check_log_axis(drawn: Sequence[Any]) -> None:
         values = [*run.train[1], *run.val[1]]
         if not any(value > 0 for value in values):
             raise CommandError(
-                f"{run.name} has no value above 0, which --log needs: leave it out"
+                f"{run.name} has no value above 0, but --log needs one. Fix: leave "
+                "--log out"
             )
         if run.best is not None and run.best[1] <= 0:
-            print(
-                f"note: {run.name}: the best value, {run.best[1]:.4g}, has no place on "
-                "a logarithmic axis: it is not drawn",
-                file=sys.stderr,
+            print_plain(
+                f"note: {run.name}: the best value, {run.best[1]:.4g}, is not drawn, "
+                "as a logarithmic axis has no place for it",
+                sys.stderr,
             )
 
 
@@ -211,7 +213,7 @@ def _import_figure() -> ModuleType:
         return importlib.import_module("valloss_compat._cli.plot.figure")
     except ImportError as error:
         raise CommandError(
-            f"plot draws with matplotlib, and importing it failed with {error}: pip "
+            f"plot needs matplotlib, but importing it failed with {error}. Fix: pip "
             "install matplotlib"
         ) from None
 

@@ -108,7 +108,7 @@ def join(starts: Sequence[Start], planned: TrainLength) -> Run:
     notes: List[str] = []
     training = [start for start in starts if not _is_validation_only(start)]
     if training and len(training) < len(starts):
-        notes.append("left out what only validated, without a training")
+        notes.append("starts without a training are left out")
     starts = training or starts
     by_epoch = _counts_epochs(starts, planned)
     points: List[Point] = []
@@ -118,8 +118,8 @@ def join(starts: Sequence[Start], planned: TrainLength) -> Run:
         if len(kept) < len(points):
             first = _describe_position(new_points[0])
             notes.append(
-                f"the restart {start.name} did {first} and later again: "
-                "the earlier lines on that are left out"
+                f"the restart {start.name} repeated {first} and later, so that the "
+                "earlier lines of these are left out"
             )
         points = kept + new_points
     end = planned.max_epochs if by_epoch else planned.max_iters
@@ -182,8 +182,8 @@ def _locate(lines: Sequence[Scalars], by_epoch: bool, notes: List[str]) -> List[
             iteration = step * length if length else None
             points.append(Point(False, iteration, step, line))
     note = (
-        "validations without an iteration are drawn at the latest iteration that was "
-        "logged before them; LoggerHook(log_metric_by_epoch=False) logs their own"
+        "validations without an iteration are drawn at the last one that was logged "
+        "before. Fix: LoggerHook(log_metric_by_epoch=False)"
     )
     if guessed and note not in notes:
         notes.append(note)
@@ -237,12 +237,11 @@ def _current_epoch(point: Point) -> float:
 def train_tag(metric: str) -> str:
     """Return the tag of training that corresponds to a metric of validation.
 
-    This is ``loss`` for ``val_loss`` and ``teacher/val_loss``, and ``loss_cls``
-    for ``val/loss_cls``.
+    This is ``loss`` for ``val_loss`` and ``teacher/val_loss``.
     """
     if re.split(r"[./]", metric)[-1] == "val_loss":
         return "loss"
-    return metric[len("val/") :] if metric.startswith("val/") else metric
+    return metric
 
 
 def best(curve: Sequence[Point], metric: str, rule: str = "less") -> Optional[Point]:
@@ -275,7 +274,7 @@ def find_train_length(scalars: str) -> TrainLength:
         try:
             with open(path, encoding="utf-8") as file:
                 values = _read_train_cfg(ast.parse(file.read()))
-        except (OSError, SyntaxError, ValueError):
+        except Exception:  # ast raises MemoryError and more on odd files
             continue
         planned = TrainLength(
             *(_positive_int(values.get(name)) for name in TrainLength._fields)
@@ -325,4 +324,5 @@ def _literal(node: Optional[ast.AST]) -> Any:
 
 
 def _positive_int(value: Any) -> Optional[int]:
-    return value if type(value) is int and value > 0 else None
+    # No axis shows more.
+    return value if type(value) is int and 0 < value < 10**12 else None

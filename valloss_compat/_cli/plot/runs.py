@@ -6,6 +6,7 @@ import os
 import sys
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
+from valloss_compat._cli import print_plain
 from valloss_compat._cli.plot import curves, scalars
 from valloss_compat.errors import CommandError
 
@@ -42,7 +43,7 @@ def read(paths: Sequence[str], metric: str) -> Tuple[List[NamedRun], List[str]]:
     for path in paths:
         unique.setdefault(os.path.realpath(path), path)
     if len(unique) < len(paths):
-        print("note: what is given twice is drawn once", file=sys.stderr)
+        print_plain("note: a run that is given twice is drawn once", sys.stderr)
     paths = list(unique.values())
     for path, name in zip(paths, _shortest_names(paths)):
         try:
@@ -54,9 +55,10 @@ def read(paths: Sequence[str], metric: str) -> Tuple[List[NamedRun], List[str]]:
             errors.append(f"{error.filename} cannot be read: {error.strerror}")
             continue
         for note in run.notes:
-            print(f"note: {name}: {note}", file=sys.stderr)
+            print_plain(f"note: {name}: {note}", sys.stderr)
         if all(point.train for point in run.points):
-            print(f"warning: {name}: {_explain_no_validation(run)}", file=sys.stderr)
+            text = f"warning: {name}: {_explain_no_validation(run)}"
+            print_plain(text, sys.stderr)
         named_runs.append(NamedRun(name, run))
     if not named_runs:
         raise CommandError("; ".join(errors))
@@ -81,8 +83,7 @@ def _read_run(path: str, metric: str) -> curves.Run:
         notes += [f"{file}: {note}" for note in file_notes]
     if not starts:
         raise CommandError(
-            f"{path}: {files[-1]} is empty, nothing was logged yet: draw it after the "
-            "first validation"
+            f"{path}: {files[-1]} is empty. Fix: draw it after the first validation"
         )
     run = curves.join(starts, curves.find_train_length(starts[-1].path))
     validations = [point for point in run.points if not point.train]
@@ -96,28 +97,28 @@ def _explain_no_validation(run: curves.Run) -> str:
     """Explain why only the training of a run is drawn."""
     if run.reached_end:
         return (
-            "it went through without a validation, and its training alone is drawn: "
-            "see whether its config has a val_cfg, and a val_interval within its length"
+            "the training ended without a validation, so that only its training loss "
+            "is drawn. Fix: add a val_cfg, or lower its val_interval"
         )
-    return "no validation is logged so far, and its training alone is drawn"
+    return "no validation is logged so far, so that only its training loss is drawn"
 
 
 def _explain_missing_metric(run: curves.Run, metric: str) -> str:
     """Explain why a run cannot be drawn."""
     parts = [f"no validation logged {metric!r}"]
-    for word, train in (("validations have", False), ("training has", True)):
+    for word, train in (("validations logged", False), ("training logged", True)):
         points = [point for point in run.points if point.train is train]
         tags = sorted({tag for point in points for tag in point.scalars} - {"step"})
         if tags:
             parts.append(f"{word} {', '.join(tags)}")
     if metric == "val_loss":
         return (
-            f"{'; '.join(parts)}. `import valloss_compat` before the training adds "
-            "val_loss for a model that returns its losses, and with "
-            "custom_hooks=[dict(type='ValLossHook')] for those of mmpretrain, mmdet, "
-            "mmseg and mmpose; --metric NAME draws another"
+            f"{', '.join(parts)}. Fix: `import valloss_compat` in the training of a "
+            "model that returns a loss element, add "
+            "default_hooks=dict(val_loss=dict(type='ValLossHook')) for other models, "
+            "or draw another metric with --metric NAME"
         )
-    return f"{'; '.join(parts)}. Choose one of them with --metric NAME"
+    return f"{', '.join(parts)}. Fix: choose one of them with --metric NAME"
 
 
 def common_unit(named_runs: Sequence[NamedRun], wanted: str) -> str:
@@ -139,10 +140,10 @@ def common_unit(named_runs: Sequence[NamedRun], wanted: str) -> str:
     for named in named_runs:
         if any(point.position(unit) is None for point in named.run.points):
             reason = (
-                "is iteration-based and counts no epochs: choose --x iter"
+                "is iteration-based and counts no epochs. Fix: --x iter"
                 if unit == "epoch"
-                else "has no line of training that tells how many iterations an epoch "
-                "has: choose --x epoch, or draw it alone"
+                else "logged no training, so that the iterations of an epoch are not "
+                "known. Fix: --x epoch, or draw it alone"
             )
             raise CommandError(f"{named.name} {reason}")
     return unit

@@ -59,8 +59,7 @@ def find(path: str) -> List[str]:
         return [path]
     if not os.path.isdir(path):
         raise CommandError(
-            f"{path} does not exist, but the work dir of a training is expected: check "
-            "the path"
+            f"{path} does not exist, but the work dir of a training is expected"
         )
     found = []
     for folder in ("", *_folders(path)):
@@ -70,8 +69,8 @@ def find(path: str) -> List[str]:
                 found.append(file)
     if not found:
         raise CommandError(
-            f"{path} is no work dir: {_describe_folder(path)}. Give the work_dir of a "
-            "training that logs to mmengine's LocalVisBackend, as all do by default"
+            f"{path} is no work dir: {_describe_folder(path)}. Fix: name the work_dir "
+            "of a training that logs to LocalVisBackend, mmengine's default"
         )
     return found
 
@@ -104,13 +103,21 @@ def read(path: str) -> Tuple[List[Start], List[str]]:
             lines.append(parsed)
     if broken and not lines:
         raise CommandError(
-            f"{path} is not as mmengine writes it: line {broken[0]} is no JSON object. "
-            f"Give a work dir, or the {FILE} of one"
+            f"{path} is no {FILE} of mmengine: line {broken[0]} is no JSON object. "
+            f"Fix: name a work dir, or the {FILE} of one"
         )
     name = _run_name(path)
     return [Start(name, path, part) for part in _split(lines)], _describe_broken(
         broken, texts
     )
+
+
+def without_mode(tag: str, mode: str) -> str:
+    """Remove ``train/`` or ``val/`` from a tag.
+
+    Named losses of a validation have it, and with ``log_with_hierarchy`` all tags.
+    """
+    return tag[len(mode) + 1 :] if tag.startswith(f"{mode}/") else tag
 
 
 def is_train(line: Scalars) -> bool:
@@ -147,6 +154,8 @@ def _parse(text: str) -> Any:
     if not isinstance(parsed, dict):
         return None
     line = {k: _number(v) for k, v in parsed.items() if type(v) in (int, float)}
+    mode = "train" if is_train(line) else "val"
+    line = {without_mode(tag, mode): value for tag, value in line.items()}
     # Only a validation may lack its step, which then counts as 0.
     if not math.isfinite(line.get("step", math.nan if is_train(line) else 0.0)):
         return None
@@ -178,16 +187,16 @@ def _describe_broken(broken: List[int], texts: List[str]) -> List[str]:
     if broken and not any(texts[broken[-1] :]):
         broken = broken[:-1]
         notes.append(
-            "the last line is half written (the run goes on, or was killed): left out"
+            "the last line is half written and left out: the run goes on, or was killed"
         )
     if broken:
-        notes.append(f"{len(broken)} broken lines left out, the first is {broken[0]}")
+        notes.append(f"{len(broken)} broken lines are left out, first line {broken[0]}")
     return notes
 
 
 def _describe_folder(path: str) -> str:
     """Describe the content of a folder without a ``scalars.json``."""
-    text = f"neither TIMESTAMP{os.sep}{_LAYOUTS[0]} nor {_LAYOUTS[0]} is in it"
+    text = f"it has no {_LAYOUTS[0]} and no TIMESTAMP{os.sep}{_LAYOUTS[0]}"
     work_dirs = []
     for name in _folders(path):
         folder = os.path.join(path, name)
@@ -195,7 +204,7 @@ def _describe_folder(path: str) -> str:
         if any(os.path.isfile(os.path.join(folder, b, _LAYOUTS[0])) for b in below):
             work_dirs.append(folder)
     if work_dirs:
-        return f"{text}; these folders in it are work dirs: {', '.join(work_dirs)}"
+        return f"{text}, but these work dirs: {', '.join(work_dirs)}"
     names = sorted(os.listdir(path))
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return f"{text}, but {shown or 'nothing at all'}"
+    return f"{text}, but {shown}" if shown else f"{text}, and is empty"
