@@ -59,7 +59,7 @@ class TestBackportedHook:
             BackportedHook("val_loss", rule="more")
 
     def test_name_without_a_rule_is_rejected(self):
-        with pytest.raises(ValueError, match="the rule for 'speed' cannot be told"):
+        with pytest.raises(ValueError, match="no rule for 'speed' can be inferred"):
             BackportedHook("speed")
 
     def test_strict_explains_the_missing_metric(self):
@@ -77,7 +77,9 @@ class TestBackportedHook:
         class Runner:
             train_loop = Loop()
 
-        with pytest.raises(TypeError, match="cannot stop a Loop: derive it from"):
+        with pytest.raises(
+            TypeError, match=r"cannot stop a .*Loop. Fix: derive it from"
+        ):
             BackportedHook("val_loss").before_train(Runner())
         Runner.train_loop.stop_training = False
         BackportedHook("val_loss").before_train(Runner())
@@ -201,16 +203,13 @@ def test_missing_loss_is_explained_once(tmp_path):
     train(tmp_path, [{"l1": 0.5}] * 3, log_level="WARNING")
     text = (
         "EarlyStoppingHook monitors 'val_loss', but the metrics of this validation "
-        "are 'l1', 'n/seen'. There is no loss among them: the model appended no loss "
-        "element, or no name in it contains 'loss'. For a model of mmpretrain, mmdet, "
-        "mmseg or mmpose add custom_hooks=[dict(type='ValLossHook')]; end what the "
-        "forward of any other returns in mode 'predict' with "
-        "BaseDataElement(loss={'loss_cls': tensor, ...})"
+        "are 'l1', 'n/seen'. No name in the loss element contains 'loss', so there is "
+        "no val_loss. Fix: rename one"
     )
     assert logged(tmp_path).count(text) == 1
 
 
-def test_missing_loss_is_explained_before_save_best_raises(tmp_path):
+def test_missing_loss_is_explained_where_save_best_raises(tmp_path):
     """The KeyError of mmengine only has the name of the metric."""
     checkpoint = {"type": "CheckpointHook", "interval": 1, "save_best": "other_loss"}
     hooks = {"default_hooks": {"checkpoint": checkpoint}, "log_level": "WARNING"}
@@ -218,7 +217,7 @@ def test_missing_loss_is_explained_before_save_best_raises(tmp_path):
         train(tmp_path, [{"loss": 0.5}], **hooks)
     text = (
         "CheckpointHook monitors 'other_loss', but the metrics of this validation are "
-        "'loss', 'n/seen', 'val_loss': monitor one of these"
+        "'loss', 'n/seen', 'val_loss'. Fix: monitor one of these"
     )
     assert logged(tmp_path).count(text) == 1
 

@@ -1,55 +1,57 @@
-"""What the package would know of the model under test, and one that does more."""
+"""A model that does something in mode ``'loss'``, and what was logged."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from loss_forward.models import Classifier, Head, Known
-from valloss_compat import _libraries
-from valloss_compat._libraries import base
+from loss_forward.models import Classifier, Head
 
 
-@pytest.fixture(autouse=True)
-def _known(monkeypatch):
-    monkeypatch.setattr(base, "_registered", {})
-    _libraries.register(Known)
+class StatefulHead(Head):
+    """Has a buffer, a list and a number to change."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.last = [], 0.0
+        self.register_buffer("count", torch.zeros(2))
 
 
-class Changing(Head):
-    """Does something in mode ``'loss'`` only, as told."""
+class Changing(Classifier):
+    """Calls ``act(model)`` in mode ``'loss'``, and adds what it returns to a loss."""
 
     def __init__(self, act):
         super().__init__()
-        self.act, self.seen, self.last = act, [], 0.0
-        self.register_buffer("count", torch.zeros(2))
+        self.act, self.head = act, StatefulHead()
 
-    def forward(self, features):
-        scores = super().forward(features)
-        if self.losing:
-            self.act(self)
-        return scores
+    def loss(self, scores, data_samples):
+        added = self.act(self)
+        losses = super().loss(scores, data_samples)
+        if added is not None:
+            losses["loss_cls"] = losses["loss_cls"] + added
+        return losses
 
 
 @pytest.fixture
-def changing(monkeypatch):
-    """Makes a model whose head does something in mode ``'loss'``."""
-    monkeypatch.setattr(Known, "known", ("Head", "Changing"))
+def changing():
+    """Make a model that does something in mode ``'loss'`` only."""
+    return Changing
 
-    def make(act):
-        model = Classifier()
-        model.head = Changing(act)
-        model.head.losing = False
-        inner = model._run_forward
 
-        def run_forward(data, mode):
-            vars(model.head)["losing"] = mode == "loss"
-            try:
-                return inner(data, mode)
-            finally:
-                vars(model.head)["losing"] = False
+@pytest.fixture
+def third_batch_raises(monkeypatch):
+    """Make mode ``'loss'`` raise for a batch of three, the last one of the data."""
+    plain = Classifier.loss
 
-        vars(model)["_run_forward"] = run_forward
-        return model
+    def loss(self, scores, data_samples):
+        if len(scores) == 3:
+            raise ValueError("the last batch")
+        return plain(self, scores, data_samples)
 
-    return make
+    monkeypatch.setattr(Classifier, "loss", loss)
+
+
+@pytest.fixture
+def logged(capsys):
+    """Return what was logged since the last call, with single spaces."""
+    return lambda: " ".join("".join(capsys.readouterr()).split())

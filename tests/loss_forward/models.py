@@ -24,8 +24,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from valloss_compat._libraries import Adapter
-
 
 class Head(nn.Module):
     """Two scores a sample."""
@@ -85,17 +83,6 @@ class Classifier(BaseModel):
         return {"loss_cls": losses, "loss_reg": parts, "acc": hits}
 
 
-class Known(Adapter):
-    """What this package would know of a library that has that model."""
-
-    library = "loss_forward"
-    models = ("Classifier",)
-    known = ("Head",)
-
-    def shared(self, model: Any) -> List[Any]:
-        return [*super().shared(model), model.head]
-
-
 class Points(Dataset):
     """Random points, each with its class; ``noise`` is a random augmentation."""
 
@@ -146,7 +133,7 @@ class Predicted(BaseMetric):
             self.results.append(float(sample["pred"][0]))
 
     def compute_metrics(self, results: List[float]) -> Dict[str, float]:
-        return {"score": sum(results) / len(results)}
+        return {"score": sum(results) / max(len(results), 1)}
 
 
 class Watch(Hook):
@@ -199,7 +186,7 @@ def make_runner(work_dir: Any, *hooks: Any, **options: Any) -> Runner:
 
 
 def expected(model: Any, dataset: Any = None, batch_size: int = 4) -> Dict[str, float]:
-    """The losses by hand: eval mode, own copies, one batch after the other."""
+    """Compute the losses by hand: eval mode, own copies, batch by batch."""
     dataset = dataset or Points()
     model.eval()
     found: Dict[str, List[float]] = {"loss_cls": [], "loss_reg": [], "acc": []}

@@ -1,9 +1,8 @@
-"""``strategy='dataloader'``: the losses of a dataloader of their own."""
+"""``strategy='dataloader'``: the losses of a data loader of their own."""
 
 from __future__ import annotations
 
 import random
-from typing import Any, ClassVar, Dict
 
 import numpy as np
 import pytest
@@ -12,9 +11,9 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 import valloss_compat
+from loss_forward import views
 from loss_forward.models import (
     Classifier,
-    Known,
     Points,
     Watch,
     collate,
@@ -23,8 +22,7 @@ from loss_forward.models import (
     loader,
     make_runner,
 )
-from valloss_compat._libraries import Rejection, UnsupportedError
-from valloss_compat._libraries.pipelines import refuse_sampler
+from valloss_compat.errors import UnsupportedError
 
 #: Longer and of other batches than the three that are validated.
 OTHER = {"length": 23}
@@ -41,6 +39,23 @@ def config(**changes):
     }
 
 
+class Flip:
+    """A random flip of image and boxes."""
+
+    def __init__(self, prob=0.5):
+        self.prob = prob
+
+    def __call__(self, results):
+        if np.random.rand() < self.prob:
+            width = results["img"].shape[1]
+            results["img"] = results["img"][:, ::-1]
+            boxes = results["gt_bboxes"]
+            results["gt_bboxes"] = np.stack(
+                [width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1
+            )
+        return results
+
+
 @pytest.fixture(autouse=True)
 def _datasets(monkeypatch):
     monkeypatch.setitem(DATASETS._module_dict, "LossPoints", Points)
@@ -48,7 +63,7 @@ def _datasets(monkeypatch):
 
 @pytest.mark.parametrize("mode", ["default", "parity"])
 def test_the_whole_loader_is_reported_once(tmp_path, mode):
-    """Each of its batches counts the same, in each validation anew."""
+    """Each of its batches counts the same, in each validation."""
     valloss_compat.apply(mode=mode)
     watch = Watch()
     loss = hook(strategy="dataloader", dataloader=config())
@@ -69,8 +84,8 @@ def test_by_samples_the_batches_do_not_matter(tmp_path):
     assert {name: metrics[name] for name in known} == pytest.approx(known, rel=1e-6)
 
 
-def test_a_built_loader_serves_and_nothing_is_drawn(tmp_path):
-    """An iterator of a DataLoader draws a seed, which is given back; it is no copy."""
+def test_a_built_loader_is_not_copied_and_draws_nothing(tmp_path):
+    """An iterator of a DataLoader draws a seed, which is given back."""
     losses = loader(5, **OTHER)
     copied = {"__deepcopy__": lambda *_: pytest.fail("of whatever size it is")}
     losses.dataset.__class__ = type("Large", (Points,), copied)
@@ -84,82 +99,29 @@ def test_a_built_loader_serves_and_nothing_is_drawn(tmp_path):
     assert after[0] == after[1]
 
 
-def test_it_lifts_what_is_refused_for_the_pipeline(tmp_path, monkeypatch):
-    """But not what is refused for the model."""
-    of_data = Rejection("Points", "no annotations", "LoadAnnotations")
-    monkeypatch.setattr(Known, "refuse_pipeline", lambda *_: of_data)
-    pipelines = [()]
-    monkeypatch.setattr(
-        "valloss_compat._libraries.components.pipelines_of", lambda *_: pipelines
-    )
-    with pytest.raises(UnsupportedError, match="no annotations"):
-        make_runner(tmp_path, hook()).val()
-    loss = hook(strategy="dataloader", dataloader=config())
-    assert make_runner(tmp_path, loss).val()["val_loss"] > 0
-    monkeypatch.setattr(Known, "models", ())
-    loss = hook(strategy="dataloader", dataloader=config())
-    with pytest.raises(UnsupportedError, match="does not know"):
-        make_runner(tmp_path, loss).val()
-
-
-class Shuffled:
-    """A dataset with a pipeline, as mmengine's."""
-
-    metainfo: ClassVar[Dict[str, Any]] = {}
-
-    def __init__(self, pipeline):
-        self.pipeline = pipeline
-
-    def __len__(self):
-        return 1
-
-
-class RandomFlip:
-    """Named as mmcv's, for the tables know it by its name."""
-
-    __module__ = "mmcv.transforms.processing"
-
-    def __init__(self, prob):
-        self.prob = prob
-
-
-class Shift:
-    """On no list."""
-
-
-def shift(sample):
-    """A transform that is a function."""
-    return sample
-
-
-SHIFT = f"{__name__}.Shift"
-
-
 @pytest.mark.parametrize(
-    ("transform", "trust", "refused"),
+    ("pipeline", "match"),
     [
-        (RandomFlip(0.5), (), "RandomFlip in the pipeline"),
-        (RandomFlip(0.0), (), ""),
-        (Shift(), (), "Shift in the pipeline"),
-        (Shift(), (SHIFT,), ""),
-        (shift, (f"{__name__}.shift",), ""),
-        ((Shift(), RandomFlip(0.5)), (SHIFT,), "RandomFlip in the pipeline"),
+        (
+            (views.LoadAnnotations(), Flip(), views.Resize()),
+            "Flip of .* random numbers change",
+        ),
+        ((views.Resize(),), "mode 'loss' raised"),
+        ((views.Resize(), views.LoadAnnotations()), ""),
+        ((views.LoadAnnotations(), views.Resize(), Flip(0.0)), ""),
     ],
-    ids=["draws", "prob=0", "unknown", "trusted", "a trusted function", "both"],
+    ids=["draws", "no annotations", "as in validation", "as in training"],
 )
-def test_a_transform_that_is_not_known_to_do_the_same_is_refused(
-    tmp_path, transform, trust, refused
-):
-    """No two validations would be of the same images."""
-    transforms = transform if isinstance(transform, tuple) else (transform,)
-    losses = DataLoader(Shuffled(transforms), collate_fn=collate)
-    loss = hook(strategy="dataloader", dataloader=losses, trust=trust)
-    runner = make_runner(tmp_path, loss)
-    if refused:
-        with pytest.raises(UnsupportedError, match=refused):
-            runner.train()
+def test_pipeline_of_the_loader_is_checked(tmp_path, pipeline, match):
+    losses = views.loader_of(views.LoadImage(), *pipeline, views.PackInputs())
+    loss = hook(strategy="dataloader", dataloader=losses)
+    runner = views.detector_runner(tmp_path, loss)
+    if match:
+        with pytest.raises(UnsupportedError, match=match):
+            runner.val()
     else:
-        runner.call_hook("before_val")
+        known = views.known_losses()["val_loss"]
+        assert runner.val()["val_loss"] == pytest.approx(known, rel=1e-6)
 
 
 class Noisy(Points):
@@ -171,8 +133,7 @@ class Noisy(Points):
         return {**item, "inputs": item["inputs"] + noise}
 
 
-def test_what_draws_after_all_draws_the_same_in_each_validation(tmp_path):
-    """And the training draws what it would have drawn."""
+def test_a_dataset_that_draws_gives_the_same_in_each_validation(tmp_path):
     losses = DataLoader(Noisy(length=8), batch_size=4, collate_fn=collate)
     runner = make_runner(tmp_path, hook(strategy="dataloader", dataloader=losses))
     seen = []
@@ -189,26 +150,6 @@ def test_what_draws_after_all_draws_the_same_in_each_validation(tmp_path):
     assert seen[0] == seen[1]
 
 
-def test_a_batch_as_of_the_validation_is_prepared_as_one(tmp_path, monkeypatch):
-    """And one that is not is judged by the rule for loss dataloaders."""
-    prepared = []
-    monkeypatch.setattr(
-        Known, "prepare", lambda self, batch, _: prepared.append(batch) or batch
-    )
-    loss = hook(strategy="dataloader", dataloader=config())
-    make_runner(tmp_path, loss).val()
-    assert len(prepared) == 5  # 23 samples, by 5
-    refusal = Rejection("Points", "another frame", "none")
-    monkeypatch.setattr(Known, "refuse_data", lambda *_: refusal)
-    loss = hook(strategy="dataloader", dataloader=config())
-    make_runner(tmp_path, loss).val()
-    assert len(prepared) == 5
-    monkeypatch.setattr(Known, "refuse_loader", lambda *_: refusal)
-    loss = hook(strategy="dataloader", dataloader=config())
-    with pytest.raises(UnsupportedError, match="another frame"):
-        make_runner(tmp_path, loss).val()
-
-
 @pytest.mark.parametrize(
     "sampler",
     [
@@ -217,17 +158,61 @@ def test_a_batch_as_of_the_validation_is_prepared_as_one(tmp_path, monkeypatch):
         {"type": "InfiniteSampler", "shuffle": False},
     ],
 )
-def test_a_sampler_that_shuffles_or_never_ends_is_refused(tmp_path, sampler):
-    """Mmengine's own shuffles where nothing is said."""
+def test_a_sampler_that_shuffles_or_never_ends_is_rejected(tmp_path, sampler):
+    """Mmengine's own shuffles by default."""
     loss = hook(strategy="dataloader", dataloader=config(sampler=sampler))
-    runner = make_runner(tmp_path, loss)
     with pytest.raises(UnsupportedError, match=sampler["type"]):
-        runner.val()
+        make_runner(tmp_path, loss).val()
 
 
-def test_a_loader_that_shuffles_is_refused():
-    """Built ones say so by their sampler."""
-    assert refuse_sampler(loader()) is None
-    assert (
-        "RandomSampler" in refuse_sampler(DataLoader(Points(), shuffle=True)).component
-    )
+def test_a_built_loader_that_shuffles_is_rejected(tmp_path):
+    losses = DataLoader(Points(), shuffle=True, collate_fn=collate)
+    with pytest.raises(UnsupportedError, match="RandomSampler"):
+        make_runner(tmp_path, hook(strategy="dataloader", dataloader=losses)).val()
+
+
+def test_the_first_batches_only_are_run(tmp_path):
+    loss = hook(strategy="dataloader", dataloader=config(), limit_batches=2)
+    metrics = make_runner(tmp_path, loss).val()
+    first = torch.utils.data.Subset(Points(**OTHER), range(10))
+    known = expected(Classifier(), first, 5)
+    assert {name: metrics[name] for name in known} == pytest.approx(known, rel=1e-6)
+
+
+class Once(Points):
+    """Gives the same objects each time, as a dataset in memory."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.items = [super(Once, self).__getitem__(i) for i in range(len(self))]
+
+    def __getitem__(self, index):
+        return {**self.items[index]}
+
+
+def test_a_dataset_in_memory_is_not_written_into(tmp_path):
+    losses = DataLoader(Once(), 4, collate_fn=collate)
+    runner = make_runner(tmp_path, hook(strategy="dataloader", dataloader=losses))
+    known = expected(Classifier())["val_loss"]
+    for _ in range(2):
+        found = runner.val_loop.run()["val_loss"]
+        assert found == pytest.approx(known, rel=1e-6)
+    classes = [int(item["data_samples"].gt) for item in losses.dataset.items]
+    assert classes == Points().classes.tolist()
+
+
+def test_the_first_batch_of_the_loader_is_checked_before_the_training(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Classifier, "loss", lambda *_: {"loss": 1.0})
+    runner = make_runner(tmp_path, hook(strategy="dataloader", dataloader=config()))
+    with pytest.raises(UnsupportedError, match="the loss 'loss' is a float"):
+        runner.train()
+    assert runner.iter == 0
+
+
+@pytest.mark.usefixtures("third_batch_raises")
+def test_with_warn_a_batch_that_raises_leaves_no_loss(tmp_path):
+    loss = hook(strategy="dataloader", dataloader=config(), on_unsupported="warn")
+    runner = make_runner(tmp_path, loss)
+    assert set(runner.val()) == {"mean/score"}

@@ -1,9 +1,10 @@
-"""How the hook steps in: for one call, in any loop, and nothing stays."""
+"""How the hook replaces a step: for one call, in any loop, and nothing stays."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import ValLoop
 
@@ -17,8 +18,9 @@ from loss_forward.models import (
     loader,
     make_runner,
 )
-from valloss_compat._libraries import UnsupportedError
-from valloss_compat.hooks.val_loss_hook import StepShadow
+from loss_forward.rejection import rejected
+from valloss_compat.errors import UnsupportedError
+from valloss_compat.hooks.val_loss_hook import PatchedStep
 
 KNOWN = expected(Classifier())["val_loss"]
 
@@ -32,8 +34,8 @@ def test_parity_reports_it_as_native_does(tmp_path):
     assert [len(outputs) for outputs in spy.outputs] == [4, 4, 2]
 
 
-def test_what_stood_on_the_model_is_used_and_put_back(tmp_path):
-    """A val_step of the instance's own, compiled for one; then nothing is shared."""
+def test_a_val_step_of_the_instance_is_used_and_restored(tmp_path):
+    """A compiled one, say; then nothing is reused."""
     runner = make_runner(tmp_path, hook())
     calls = []
     own = runner.model.val_step
@@ -48,44 +50,22 @@ def test_what_stood_on_the_model_is_used_and_put_back(tmp_path):
     assert len(calls) == 3
 
 
-def test_a_shadow_that_was_replaced_stays_out_of_the_way():
-    """What somebody put over it is not taken off."""
+def test_a_patched_step_that_was_replaced_is_left_alone():
     model = Classifier()
-    shadow = StepShadow(model, lambda step: "ours")
+    step = PatchedStep(model, "val_step", lambda step: "patched")
     vars(model)["val_step"] = len
-    assert not shadow.remove()
+    assert not step.remove()
     assert model.val_step is len
 
 
-class Raises(Hook):
-    """Fails in the first iteration, after all others."""
-
-    priority = "LOWEST"
-
-    def before_val_iter(self, runner, batch_idx, data_batch=None):
-        raise KeyError("mine")
-
-
-@pytest.mark.parametrize("kept", [None, 2, 3])
-def test_nothing_stays_where_another_hook_raises(tmp_path, kept):
-    """Also one that comes after ours by its priority, however few there are."""
-    runner = make_runner(tmp_path, hook(), Raises())
-    if kept is not None:
-        runner._hooks = runner._hooks[-kept:]
-    with pytest.raises(KeyError, match="mine"):
-        runner.val()
-    assert "val_step" not in vars(runner.model)
-
-
 class Inside(Hook):
-    """Hands on to a hook that the Runner does not know."""
+    """Calls a hook that the Runner does not know."""
 
     def before_val(self, runner):
         hook().before_val(runner)
 
 
-def test_a_hook_that_another_calls_is_not_put_among_the_runners(tmp_path):
-    """It was never registered."""
+def test_a_hook_that_another_hook_calls_is_not_registered(tmp_path):
     runner = make_runner(tmp_path, Inside())
     before = runner.hooks
     assert set(runner.val()) == {"mean/score"}
@@ -93,8 +73,8 @@ def test_a_hook_that_another_calls_is_not_put_among_the_runners(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["predict", "loss"])
-def test_nothing_stays_where_the_model_raises(tmp_path, monkeypatch, mode):
-    """No shadow, no memory, and the flags as they were."""
+def test_nothing_stays_if_the_model_raises(tmp_path, monkeypatch, mode):
+    """No patched step, no replaced forward, and the flags as they were."""
 
     def fails(self, *args):
         raise KeyError("mine")
@@ -117,6 +97,27 @@ def test_a_tuple_stays_one(tmp_path, monkeypatch):
     spy = Watch()
     assert make_runner(tmp_path, hook(), spy).val()["val_loss"] == pytest.approx(KNOWN)
     assert {type(outputs) for outputs in spy.outputs} == {tuple}
+
+
+class Delegates(Hook):
+    """Calls a hook of its own, which the Runner does not know, at each event."""
+
+    def __init__(self):
+        self.inner = hook()
+
+    def before_val(self, runner):
+        self.inner.before_val(runner)
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        self.inner.before_val_iter(runner, batch_idx, data_batch)
+
+    def after_val_iter(self, runner, *args, **kwargs):
+        self.inner.after_val_iter(runner, *args, **kwargs)
+
+
+def test_a_hook_that_another_hook_calls_reports_the_loss(tmp_path):
+    metrics = make_runner(tmp_path, Delegates()).val()
+    assert metrics["val_loss"] == pytest.approx(KNOWN, rel=1e-6)
 
 
 class OwnLoop(ValLoop):
@@ -161,11 +162,39 @@ def test_a_loop_with_its_own_iterations(tmp_path, monkeypatch, way):
     assert metrics["val_loss"] == pytest.approx(KNOWN)
 
 
-def test_a_loop_that_does_not_call_val_step_is_refused(tmp_path):
+def test_a_loop_that_does_not_call_val_step_is_rejected(tmp_path):
     """There is nothing to append to."""
     runner = own_loop(tmp_path, "test_step")
     with pytest.raises(UnsupportedError, match="do not call val_step"):
         runner.val_loop.run()
     assert "val_step" not in vars(runner.model)
-    quiet = own_loop(tmp_path, "test_step", on_unsupported="warn").val_loop.run()
-    assert set(quiet) == {"mean/score"}
+    metrics = own_loop(tmp_path, "test_step", on_unsupported="warn").val_loop.run()
+    assert set(metrics) == {"mean/score"}
+
+
+class Accuracy(BaseMetric):
+    """Has the name of an accuracy that mode 'loss' returns, and another number."""
+
+    def process(self, data_batch, data_samples):
+        self.results.append(1)
+
+    def compute_metrics(self, results):
+        return {"acc": 77.0}
+
+
+def test_metric_of_the_same_name_is_kept(tmp_path, logged):
+    runner = make_runner(
+        tmp_path, hook(), val_evaluator=[Accuracy()], log_level="WARNING"
+    )
+    for _ in range(2):
+        metrics = runner.val_loop.run()
+        assert metrics["acc"] == 77.0
+        assert metrics["val_loss"] == pytest.approx(KNOWN, rel=1e-6)
+    assert logged().count("the loss 'acc' has the name of a metric, which is kept") == 1
+
+
+def test_losses_without_the_word_loss_in_a_name_are_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr(Classifier, "loss", lambda s, scores, d: {"cls": scores})
+    rejected(
+        tmp_path, Classifier(), "mode 'loss' returned cls, but val_loss is the sum"
+    )

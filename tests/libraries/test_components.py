@@ -1,0 +1,48 @@
+"""Models and transforms are seen alike, whether they are built or in a config."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from libraries.configs import library_class
+from valloss_compat._libraries.components import component_of, setting
+
+Detector = library_class("mmdet.models.detectors", "RetinaNet", nn.Module)
+
+
+def test_a_built_model_has_the_names_of_its_class_and_bases():
+    built = component_of(Detector())
+    assert built.names == ("mmdet.RetinaNet", "torch.Module")
+    assert (built.library, built.kind) == ("mmdet", "RetinaNet")
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({"type": "RetinaNet"}, "mmdet.RetinaNet"),
+        ({"type": "mmseg.FCN"}, "mmseg.FCN"),
+        ({"type": "A.b.Head"}, "A.Head"),
+        ({"type": "Other", "_scope_": "mine"}, "mine.Other"),
+        ({}, "mmdet.?"),
+    ],
+)
+def test_a_configured_model_is_named_by_type_and_scope(config, name):
+    assert component_of(config, "mmdet").names == (name,)
+
+
+def test_class_in_a_config_is_named_as_when_it_is_built():
+    """As mmengine's new style of config has it."""
+    assert component_of({"type": Detector}, "mine") == component_of(Detector())
+
+
+def test_a_transform_may_be_a_function():
+    assert component_of(len).names == ("builtins.len",)
+    assert component_of(library_class).kind == "library_class"
+
+
+def test_a_setting_is_an_entry_or_an_attribute():
+    assert setting({"a": 1}, "a") == 1
+    assert setting({}, "a", 2) == 2
+    assert setting(nn.Identity(), "training") is True
+    assert setting(None, "a") is None
