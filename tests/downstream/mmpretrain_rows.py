@@ -14,10 +14,9 @@ from typing import Any, Callable, Dict, List
 
 import cv2
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
+from downstream import frozen
 from downstream.rows import Row
 
 CLASSES = 3
@@ -127,20 +126,8 @@ def configured(
 
 
 def oracle(config: Any, model: Any) -> Dict[str, float]:
-    """Return the loss of the model in eval mode, on a separate data set."""
-    loader = Runner.build_dataloader(copy.deepcopy(config.val_dataloader))
-    model.eval()
-    sums: Dict[str, float] = {}
-    for batch in loader:
-        with torch.no_grad():
-            data = model.data_preprocessor(batch, False)
-            for sample in data["data_samples"]:
-                if "gt_score" in sample:  # float, as Mixup makes it in training
-                    sample.set_gt_score(sample.gt_score.float())
-            total, parsed = model.parse_losses(model(**data, mode="loss"))
-        for name, value in {**parsed, "val_loss": total}.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
-    return {name: value / len(loader) for name, value in sums.items()}
+    """Return the losses of the model in frozen training mode."""
+    return frozen.of_config(config, model, reorder=False)
 
 
 def row(name: str, path: str, data: Any = image_folder, **changes: Any) -> Row:
@@ -154,7 +141,7 @@ def replaced(kind: str, **settings: Any) -> Dict[str, Any]:
 
 
 _VGG_VOC = "vgg/vgg16_8xb16_voc.py"
-#: It is shipped in a retriever only, which is rejected.
+#: It is shipped in a retriever only, which is rejected by name.
 _ARCFACE = replaced(
     "ArcFaceClsHead",
     in_channels=2048,

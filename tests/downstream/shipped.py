@@ -118,6 +118,8 @@ def config_of(row: Shipped, root: Path, large: bool = False) -> Config:
     package = Path(importlib.import_module(row.library).__file__ or "").parent
     config = Config.fromfile(str(package / ".mim" / "configs" / row.config))
     without_weights(config.model)
+    if row.library == "mmseg" and not large:  # for a loss, all inputs are padded to it
+        config.model.data_preprocessor.size = tuple(reversed(SCALE))
     if not (large and row.model is FEW):
         config.merge_from_dict({"model": dict(row.model)})
     pipeline = copy.deepcopy(config.val_dataloader.dataset.pipeline)
@@ -220,7 +222,7 @@ def _maps(config: Config, root: Path, row: Shipped) -> None:
 def _persons(config: Config, root: Path, row: Shipped) -> None:
     file = _once(root, data.keypoints)
     pipeline = config.val_dataloader.dataset.pipeline
-    # The change that the quick start describes.
+    # The oracle reads this pipeline, too, and the config has no training left.
     pipeline.insert(
         -1, {"type": "GenerateTarget", "encoder": config.model.head.decoder}
     )

@@ -12,7 +12,8 @@ from support.ranks import run_ranks
 
 pytest.importorskip("mmcv.ops", reason="mmcv has no ops: tox -m downstream-full has")
 
-from downstream import oracle, shipped
+from downstream import frozen, shipped
+from downstream.frozen import annotations_first
 from downstream.rows import runner_of
 
 pytestmark = [
@@ -46,6 +47,7 @@ def rank_main(rank):
     import torch, valloss_compat
     from mmengine.model import MMDistributedDataParallel
     from downstream import shipped
+    from downstream.frozen import annotations_first
     from downstream.rows import runner_of
     torch.set_num_threads(1)
     (row,) = (row for row in shipped.ALL if row.name == {name!r})
@@ -64,16 +66,16 @@ def test_two_ranks_of_ddp_report_the_mean_over_all_batches(row, data_root, nurse
     config = shipped.config_of(row, data_root)
     config.val_dataloader.batch_size = 1
     config.val_dataloader.dataset.indices = 4
-    expected = oracle.losses(config, shipped.build(config))["val_loss"]
-    told = run_ranks(nursery, 2, _RANKS.format(name=row.name, data=str(data_root)))
-    assert told[0] == told[1] == pytest.approx(expected, rel=1e-5)
+    expected = frozen.of_config(config, shipped.build(config))["val_loss"]
+    found = run_ranks(nursery, 2, _RANKS.format(name=row.name, data=str(data_root)))
+    assert found[0] == found[1] == pytest.approx(expected, rel=1e-5)
 
 
 def training(config, folder, model, **hook):
     """Two epochs with an EMA of the weights, a validation after each."""
     config = copy.deepcopy(config)
     loader = copy.deepcopy(config.val_dataloader)
-    loader.dataset.pipeline = oracle.annotations_first(loader.dataset.pipeline)
+    loader.dataset.pipeline = annotations_first(loader.dataset.pipeline)
     config.train_dataloader = loader
     config.train_cfg = {"by_epoch": True, "max_epochs": 2, "val_interval": 1}
     config.optim_wrapper = {"optimizer": {"type": "SGD", "lr": 1e-3}}
@@ -84,24 +86,22 @@ def training(config, folder, model, **hook):
     return runner, averaged.ema_model.module
 
 
-def test_a_training_with_an_ema_is_the_same_and_its_loss_is_the_emas(
+def test_training_with_an_ema_is_unchanged_and_its_loss_is_that_of_the_ema(
     row, data_root, tmp_path
 ):
     config = shipped.config_of(row, data_root)
-    if row.library == "mmseg":  # in training it pads to this
-        config.model.data_preprocessor.size = tuple(reversed(shipped.SCALE))
     model = shipped.build(config)
     plain, _ = training(config, tmp_path / "without", model)
-    ours, averaged = training(config, tmp_path / "with", model, strategy="auto")
-    weights, expected = ours.model.state_dict(), plain.model.state_dict()
+    hooked, averaged = training(config, tmp_path / "with", model, strategy="auto")
+    weights, expected = hooked.model.state_dict(), plain.model.state_dict()
     assert list(weights) == list(expected)
     for name in weights:
         assert torch.equal(weights[name], expected[name]), name
-    losses = oracle.losses(config, averaged)
-    seen = ours.message_hub.get_scalar("val/val_loss").current()
+    losses = frozen.of_config(config, averaged)
+    seen = hooked.message_hub.get_scalar("val/val_loss").current()
     assert seen == pytest.approx(losses["val_loss"], rel=1e-5)
     assert seen != pytest.approx(
-        oracle.losses(config, ours.model)["val_loss"], rel=1e-5
+        frozen.of_config(config, hooked.model)["val_loss"], rel=1e-5
     )
 
 
@@ -117,8 +117,8 @@ def test_half_precision_is_that_of_the_loop(strategy, data_root, tmp_path):
     config.val_cfg = {"fp16": True}
     model = shipped.build(config)
     with autocast(enabled=True):
-        expected = oracle.losses(config, copy.deepcopy(model))["val_loss"]
-    whole = oracle.losses(config, copy.deepcopy(model))["val_loss"]
+        expected = frozen.of_config(config, copy.deepcopy(model))["val_loss"]
+    whole = frozen.of_config(config, copy.deepcopy(model))["val_loss"]
     metrics = runner_of(config, tmp_path, model=model, strategy=strategy).val()
     assert metrics["val_loss"] == pytest.approx(expected, rel=1e-6)
     assert metrics["val_loss"] != pytest.approx(whole, rel=1e-6)
