@@ -8,6 +8,7 @@ import platform
 from typing import Any, Dict, Iterator, List
 
 import pytest
+from support.blocks import Block, block_of
 from support.fresh import Nursery
 
 _nursery = Nursery()  # first: it must not import the package
@@ -62,6 +63,12 @@ def nursery() -> Iterator[Nursery]:
     """Runs scripts in new processes that have mmengine imported."""
     yield _nursery
     _nursery.close()
+
+
+@pytest.fixture
+def block(request: pytest.FixtureRequest) -> Block:
+    """Return the code block of README.md or docs/ that the test has in its name."""
+    return block_of(request.function.__name__)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -68,7 +68,7 @@ def test_disabled_patch_of_another_mode_is_reported(monkeypatch):
     status = valloss_compat.apply(mode="parity")
     (disabled,) = [patch for patch in status.patches if patch.state == "disabled"]
     assert disabled.target.endswith(".LogProcessor.get_log_after_epoch")
-    assert "was put over ours and stays" in disabled.reason
+    assert "wraps it and stays" in disabled.reason
 
 
 def test_table_has_aligned_columns():
@@ -185,7 +185,7 @@ def test_apply_leaves_unknown_mmengine_unpatched_and_warns_once(monkeypatch):
         patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
     )
     with pytest.warns(
-        valloss_compat.VallossCompatWarning, match="is not as valloss"
+        valloss_compat.VallossCompatWarning, match="has an unknown str"
     ) as caught:
         status = valloss_compat.apply()
     # It names the file of the caller.
@@ -193,7 +193,11 @@ def test_apply_leaves_unknown_mmengine_unpatched_and_warns_once(monkeypatch):
     assert status.plan == "unknown"
     assert not status.active
     valloss_compat.apply()  # no second warning: warnings are errors here
-    with pytest.raises(valloss_compat.UnknownMMEngineError, match="knows it: odd"):
+    with pytest.raises(valloss_compat.UnknownMMEngineError, match="structure: odd"):
         valloss_compat.apply(strict=True)
     assert same(targets(), before)
     valloss_compat.revert()
+
+
+def test_dir_has_the_public_names_alone():
+    assert dir(valloss_compat) == sorted(valloss_compat.__all__)

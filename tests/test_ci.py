@@ -92,7 +92,10 @@ def test_each_finding_is_reported_with_its_place(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("a = 1\nseam = 2\n", encoding="utf-8")
     found = words.in_files(["valloss_compat"], tmp_path)
-    assert found == ["valloss_compat/_cli/a.py:2: seam -> wrapper, patch point"]
+    assert found == [
+        "valloss_compat/_cli/a.py:2: seam -> wrapper, patch point",
+        "valloss_compat/_libraries/b.py:2: seam -> wrapper, patch point",
+    ]
 
 
 def test_exit_code_tells_whether_a_word_was_found(tmp_path):

@@ -89,9 +89,9 @@ def test_overwritten_distributions_are_noted_and_the_imported_one_comes_first(
     status = valloss_compat.status()
     assert status.distribution == "mmengine-lite"
     assert status.notes == [
-        "mmengine-lite 0.10.7 and mmengine 0.10.4 are installed over each other, and "
-        "each has overwritten files of the other: uninstall all of them, then install "
-        "the one you want"
+        "mmengine-lite 0.10.7 and mmengine 0.10.4 are installed in one environment and "
+        "have overwritten files of each other. Fix: uninstall all of them, then "
+        "install one"
     ]
     assert f"note: {status.notes[0]}" in repr(status).splitlines()
 

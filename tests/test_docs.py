@@ -1,4 +1,4 @@
-"""docs/architecture.md agrees with the package."""
+"""docs/architecture.md and CONTRIBUTING.md agree with the package."""
 
 from __future__ import annotations
 
@@ -6,27 +6,31 @@ import re
 from pathlib import Path
 from typing import Set
 
+import pytest
+
 from valloss_compat._patches.plan import PLANS
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGES = ("docs/architecture.md", "docs/data-path.svg", "CONTRIBUTING.md")
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
 
 
 def paths_in(text: str) -> Set[str]:
     """Files and folders that a text names; folders end with a slash."""
-    path = r"(?<![\w/.<])[\w.][\w./]*(?:/|\.(?:py|toml|md))(?!\w)"
+    path = r"(?<![\w/.<-])[\w.][\w./-]*(?:/|\.(?:py|toml|md))(?!\w)"
     return set(re.findall(path, text))
 
 
 def test_every_plan_is_explained() -> None:
     for plan in PLANS:
-        assert f"*{plan}*" in PAGE
+        assert f"*{plan}*" in TEXTS["docs/architecture.md"]
 
 
-def test_named_files_exist() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_named_files_exist(page: str) -> None:
     """Relative to the package, the repository or the page."""
     folders = (ROOT / "valloss_compat", ROOT, ROOT / "docs")
-    named = paths_in(PAGE)
+    named = paths_in(TEXTS[page])
     assert {path for path in named if path.startswith("_patches/")}
     assert [p for p in named if not any((f / p).exists() for f in folders)] == []
 

@@ -99,11 +99,11 @@ def test_environment_variable_sets_options(monkeypatch, variable, expected):
 def test_invalid_environment_variable_is_rejected(monkeypatch, variable, reason):
     """The message shows the variable, the error and a fix."""
     monkeypatch.setenv("VALLOSS_COMPAT", variable)
-    with pytest.raises(ValueError, match="correct or unset it") as error:
+    with pytest.raises(ValueError, match="Fix: correct or unset it") as error:
         configure()
     assert str(error.value) == (
-        f"the environment variable VALLOSS_COMPAT is {variable!r}: {reason}: correct "
-        "or unset it"
+        f"the environment variable VALLOSS_COMPAT is {variable!r}: {reason}. Fix: "
+        "correct or unset it"
     )
 
 
@@ -117,7 +117,7 @@ def test_invalid_environment_variable_is_rejected(monkeypatch, variable, reason)
         ({"mode": "off"}, "mode is 'off', but one of default, parity is expected (to"),
         (
             {"mode": "parity", "weighting": "sample"},
-            "mode='parity' and weighting='sample' contradict",
+            "mode='parity' and weighting='sample' contradict each other",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The package's metadata, and the commands and tables of CI and the README."""
+"""The package's metadata, and the commands and tables of CI."""
 
 from __future__ import annotations
 
@@ -69,18 +69,6 @@ def test_package_has_only_python37_syntax():
             ast.parse(source, str(path), feature_version=(3, 7))
         else:
             ast.parse(source, str(path))
-
-
-def test_readme_has_one_test_command():
-    """.ci/run finds exactly one test command in the README."""
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    patterns = re.search(r"grep -E '(.+)' README\.md", script)
-    assert patterns is not None
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    commands = [line for line in readme if re.search(patterns.group(1), line)]
-    assert len(commands) == 1
-    assert "pip install" in commands[0]
-    assert "tox-uv" in commands[0]
 
 
 def test_tox_and_readme_follow_the_table_of_releases():

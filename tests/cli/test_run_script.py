@@ -114,7 +114,7 @@ def test_script_on_standard_input_is_rejected(tmp_path):
     assert run.returncode == 2
     assert run.stderr == (
         "python -m valloss_compat run: error: the script is '-', the standard input, "
-        "but a file is expected: write the script into one\n"
+        "but a file is expected. Fix: write the script into one\n"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import List
 
 import pytest
 from support.fresh import Nursery, run_cold
@@ -62,16 +63,16 @@ def test_parity_in_the_environment_leaves_native_releases_unchanged(
     assert result["val_loss"] == 1.5
 
 
-@pytest.mark.parametrize("program", ["-c", "train.py"])
+@pytest.mark.parametrize("arguments", [["-c"], ["train.py"], []])
 def test_module_that_runpy_runs_is_not_taken_for_a_command(
-    nursery: Nursery, program: str
+    nursery: Nursery, arguments: List[str]
 ) -> None:
-    """The import patches mmengine as any other."""
+    """The import patches mmengine as any other, also in an embedded interpreter."""
     nursery.run(
         script(
             f"""
             import runpy
-            sys.argv[:] = [{program!r}]
+            sys.argv[:] = {arguments!r}
             runpy.run_module('valloss_compat._version')
             import valloss_compat
             assert valloss_compat.status().active

@@ -93,7 +93,7 @@ def test_copied_wrapper_only_calls_the_original() -> None:
         def double(self, number: int) -> int:
             return 2 * number
 
-    def negative(original: Any, *args: Any) -> int:
+    def negative(original: Any, args: Any, kwargs: Any) -> int:
         return -int(original(*args))
 
     wrapper = wrap(vars(Doubles)["double"], Doubles, "double")

@@ -95,7 +95,7 @@ def test_conflict_is_reported_and_the_third_party_wrapper_stays(monkeypatch, tmp
     name = f"{__name__}.{third_party.__qualname__}"
     assert disabled.owner == name
     assert disabled.reason == (
-        f"{name} was put over ours and stays; ours only calls the original now"
+        f"{name} wraps it and stays, so that it only calls the original"
     )
     assert disabled.original == "mmengine.evaluator.evaluator.Evaluator.evaluate"
     assert disabled.reason in repr(status)

@@ -49,37 +49,38 @@ def configure(**options):
             "on",
             apply(None),
             "ValueError: the environment variable VALLOSS_COMPAT is 'on': mode is "
-            "'on', but one of off, default, parity is expected: correct or unset it",
+            "'on', but one of off, default, parity is expected. Fix: correct or unset "
+            "it",
             id="unknown mode in the environment",
         ),
         pytest.param(
             "wieghting=sample",
             configure(),
             "ValueError: the environment variable VALLOSS_COMPAT is "
-            "'wieghting=sample': there is no option 'wieghting', but mode, weighting, "
-            "sync_dist, strict: correct or unset it",
+            "'wieghting=sample': there is no option 'wieghting', only mode, weighting, "
+            "sync_dist, strict. Fix: correct or unset it",
             id="unknown option in the environment",
         ),
         pytest.param(
             "parity",
             apply("default"),
             "ValueError: mode is 'default', but the environment says VALLOSS_COMPAT="
-            "parity: unset the variable or leave the argument out",
+            "parity. Fix: unset the variable, or leave the argument out",
             id="mode against the environment",
         ),
         pytest.param(
             "weighting=sample",
             configure(weighting="batch"),
             "ValueError: weighting is 'batch', but the environment says VALLOSS_COMPAT="
-            "weighting=sample: unset the variable or leave the argument out",
+            "weighting=sample. Fix: unset the variable, or leave the argument out",
             id="option against the environment",
         ),
         pytest.param(
             "",
             configure(mode="parity", weighting="sample"),
-            "ValueError: mode='parity' and weighting='sample' contradict: native "
-            "mmengine, which parity equals bug for bug, counts by batches; choose "
-            "mode='default' or weighting='batch'",
+            "ValueError: mode='parity' and weighting='sample' contradict each other: "
+            "parity counts by batches, as mmengine does. Fix: mode='default' or "
+            "weighting='batch'",
             id="options against each other",
         ),
     ],
@@ -101,28 +102,28 @@ LOSS = torch.tensor(1.0)
     [
         pytest.param(
             LOSS,
-            "the last item of the val_step result is a loss element whose `loss` is of "
-            "type Tensor, but a dict of named losses is expected: append "
+            "the field `loss` of the loss element is of type Tensor, but a dict of "
+            "named losses is expected. Fix: append "
             "BaseDataElement(loss={'loss_cls': tensor, ...})",
             id="no mapping",
         ),
         pytest.param(
             {"loss_cls": "0.5"},
             "loss 'loss_cls' has a value of type str, but a real tensor, a number, or "
-            "a list or tuple of tensors is expected: convert it with torch.as_tensor() "
-            "before it goes into the loss element",
+            "a list or tuple of tensors is expected. Fix: put a tensor into the loss "
+            "element",
             id="value of another type",
         ),
         pytest.param(
             {"loss_cls": [LOSS, 2.0]},
             "loss 'loss_cls' has a value item of type float, but a real tensor, a "
-            "number, or a list or tuple of tensors is expected: convert it with "
-            "torch.as_tensor() before it goes into the loss element",
+            "number, or a list or tuple of tensors is expected. Fix: convert it with "
+            "torch.as_tensor()",
             id="item of another type",
         ),
         pytest.param(
             {3: LOSS},
-            "a loss is named 3 of type int, but a name must be a str: rename the key "
+            "a loss is named 3 of type int, but a str is expected. Fix: rename the key "
             "in the loss dict",
             id="name that is no string",
         ),
@@ -142,17 +143,17 @@ def test_invalid_losses_raise_with_message(tmp_path, losses, message):
         pytest.param(
             {},
             ValueError,
-            "weighting='sample' needs the number of samples in each batch, and it "
-            "cannot be told from the batch (dict of inputs: Tensor of shape ()) or the "
-            "result (list of Tensor of shape (2,)): append BaseDataElement(loss=..., "
-            "metainfo=dict(batch_size=n)), or go back to weighting='batch'",
+            "weighting='sample' needs the number of samples in each batch, but neither "
+            "the batch (dict of inputs: Tensor of shape ()) nor the result (list of "
+            "Tensor of shape (2,)) has it. Fix: append BaseDataElement(loss=..., "
+            "metainfo=dict(batch_size=n)), or choose weighting='batch'",
             id="unknown size",
         ),
         pytest.param(
             {"batch_size": 2.0},
             TypeError,
             "the loss element's metainfo 'batch_size' is 2.0, but a positive int is "
-            "expected: the number of samples in this batch",
+            "expected, the number of samples in this batch",
             id="size that is no int",
         ),
     ],

@@ -83,9 +83,9 @@ def test_plot_without_matplotlib_prints_message(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["plot", "runs/a", "-o", "a.png"]) == 2
     assert capsys.readouterr().err == (
-        f"{PROGRAM} plot: error: plot draws with matplotlib, and importing it failed "
-        "with import of matplotlib.figure halted; None in sys.modules: pip install "
-        "matplotlib\n"
+        f"{PROGRAM} plot: error: plot needs matplotlib, but importing it failed "
+        "with import of matplotlib.figure halted; None in sys.modules. Fix: pip "
+        "install matplotlib\n"
     )
 
 

@@ -235,8 +235,8 @@ def test_log_without_losses_is_unchanged(tmp_path):
 
     runner = AnyRunner()
     for mode in ("val", "test"):
-        args = get_log_after_epoch(NoLosses(), original, "processor", runner, 3, mode)
-        assert args == ("processor", runner, 3, mode)
+        given = ("processor", runner, 3, mode)
+        assert get_log_after_epoch(NoLosses(), original, given, {}) == given
 
 
 def test_parity_mode_logs_as_mmengine_does(tmp_path):

@@ -71,7 +71,7 @@ def test_native_is_decided_by_what_the_loops_call(inspect_changed):
     if not NATIVE:
         return
     found = inspect_changed(_parse_losses=None)
-    assert found == (True, "there is _update_losses without its twin")
+    assert found == (True, "only one of the helpers is there, _update_losses")
     old = {}
     for stage, name in (("val", "ValLoop"), ("test", "TestLoop")):
         source = RUN_ITER.format(**{**NAMES, "step": f"{stage}_step"})
@@ -83,7 +83,7 @@ def test_native_is_decided_by_what_the_loops_call(inspect_changed):
     assert found == (False, LOSSES.format("ValLoop", "val_loss"))
 
 
-LOSSES = "{} has to do with a loss ({}), and there is none of the known helpers"
+LOSSES = "{} handles a loss ({}) without the known helpers"
 
 
 NO_LONGER = "ValLoop.run_iter no longer calls {}"
@@ -118,7 +118,7 @@ def test_loop_that_no_longer_calls_a_method_is_a_problem(
 
 def test_missing_class_or_method_is_a_problem(inspect_changed):
     """The problem names it; nothing raises."""
-    gone = "there is no {} where it was"
+    gone = "there is no {}"
     assert inspect_changed(ValLoop=None).problem == gone.format("ValLoop.run_iter")
     assert inspect_changed(BaseLoop=None).problem == gone.format("BaseLoop")
     assert inspect_changed(evaluator=None).problem == gone.format("Evaluator.process")
@@ -150,7 +150,7 @@ def test_helpers_with_other_arguments_or_callers_are_a_problem(
     for names in (("results", "losses"), ("losses", "outputs")):
         helper = compiled(f"def helper({', '.join(names)}): pass", "helper")
         assert inspect_changed(_update_losses=helper).problem == (
-            f"_update_losses takes {names}, and not ('outputs', 'losses')"
+            f"_update_losses takes {names}, but ('outputs', 'losses') are expected"
         )
     run_iter = compiled(
         "def run_iter(it): it.val_step, it.process, it.call_hook, it.val_loss",
@@ -210,7 +210,7 @@ def test_moved_module_has_no_targets(load):
 @pytest.mark.parametrize(
     ("error", "name", "remedy"),
     [
-        (missing("torchvision.ops"), "torchvision.ops", "mmengine before 0.5.0 imp"),
+        (missing("torchvision.ops"), "torchvision.ops", "install the torchvision"),
         (missing("yapf"), "yapf", "pip install 'yapf"),
         (AttributeError("odd"), "mmengine", "make `import mmengine.runner` work"),
     ],
@@ -220,4 +220,4 @@ def test_failed_import_of_mmengine_names_module_and_remedy(load, error, name, re
     with pytest.raises(valloss_compat.UnusableMMEngineError) as caught:
         load("mmengine.runner.loops", error)
     assert caught.value.name == name
-    assert f"Remedy: {remedy}" in str(caught.value)
+    assert f"Fix: {remedy}" in str(caught.value)

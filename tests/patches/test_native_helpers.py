@@ -11,7 +11,7 @@ from support.tiny import Spy, counting, element, make_runner
 
 import valloss_compat
 from valloss_compat import configure
-from valloss_compat._patches import native_helpers
+from valloss_compat._patches import results
 from valloss_compat._recording.epoch import EpochLosses
 from valloss_compat._recording.recorder import Recorder
 
@@ -27,14 +27,13 @@ def test_loop_with_a_dict_of_its_own_uses_the_original_helpers():
     """Only for results with a loss element: the original indexes any result."""
     recorder = Recorder(native=True)
     for result in ({"a": 1}, None, [], torch.ones(3)):
-        outputs, losses = native_helpers.update_losses(recorder, never, result, {})
+        outputs, losses = results.update_losses(recorder, never, (result, {}), {})
         assert outputs is result
         assert losses == {}
-    called = native_helpers.update_losses(
-        recorder, lambda *args: args, RESULT, {"mine": 1}
-    )
+    given = {"losses": {"mine": 1}}
+    called = results.update_losses(recorder, lambda *args: args, (RESULT,), given)
     assert called == (RESULT, {"mine": 1})
-    called = native_helpers.parse_losses(recorder, lambda *args: args, {}, "val")
+    called = results.parse_losses(recorder, lambda *args: args, ({}, "val"), {})
     assert called == ({}, "val")
 
 
@@ -42,14 +41,14 @@ def test_losses_are_accumulated_and_reported_once():
     """An epoch that has ended starts over with the next losses."""
     recorder, epoch = Recorder(), EpochLosses()
     for _ in range(2):
-        outputs, losses = native_helpers.update_losses(recorder, never, RESULT, epoch)
+        outputs, losses = results.update_losses(recorder, never, (RESULT, epoch), {})
         assert outputs == [1]
         assert losses is epoch
-        native_helpers.update_losses(recorder, never, [1], epoch)
-        means = native_helpers.parse_losses(recorder, never, epoch, "test")
+        results.update_losses(recorder, never, ([1], epoch), {})
+        means = results.parse_losses(recorder, never, (epoch, "test"), {})
         assert means == {"loss": 3.0, "test_loss": 3.0}
         epoch.reported = epoch.ended = True
-        assert native_helpers.parse_losses(recorder, never, epoch, "test") == {}
+        assert results.parse_losses(recorder, never, (epoch, "test"), {}) == {}
 
 
 class WithHelpers(ValLoop):

@@ -7,10 +7,8 @@ import inspect
 import types
 
 import pytest
-from mmengine.evaluator import Evaluator
 from support.greeting import make_base, shout
 
-import valloss_compat
 from valloss_compat import __version__
 from valloss_compat._patches.patch import (
     MARKER,
@@ -59,11 +57,11 @@ def test_state_of_an_inherited_method_names_the_base_that_defines_it():
     child = type("Child", (base,), {})
     name = f"{full_name(base)}.greet"
     patch = Patch(child, "greet", shout)
-    assert patch.inspect() == ("inactive", "not applied yet", name, name)
+    assert patch.inspect()[1:] == ("inactive", "not applied yet", name, name)
     patch.apply()
-    assert patch.inspect() == ("active", "", f"valloss_compat {__version__}", name)
+    assert patch.inspect()[1:] == ("active", "", f"valloss_compat {__version__}", name)
     patch.revert()
-    assert patch.inspect() == ("inactive", "reverted", name, name)
+    assert patch.inspect()[1:] == ("inactive", "reverted", name, name)
 
 
 @pytest.mark.parametrize("decorate", DECORATORS)
@@ -91,7 +89,7 @@ def test_later_third_party_wrapper_is_kept(decorate):
         assert (patch.inspect().state, base().greet("me")) == ("active", "<HELLO ME>")
         patch.revert()
         assert (patch.inspect().state, base().greet("me")) == ("disabled", "<hello me>")
-        assert "was put over ours and stays" in patch.inspect().reason
+        assert "wraps it and stays" in patch.inspect().reason
         assert vars(base)["greet"] is later
     # Without the later wrapper the patch is outermost and can be removed.
     base.greet = next(cell.cell_contents for cell in later.__closure__)
@@ -107,15 +105,15 @@ def test_wrapper_that_hides_the_patch_is_patched_on_top():
     patch = Patch(base, "greet", shout)
     patch.apply()
     hidden = [vars(base)["greet"]]
-    assert patch.inspect()[:2] == ("active", "")
+    assert patch.inspect()[1:3] == ("active", "")
     base.greet = eval("lambda *args: hidden[0](*args)", {"hidden": hidden})
     hiding = base.greet
-    state, reason = patch.inspect()[:2]
+    state, reason = patch.inspect()[1:3]
     assert state == "replaced"
-    assert "does not show ours" in reason
+    assert "does not wrap it" in reason
     for _ in range(2):
         patch.apply()
-        assert (patch.inspect()[0], base().greet("me")) == ("active", "HELLO ME")
+        assert (patch.inspect().state, base().greet("me")) == ("active", "HELLO ME")
         patch.revert()
         assert vars(base)["greet"] is hiding
         assert base().greet("me") == "hello me"
@@ -127,7 +125,7 @@ def test_patches_of_two_modes_share_one_wrapper():
     original = vars(base)["greet"]
     Patch(base, "greet", shout).apply()
     first = vars(base)["greet"]
-    second = Patch(base, "greet", lambda call, *args: call(*args) + "!")
+    second = Patch(base, "greet", lambda call, args, _: call(*args) + "!")
     second.apply()
     assert vars(base)["greet"] is first
     assert base().greet("me") == "hello me!"
@@ -154,7 +152,7 @@ def test_find_wrapped_searches_wrapped_and_closures():
         """What is searched for."""
 
     def found(thing):
-        return find_wrapped(thing, lambda item: item is goal) is goal
+        return find_wrapped(thing, lambda item: item if item is goal else None) is goal
 
     def recursive():
         return recursive
@@ -187,10 +185,10 @@ def test_missing_function_is_added_and_removed():
     for _ in range(2):
         patch.apply()
         assert module.greet("me") == "HELLO ME"
-        assert patch.inspect()[:2] == ("active", "")
+        assert patch.inspect()[1:3] == ("active", "")
         patch.revert()
         assert not hasattr(module, "greet")
-        assert patch.inspect()[:2] == ("inactive", "reverted")
+        assert patch.inspect()[1:3] == ("inactive", "reverted")
 
 
 def test_replaced_wrapper_is_reported_and_disabled():
@@ -207,36 +205,5 @@ def test_replaced_wrapper_is_reported_and_disabled():
     assert patch.inspect().state == "replaced"
     patch.revert()
     assert patch.inspect().state == "disabled"
-    assert "was put over ours and stays" in patch.inspect().reason
+    assert "wraps it and stays" in patch.inspect().reason
     assert installed(Base()) == "hello"
-    del Base.greet
-    assert patch.inspect().state == "disabled"
-    patch.revert()
-    assert patch.inspect()[:2] == ("inactive", "somebody deleted it")
-
-
-def test_deleted_method_is_reported_and_the_rest_is_patched():
-    """No wrapper is installed in its place."""
-    valloss_compat.apply(mode="default")
-    name = "mmengine.evaluator.evaluator.Evaluator.process"
-
-    def row(status):
-        return next(patch for patch in status.patches if patch.target == name)
-
-    original = marker_of(vars(Evaluator)["process"]).original
-    try:
-        for again in (valloss_compat.apply, valloss_compat.revert):
-            del Evaluator.process
-            patch = row(valloss_compat.status())
-            assert (patch.state, patch.owner) == ("replaced", "nothing")
-            assert patch.reason == "somebody deleted it; nothing is used now"
-            status = again()
-            assert row(status)[1:3] == ("inactive", "somebody deleted it")
-            applied = again is valloss_compat.apply
-            assert status.active == applied
-            assert (marker_of(Evaluator.evaluate) is not None) == applied
-            Evaluator.process = original
-            assert row(valloss_compat.apply()).state == "active"
-    finally:
-        Evaluator.process = original
-        valloss_compat.apply()

@@ -87,7 +87,7 @@ def of_module():
 TARGETS = [own, inherited, of_class, of_module]
 
 
-def exclaim(original, *args):
+def exclaim(original, args, kwargs):
     """The wrapper of these tests: adds one exclamation mark a call."""
     return original(*args) + "!"
 
@@ -131,20 +131,20 @@ def test_revert_keeps_wrappers_installed_before_and_after(make_target, before, a
     if not after:
         return
     assert marker_of(above) is None
-    assert state.reason.startswith(f"{state.owner} was put over ours and stays")
+    assert state.reason.startswith(f"{state.owner} wraps it and stays")
     assert __name__ in state.owner
     # Other code removes its wrapper and restores the disabled patch.
     target.greet = installed
     after = None
     assert (call(target), patch.inspect().state) == (expected(False), "disabled")
-    assert "revert() takes it off" in patch.inspect().reason
+    assert "revert() removes it" in patch.inspect().reason
     patch.revert()
     assert vars(target).get("greet") is below
     assert patch.inspect().state == "inactive"
     # Other code installs the removed wrapper: disabled until it is applied again.
     target.greet = installed
     assert (call(target), patch.inspect().state) == (expected(False), "disabled")
-    assert "revert() takes it off" in patch.inspect().reason
+    assert "revert() removes it" in patch.inspect().reason
     patch.apply()
     assert vars(target)["greet"] is installed
     assert (call(target), patch.inspect().state) == (expected(True), "active")
@@ -164,11 +164,11 @@ def test_patch_removed_with_the_wrapper_above_it_is_inactive(make_target):
     target.greet = original
     if original is None:
         del target.greet
-    gone = "reverted; what was put over ours is gone"
-    assert patch.inspect()[:2] == ("inactive", gone)
+    gone = "reverted, and the wrapper around it is gone"
+    assert patch.inspect()[1:3] == ("inactive", gone)
     patch.revert()
     assert vars(target).get("greet") is original
-    assert patch.inspect()[:2] == ("inactive", "reverted")
+    assert patch.inspect()[1:3] == ("inactive", "reverted")
     patch.apply()
     assert call(target) == "hello!"
 
@@ -179,7 +179,7 @@ def test_patch_of_another_mode_below_a_third_party_wrapper_is_reused():
     first, second = Patch(target, "greet", exclaim), Patch(target, "greet", exclaim)
     first.apply()
     target.greet = wraps(vars(target)["greet"], "a")
-    assert second.inspect()[:2] == ("active", "")
+    assert second.inspect()[1:3] == ("active", "")
     second.apply()
     assert call(target) == "a(hello!)"
     second.revert()

@@ -17,7 +17,6 @@ from valloss_compat._recording.accumulator import (
     LossAccumulator,
     LossSum,
     means_with_total,
-    merge_ranks,
 )
 
 
@@ -82,29 +81,54 @@ class Odd:
 
 
 @pytest.mark.parametrize(
-    ("value", "reason"),
+    ("value", "reason", "fix"),
     [
-        ("0.5", "value of type str"),
-        (None, "value of type NoneType"),
-        (Odd(), "value of type Odd"),
-        ({"nested": 1.0}, "value of type dict"),
-        (np.ones(3), "value of type ndarray"),
-        (1j, "value of type complex"),
-        (torch.ones((), dtype=torch.complex64), "value of type Tensor of torch.comp"),
-        (torch.ones(2).to_sparse(), "value of type Tensor of torch.sparse_coo"),
-        (10**400, "value of type an int beyond the range of float"),
-        ([torch.ones(()), 2.0], "value item of type float"),
+        ("0.5", "value of type str", "put a tensor into the loss element"),
+        (None, "value of type NoneType", "put a tensor into the loss element"),
+        (Odd(), f"value of type {__name__}.Odd", "put a tensor into the loss element"),
+        ({"nested": 1.0}, "value of type dict", "put a tensor into the loss element"),
+        (1j, "value of type complex", "put a tensor into the loss element"),
+        (
+            np.ones(3),
+            "value of type numpy.ndarray",
+            "convert it with torch.as_tensor()",
+        ),
+        (
+            torch.ones((), dtype=torch.complex64),
+            "value of type Tensor of torch.complex64",
+            "take its real part or abs()",
+        ),
+        (
+            torch.ones(2).to_sparse(),
+            "value of type Tensor of torch.sparse_coo",
+            "convert it with to_dense()",
+        ),
+        (
+            [torch.ones(()), 2.0],
+            "value item of type float",
+            "convert it with torch.as_tensor()",
+        ),
     ],
 )
-def test_value_of_another_type_is_rejected(value, reason):
-    """The error names the loss, the type and a fix."""
+def test_value_of_another_type_is_rejected(value, reason, fix):
+    """The error names the loss, the type and a fix that helps."""
     with pytest.raises(TypeError) as error:
         means_of({"loss_cls": value})
-    assert str(error.value).startswith(f"loss 'loss_cls' has a {reason}")
-    assert str(error.value).endswith(
-        "but a real tensor, a number, or a list or tuple of tensors is expected: "
-        "convert it with torch.as_tensor() before it goes into the loss element"
+    assert str(error.value) == (
+        f"loss 'loss_cls' has a {reason}, but a real tensor, a number, or a list or "
+        f"tuple of tensors is expected. Fix: {fix}"
     )
+
+
+def test_all_rejected_values_are_in_one_error():
+    """Not one at each start of a training."""
+    with pytest.raises(TypeError) as error:
+        means_of({"a": "x", "b": torch.ones(()), 3: 1.0, "c": None})
+    assert [text[:10] for text in str(error.value).split("; ")] == [
+        "loss 'a' h",
+        "a loss is ",
+        "loss 'c' h",
+    ]
 
 
 @pytest.mark.filterwarnings("ignore")  # torch 2.15 deprecates quantized tensors
@@ -225,7 +249,9 @@ def test_history_buffer_that_a_loop_adds_is_reported():
 
 def test_sums_of_ranks_are_merged_in_the_order_of_first_appearance():
     """Ranks may have other names, or none."""
-    merged = merge_ranks(
+    accumulators = EpochAccumulators()
+    accumulators.record({"gone": 1.0})
+    merged = accumulators.merge(
         [
             {"a": LossSum(1.0, 1, None)},
             {},
@@ -237,9 +263,6 @@ def test_sums_of_ranks_are_merged_in_the_order_of_first_appearance():
         ("a", LossSum(6.0, 3, None)),
         ("b", LossSum(4.0, 2, 3)),
     ]
-    accumulators = EpochAccumulators()
-    accumulators.record({"gone": 1.0})
-    accumulators.load(merged)
     assert {name: accumulator.mean() for name, accumulator in accumulators.items()} == {
         "a": 2.0,
         "b": 2.0,

@@ -159,20 +159,24 @@ def test_batch_size_in_the_loss_element_must_be_a_positive_int(wrong):
         (
             {"inputs": torch.zeros(6, 2), "ids": [1, 2]},
             (torch.zeros(6), [1]),
-            "batch (dict of inputs: Tensor of shape (6, 2), ids: list of 2) or the "
+            "batch (dict of inputs: Tensor of shape (6, 2), ids: list of 2) nor the "
             "result (tuple of Tensor of shape (6,), list of 1)",
         ),
-        (None, {"a": 1}, "batch (NoneType) or the result (dict of a: int)"),
+        (None, {"a": 1}, "batch (NoneType) nor the result (dict of a: int)"),
         (
             {"inputs": [[1], [2]]},
             [],
-            "batch (dict of inputs: list of 2) or the result (l",
+            "batch (dict of inputs: list of 2) nor the result (l",
         ),
-        ([], [1] * 4, "(list of nothing) or the result (list of int, int, int, int):"),
+        (
+            [],
+            [1] * 4,
+            "nothing) nor the result (list of int, int, int, int) h",
+        ),
         (
             [],
             [1] * 5,
-            "(list of nothing) or the result (list of int, int, int, int, ..",
+            "(list of nothing) nor the result (list of int, int, int, int, ..",
         ),
     ],
 )
@@ -181,7 +185,7 @@ def test_unknown_batch_size_is_an_error(data_batch, clean, error_text):
     with pytest.raises(ValueError, match=re.escape(error_text)) as error:
         batch_size_of(ONE, data_batch, clean)
     assert str(error.value).endswith(
-        "append BaseDataElement(loss=..., metainfo=dict(batch_size=n)), or go back to "
+        "append BaseDataElement(loss=..., metainfo=dict(batch_size=n)), or choose "
         "weighting='batch'"
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
+from collections.abc import Mapping
 from types import MappingProxyType
+from unittest import mock
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mmengine.structures import BaseDataElement, InstanceData
 from support.tiny import element, sample
 
 from valloss_compat._recording.loss_element import (
+    explain_missing_element,
     extract_losses,
     extract_losses_like_native,
     is_loss_element,
@@ -54,22 +57,27 @@ def test_element_that_was_never_initialised_is_left_alone():
     assert extract_losses(given) == (given, None)
 
 
-def class_with_keys(*names):
-    """Create a subclass that overrides ``keys``."""
-    return type("WithKeys", (BaseDataElement,), {"keys": lambda self: list(names)})
+class Typed(BaseDataElement):
+    """Declares its field as a property, as the data samples of downstream libraries."""
+
+    @property
+    def loss(self):
+        return self._loss
+
+    @loss.setter
+    def loss(self, value):
+        self.set_field(value, "_loss")
 
 
 def test_keys_of_an_element_decide():
-    """Also those of a subclass that overrides ``keys``."""
-    for kind in (BaseDataElement, Subclass):
+    """Also those of a subclass that declares a property."""
+    for kind in (BaseDataElement, Subclass, Typed):
         assert not is_loss_element(kind())
         assert not is_loss_element(kind(pred=1.0))
         assert not is_loss_element(kind(pred=1.0, loss={}))
         assert not is_loss_element(kind(loss={}, **dict.fromkeys("abcdefgh", 1.0)))
-        assert is_loss_element(kind(loss={}))
-    assert is_loss_element(class_with_keys("loss")(pred=1.0))
-    for names in (["pred"], ["acc"], ["acc", "loss"]):
-        assert not is_loss_element(class_with_keys(*names)(loss={}))
+        assert is_loss_element(kind(loss={})) == (kind(loss={}).keys() == ["loss"])
+    assert is_loss_element(Subclass(loss={}))
 
 
 def test_namedtuple_becomes_a_tuple_without_the_element():
@@ -141,3 +149,64 @@ def test_native_extraction_takes_losses_that_have_items():
         extract_losses_like_native([1, 3, BaseDataElement(loss=2)])
     batch = torch.ones(3)
     assert extract_losses_like_native(batch)[0] is batch
+
+
+SUBCLASS = f"{__name__}.Subclass"
+
+
+class Lazy(Mapping):
+    """Computes its values when they are asked for."""
+
+    def __getitem__(self, key):
+        raise RuntimeError("not computed")
+
+    def __iter__(self):
+        return iter("a")
+
+    def __len__(self):
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (
+            [Subclass(), Subclass(loss={}, pred=1)],
+            f"of type {SUBCLASS} with the fields loss, pr",
+        ),
+        ([Subclass(), Subclass(losses={})], f"{SUBCLASS} with the field `losses`, but"),
+        ([Subclass(), {"loss": 1}], "is of type dict, and not a loss element"),
+        ([element(), Subclass()], "the loss element is item 0 of the 2 that val_step"),
+        (
+            {"a": 1, "b": element()},
+            "a dict with the loss element under 'b', but a list",
+        ),
+        ({"loss": 1}, "val_step returned a dict, but a list"),
+        (
+            [Subclass(loss=1, a=1)] * 2,
+            f"each data sample ({SUBCLASS}) has a field `loss`",
+        ),
+        (
+            [Subclass(metainfo={"loss": 1})],
+            f"is of type {SUBCLASS} with `loss` in its metainfo",
+        ),
+        (
+            element(),
+            "val_step returned the bare loss element, but it has to end a list",
+        ),
+        (None, "val_step returned NoneType, but a list"),
+        ([], "val_step returned an empty list"),
+        ([Subclass(pred=1)], f"of type {SUBCLASS}, and has no field `loss`"),
+        ([torch.zeros(2)], "is of type Tensor, and not a loss element"),
+        ([mock.Mock(), Subclass(a=1)], f"of type {SUBCLASS}, and has no field"),
+        (Lazy(), "val_step returned a dict, but a list"),
+    ],
+)
+def test_result_close_to_the_convention_is_described(result, text):
+    """Each near miss by what it is, with the right form."""
+    found = explain_missing_element(result)
+    assert text in found
+    assert found.endswith(
+        "that ends with BaseDataElement(loss={'loss_cls': tensor, ...})"
+    )
+    assert extract_losses(result)[1] is None

@@ -49,6 +49,19 @@ def test_result_that_is_changed_in_place_is_evaluated_again(tmp_path):
     assert predictions(metric) == [[0.0], [1.0]]
 
 
+def test_hooks_get_no_loss_element_of_a_list_that_is_filled_again(tmp_path):
+    """The first result of that list has none, the second one has."""
+    filled, spy = [], Spy()
+
+    def respond(index, inputs):
+        filled[:] = [sample(), element(loss=torch.tensor(3.0))][: index + 1]
+        return filled
+
+    runner = make_runner(tmp_path, respond, custom_hooks=[spy])
+    assert runner.val()["val_loss"] == 3.0
+    assert [len(outputs) for outputs in spy.outputs] == [len(filled), 1]
+
+
 @pytest.mark.parametrize("change", ["other", "more", "fewer"])
 def test_hooks_get_predictions_that_a_loop_changed_after_the_evaluation(
     tmp_path, change

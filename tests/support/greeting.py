@@ -14,6 +14,6 @@ def make_base():
     return Base
 
 
-def shout(original, *args, **kwargs):
+def shout(original, args, kwargs):
     """The wrapper of these tests."""
     return original(*args, **kwargs).upper()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 from mmengine import utils
+from mmengine.registry import DATASETS
 
 from cli.doctor.configs import GOOD, PACK, STOPPING, config, findings_of, with_loader
 
+#: The beginning of the finding where there is such a hook, and no model or data here.
+HOOK = "ValLossHook computes"
+
 
 def test_good_config_has_no_problem():
-    """The task of the model is a note, as the config does not show its output."""
+    """The model cannot be built here, so that it is not checked."""
     assert findings_of(config(), "problem") == []
-    notes = findings_of(config(), "note")
-    assert any("the model is mine.Net: its forward" in note for note in notes)
-    assert not any("config.monitor" in note for note in notes)
+    (text,) = findings_of(config(), "not checked")
+    assert "the model is Net: whether it returns a loss element is not checked" in text
     oks = findings_of(config(), "ok")
     assert sum("monitors 'val_loss'" in text for text in oks) == 2
     assert "config.custom_imports: this config imports valloss_compat" in oks
@@ -21,20 +24,40 @@ def test_good_config_has_no_problem():
 
 def test_val_loss_hook_replaces_note_on_model():
     """With ValLossHook the model needs no loss element."""
-    cfg = config(
-        custom_hooks=[STOPPING, {"type": "ValLossHook", "trust": ["mine.Net"]}]
-    )
+    cfg = config(custom_hooks=[STOPPING, {"type": "ValLossHook"}])
     assert findings_of(cfg, "problem") == []
-    assert any("ValLossHook will compute" in text for text in findings_of(cfg, "ok"))
+    assert any(HOOK in text for text in findings_of(cfg, "not checked"))
     assert not any("its forward" in text for text in findings_of(cfg, "note"))
 
 
 def test_val_loss_hook_in_default_hooks_is_checked():
     """Default hooks are checked like custom hooks."""
-    loss = {"type": "ValLossHook", "trust": ["mine.Net"]}
+    loss = {"type": "ValLossHook"}
     cfg = config(default_hooks={**GOOD["default_hooks"], "loss": loss})
     assert findings_of(cfg, "problem") == []
-    assert any("ValLossHook will compute" in text for text in findings_of(cfg, "ok"))
+    assert any(HOOK in text for text in findings_of(cfg, "not checked"))
+    loss["strategy"] = "nope"
+    assert any("strategy is 'nope'" in text for text in findings_of(cfg, "problem"))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"type": "MyNet"},
+        {"type": "RetinaNet", "bbox_head": {"type": "MyHead"}},
+        {"type": "Wrap", "detector": {"type": "mmdet.RetinaNet"}},
+        {"type": "NotInstalled"},
+    ],
+)
+def test_val_loss_hook_computes_the_losses_of_any_model(model):
+    """In each scope. A model that cannot be imported is known by its name."""
+    for scope in ("mine", "mmdet", "mmaction"):
+        cfg = config(default_scope=scope, model=model)
+        cfg["custom_hooks"] = [STOPPING, {"type": "ValLossHook"}]
+        assert findings_of(cfg, "problem") == []
+        (text,) = findings_of(cfg, "not checked")
+        assert text.startswith(f"config.val_loss_hook: {HOOK} the losses of ")
+        assert model["type"] in text
 
 
 class ValLossHook:
@@ -46,7 +69,7 @@ class ValLossHook:
 @pytest.mark.parametrize("hook_type", ["valloss_compat.hooks.ValLossHook", ValLossHook])
 def test_hook_type_of_package_counts_as_import(monkeypatch, hook_type):
     """Full names count only in releases with the new config style."""
-    entry = {"type": hook_type, "trust": ["mine.Net"]}
+    entry = {"type": hook_type}
     cfg = config(custom_imports=None, custom_hooks=[STOPPING, entry])
     expected = "does not import valloss_compat"
     monkeypatch.setattr(utils, "get_object_from_string", str, raising=False)
@@ -68,14 +91,14 @@ NO_FLIP = {"type": "RandomFlip", "prob": 0.0}
     [
         with_loader(PACK),
         with_loader(NO_FLIP, PACK),
-        with_loader({"type": "Shift"}, PACK, trust=["mine.Shift"]),
+        with_loader({"type": "Shift"}, PACK),
     ],
-    ids=["plain", "prob=0", "trusted"],
+    ids=["plain", "prob=0", "user transform"],
 )
 def test_valid_loss_dataloader_has_no_problem(cfg):
     """The hook itself accepts it."""
     assert findings_of(cfg, "problem") == []
-    assert any("ValLossHook will compute" in text for text in findings_of(cfg, "ok"))
+    assert any(HOOK in text for text in findings_of(cfg, "not checked"))
 
 
 def test_entry_with_metrics_is_an_evaluator():
@@ -94,3 +117,23 @@ def test_failed_import_severity_depends_on_allow_failed_imports():
     lenient = {"imports": ["projects.mine"], "allow_failed_imports": True}
     notes = findings_of(config(custom_imports=lenient), "note", failed)
     assert any("would go on without it" in text for text in notes)
+
+
+@pytest.mark.parametrize(("dataset", "severity"), [("Own", "note"), ("Lib", "problem")])
+def test_library_that_cannot_be_imported_is_named(
+    monkeypatch, tmp_path, dataset, severity
+):
+    """A registry itself only says that a class is not registered."""
+    library = f"half_a_library_{severity}"
+    for part, text in {"": "", "models": "", "datasets": "import not_here"}.items():
+        (tmp_path / library / part).mkdir(exist_ok=True)
+        (tmp_path / library / part / "__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(DATASETS.module_dict, "Own", type("Own", (), {}))
+    cfg = config(val_dataloader={"dataset": {"type": dataset}})
+    for name in ("not_installed", library):
+        cfg["default_scope"] = name
+        found = [text for text in findings_of(cfg, severity) if library in text]
+        assert len(found) == (name == library)
+    assert "datasets cannot be imported: ModuleNotFoundError: No module" in found[0]
+    assert "'not_here'" in found[0]

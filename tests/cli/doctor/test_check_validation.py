@@ -1,4 +1,4 @@
-"""``doctor`` runs trial trainings, whose numbers show changes of mmengine."""
+"""``doctor`` runs trial trainings: their numbers show changes of mmengine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Evaluator.evaluate = evaluate
 }
 # Problems that the trial training finds. None if the other patches or the helpers of
 # native mmengine still give the right number.
-NO_LOSS = "there is no val_loss after epoch 1, where 2.5 was expected"
+NO_LOSS = "there is no val_loss after epoch 1, but 2.5 was expected"
 EXPECTED = {
     "Evaluator.evaluate": () if NATIVE else (NO_LOSS,),
     "Evaluator.process": ()
@@ -87,7 +87,7 @@ def test_self_check_finds_replaced_patch(nursery, tmp_path, case):
     assert len(reported) == patched
     states = [patch["state"] for patch in document["status"]["patches"]]
     assert states.count("active") == len(states) - patched
-    count = f"patches: {len(states) - patched} patches are applied: "
+    count = f"patches: {len(states) - patched} patches are active: "
     assert any(text.startswith(count) for text in texts(document, "ok"))
     validation_problems = [text for text in problems if text.startswith("validation: ")]
     expected = EXPECTED[case]
@@ -183,10 +183,10 @@ def test_loaded_evaluators_are_tried(nursery, tmp_path):
     # Like mmdet's MultiDatasetsEvaluator: not in a config, so it is skipped silently.
     assert not {"validation.Refusing", "validation.Choosy"} & set(by_check)
     (unpatched_overrides,) = [
-        text for text in texts(document, "note") if "not patched," in text
+        text for text in texts(document, "note") if "are not patched: " in text
     ]
     assert "Logs.get_log_after_epoch" in unpatched_overrides
-    overrides = [text for text in texts(document, "note") if "override" in text]
+    overrides = [text for text in texts(document, "note") if "patched as well" in text]
     assert len(overrides) == 1
     assert "Sound.evaluate" in overrides[0]
     assert "Logs." not in overrides[0]

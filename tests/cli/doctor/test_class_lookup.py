@@ -15,7 +15,7 @@ class LibraryLoop(ValLoop):
 
 @pytest.fixture(autouse=True)
 def library(monkeypatch):
-    """A library whose registry is loaded, with a loop and a function."""
+    """A library with a loaded registry, a loop and a function."""
     monkeypatch.setattr(LOOPS, "_children", dict(LOOPS.children))
     registry = Registry("loop", parent=LOOPS, scope="mmlibrary")
     registry.register_module(name="LibraryLoop", module=LibraryLoop)

@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 
 from cli.doctor.runs import examine, texts
-from cli.processes import as_command
+from cli.processes import as_command, python
 from valloss_compat._cli.doctor import check_config, config_file
 from valloss_compat.errors import CommandError
 
@@ -125,7 +125,7 @@ val_cfg = dict(type='UserLoop', mark=1, _scope_='mmengine')
 """
 
 
-@pytest.mark.parametrize(("level", "severity"), [(3, "ok"), (4, "note")])
+@pytest.mark.parametrize(("level", "severity"), [(3, "ok"), (4, "not checked")])
 def test_classes_are_tried_with_arguments_of_config(nursery, tmp_path, level, severity):
     """Evaluator and loop, looked up in the scope of their entries."""
     text = WITH_ARGUMENTS.format(level=level)
@@ -147,12 +147,12 @@ class UserLoop(ValLoop):
 """
 
 
-def test_loop_that_cannot_be_built_is_a_note(nursery, tmp_path):
+def test_loop_that_cannot_be_built_is_not_checked(nursery, tmp_path):
     write(tmp_path, base__py=BASE, my__py=CHILD, user_loops__py=RAISING_LOOP)
     document = examine(nursery, tmp_path, str(tmp_path / "my.py"))
     assert texts(document, "problem") == []
-    (message,) = [t for t in texts(document, "note") if "UserLoop: a tiny" in t]
-    assert "not tried: building it raised ValueError" in message
+    (message,) = [t for t in texts(document, "not checked") if "UserLoop: no tiny" in t]
+    assert "building it raised ValueError" in message
 
 
 def test_loop_of_mmengine_is_tried_once(nursery, tmp_path):
@@ -169,8 +169,8 @@ def test_text_report_counts_problems(nursery, tmp_path):
     write(tmp_path, my__py=BASE.replace("val_cfg = dict()", ""))
     done = as_command(nursery, ["doctor", str(tmp_path / "my.py")], tmp_path)
     assert done.returncode == 1
-    assert "[problem] config.validation: there is no val_cfg" in done.stdout
-    assert done.stdout.splitlines()[-1] == "1 problem found"
+    assert "[problem] config.validation: val_dataloader and val_eval" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 problem found; 1 point not checked"
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
@@ -215,19 +215,19 @@ def test_new_style_config_needs_no_imports(tmp_path):
         ("my.py", "raise SystemExit(3)", "cannot be read: SystemExit: 3"),
         ("my.py", "_base_ = ['none.py']", "cannot be read: "),
         ("my.json", "{", "cannot be read: "),
-        ("my.json", "[1]", "it holds a list, but a config must be a mapping"),
-        ("my.yaml", "", "it holds nothing, but a config must be a mapping"),
+        ("my.json", "[1]", "it holds a list, but a mapping is expected"),
+        ("my.yaml", "", "it holds nothing, but a mapping is expected"),
         ("my.yaml", "_base_: none.yaml", "cannot be read: "),
         ("no_package::none.py", None, "there is no package 'no_package' here"),
         ("::none.py", None, "there is no package '' here"),
         ("no_package::a::b.py", None, "there is no package 'no_package' here"),
-        ("mmengine::none.py", None, "the package 'mmengine' is here, and has no file"),
+        ("mmengine::none.py", None, "the package 'mmengine' has no file"),
         (
             "json::tool.py",
             None,
-            "the package 'json' is here, and has no file 'tool.py'",
+            "the package 'json' has no file 'tool.py'",
         ),
-        ("csv::none.py", None, "'csv' is here, and has no file 'none.py'"),
+        ("csv::none.py", None, "the package 'csv' has no file 'none.py'"),
         ("shipping::my.py", "x = = 1", "cannot be read: "),
     ],
 )
@@ -258,7 +258,25 @@ def test_unreadable_config_raises_command_error(
 
 
 def test_unreadable_config_exits_with_2(nursery, tmp_path):
-    """With an empty stdout, also with ``--json``."""
-    done = as_command(nursery, ["doctor", "--json", "none.py"], tmp_path)
+    """With an empty stdout, or with ``--json`` one document."""
+    done = as_command(nursery, ["doctor", "none.py"], tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "doctor: error: there is no config file 'none.py'" in done.stderr
+    done = as_command(nursery, ["doctor", "--json", "none.py"], tmp_path)
+    assert done.returncode == 2
+    document = json.loads(done.stdout)
+    assert (document["exit_code"], document["config"]) == (2, "none.py")
+    assert f"doctor: error: {document['error']}" in done.stderr
+    assert document["error"].startswith("there is no config file 'none.py'")
+
+
+def test_json_document_is_alone_on_stdout(nursery, tmp_path):
+    """What exit handlers print and wrong arguments give nothing else there."""
+    text = "__import__('atexit').register(print, 'goodbye')\nmodel = dict(type='M')\n"
+    write(tmp_path, my__py=text)
+    path = str(tmp_path / "my.py")
+    done = python(["-m", "valloss_compat", "doctor", "--json", path], tmp_path)
+    assert json.loads(done.stdout)["exit_code"] == done.returncode == 0
+    assert "goodbye" in done.stderr
+    done = as_command(nursery, ["doctor", "--json", path, "another"], tmp_path)
+    assert json.loads(done.stdout)["exit_code"] == done.returncode == 2
+    assert "unrecognized arguments: another" in done.stderr

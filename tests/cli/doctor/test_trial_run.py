@@ -31,8 +31,8 @@ def test_expected_result_is_ok(monkeypatch):
     assert finding_on(monkeypatch) == (
         "validation",
         "ok",
-        "a tiny training reported val_loss = 2.5 and 3.5, as it should; "
-        "EarlyStoppingHook and CheckpointHook used it",
+        "a tiny training reported val_loss = 2.5 and 3.5, as expected, "
+        "and EarlyStoppingHook and CheckpointHook used it",
     )
 
 
@@ -41,9 +41,9 @@ def test_expected_result_is_ok(monkeypatch):
     [
         (
             {"metrics": [{"b": 1.0, "a": 2.0}]},
-            "there is no val_loss after epoch 1, where 2.5 was expected; the metrics "
-            "are 'a', 'b'; there is no val_loss after epoch 2, where 3.5 was expected; "
-            "the metrics are none",
+            "there is no val_loss after epoch 1, but 2.5 was expected, and the metrics "
+            "are 'a', 'b'; there is no val_loss after epoch 2, but 3.5 was expected, "
+            "and the metrics are none",
         ),
         (
             {"metrics": [{"val_loss": 2.5}, {"val_loss": 3.501}]},
@@ -51,8 +51,7 @@ def test_expected_result_is_ok(monkeypatch):
         ),
         (
             {"metric_elements": 1},
-            "1 loss elements reached the metric, where none was expected: the model's "
-            "loss element has to be taken off before",
+            "1 loss elements reached the metric, but none was expected",
         ),
         (
             {"samples": [5, 4]},
@@ -80,4 +79,38 @@ def test_difference_is_a_problem(monkeypatch, changed, expected):
     """The message names the result and the expected one."""
     finding = finding_on(monkeypatch, **changed)
     assert finding.severity == "problem"
-    assert finding.text.startswith(f"a tiny training: {expected}. See the findings on ")
+    assert finding.text.startswith(f"a tiny training: {expected}. Other code ")
+
+
+def raised(error):
+    """Return an exception with a traceback."""
+    try:
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        (
+            TypeError("FormatCode() got an unexpected keyword argument 'verify'"),
+            "pip install 'yapf<=0.40.1'",
+        ),
+        (KeyError("odd"), "make the same training work without this package"),
+    ],
+)
+def test_failure_of_mmengine_itself_is_not_blamed_on_patches(monkeypatch, error, fix):
+    """All patches are active: no code has replaced one. A known remedy is named."""
+    finding = finding_on(monkeypatch, error=raised(error), metrics=[], best=[])
+    assert finding.severity == "problem"
+    assert f"it ended with {type(error).__name__}" in finding.text
+    assert "mmengine itself fails, as all patches are active" in finding.text
+    assert finding.text.endswith(f"Fix: {fix}")
+
+
+def test_error_after_a_wrong_validation_is_blamed_on_replaced_methods(monkeypatch):
+    """Such as the KeyError of CheckpointHook for a missing val_loss."""
+    error = raised(KeyError("val_loss"))
+    finding = finding_on(monkeypatch, error=error, metrics=[{"a": 1.0}], best=[])
+    assert "Other code replaces or overrides a method" in finding.text

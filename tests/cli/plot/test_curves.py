@@ -40,13 +40,13 @@ def test_restart_of_a_real_training_replaces_the_repeated_epoch(tmp_path, monkey
     )
     run = join(tmp_path)
     assert values(run) == [4.0, 3.0, 2.5, 1.5]
-    assert values(run, "val/loss_cls") == [4.0, 3.0, 2.5, 1.5]
+    assert values(run, "loss_cls") == [4.0, 3.0, 2.5, 1.5]
     assert positions(run) == [1, 2, 3, 4]
     assert positions(run, "iter") == [2, 4, 6, 8]
     assert positions(run, tag="loss", train=True) == [0.5 * i for i in range(1, 9)]
     assert positions(run, "iter", "loss", True) == list(range(1, 9))
     (note,) = run.notes
-    assert "did epoch 3 and later again" in note
+    assert "repeated epoch 3 and later" in note
     assert run.unit == "epoch"
     assert run.last == 4
 
@@ -153,7 +153,6 @@ def test_validation_after_the_last_logged_iteration_ends_its_epoch(tmp_path):
         ("val_loss", "loss"),
         ("teacher/val_loss", "loss"),
         ("teacher.val_loss", "loss"),
-        ("val/loss_cls", "loss_cls"),
         ("loss_cls", "loss_cls"),
         ("wer", "wer"),
     ],
@@ -200,8 +199,8 @@ def test_restart_that_validates_first_replaces_all(tmp_path, lines):
     run = join(write(tmp_path / "20260101_000100", [first, *lines]))
     assert values(run) == [5.0, 4.0]
     assert run.notes == [
-        f"the restart 20260101_000100 did {run.unit.replace('iter', 'iteration')} 0 "
-        "and later again: the earlier lines on that are left out"
+        f"the restart 20260101_000100 repeated {run.unit.replace('iter', 'iteration')} "
+        "0 and later, so that the earlier lines of these are left out"
     ]
 
 
@@ -210,7 +209,7 @@ def test_restart_of_a_single_line_is_noted(tmp_path):
     write(tmp_path / "20260101_000000", iterations([4.0, 3.0]))
     work_dir = write(tmp_path / "20260101_000100", iterations([9.0])[:1])
     (note,) = join(work_dir).notes
-    assert note.startswith("the restart 20260101_000100 did iteration 10 and later")
+    assert note.startswith("the restart 20260101_000100 repeated iteration 10")
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -232,7 +231,7 @@ def test_restart_from_the_beginning_replaces_all(tmp_path):
     write(tmp_path / "20260101_000000", iterations([4.0, 3.0, 2.0]))
     run = join(write(tmp_path / "20260101_000100", iterations([9.0, 8.0])))
     assert values(run) == [9.0, 8.0]
-    assert run.notes[0].startswith("the restart 20260101_000100 did iteration 10 and")
+    assert run.notes[0].startswith("the restart 20260101_000100 repeated iteration")
 
 
 def test_restart_without_overlap_keeps_all(tmp_path):
@@ -264,7 +263,7 @@ def test_validation_without_training_is_not_a_restart(tmp_path):
     work_dir = write(tmp_path / "20260101_000100", alone)
     run = join(work_dir)
     assert values(run) == [4.0, 3.0]
-    assert run.notes == ["left out what only validated, without a training"]
+    assert run.notes == ["starts without a training are left out"]
     assert values(join(work_dir / "20260101_000100")) == [7.0]
 
 

@@ -93,7 +93,7 @@ def test_legend_of_many_runs_is_below_the_axes(tmp_path, figures):
         heights.append(axes.get_window_extent().height)
         assert legend.y0 >= 0  # within the figure
     assert below == [False, False, True]
-    assert heights[2] == pytest.approx(heights[0], rel=0.03)
+    assert heights[2] == pytest.approx(heights[1], rel=0.03)
     frame = axes.get_window_extent()
     assert legend.x0 + legend.x1 == pytest.approx(frame.x0 + frame.x1)
 
@@ -173,8 +173,8 @@ def test_training_without_a_validation_is_drawn_with_a_warning(
     captured = capsys.readouterr()
     names = ["a", "b"] if several else []
     assert captured.err.splitlines() == [
-        f"warning: {name}: no validation is logged so far, and its training alone is "
-        "drawn"
+        f"warning: {name}: no validation is logged so far, so that only its training "
+        "loss is drawn"
         for name in names or ["a"]
     ]
     assert captured.out.startswith("a: no validation; ended at epoch 1\n")

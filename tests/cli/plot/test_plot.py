@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from mmengine.runner import LogProcessor
 
 import valloss_compat
 from cli.plot.work_dirs import epochs, plot, train, write
@@ -57,7 +59,7 @@ def test_finished_training_without_validation_blames_the_config(
     assert plot(run, other, "-o", "a.png") == 0
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert line.startswith("warning: b: it went through without a validation, and ")
+    assert line.startswith("warning: b: the training ended without a validation, ")
     assert "val_interval" in line
     assert "b: no validation; ended at epoch 2 of 2" in captured.out.splitlines()
 
@@ -69,7 +71,8 @@ def test_runs_without_loss_and_validation_are_an_error(tmp_path, figures, capsys
     assert plot(*runs, "-o", "a.png") == 2
     captured = capsys.readouterr()
     assert (
-        captured.err.count("no validation logged 'val_loss'; training has epoch") == 2
+        captured.err.count("no validation logged 'val_loss', training logged epoch")
+        == 2
     )
     assert "warning" not in captured.err
     assert (captured.out, figures) == ("", [])
@@ -94,9 +97,9 @@ def test_restart_and_incomplete_line_are_noted_on_stderr(tmp_path, figures, caps
     assert "3 validations; ended at epoch 3" in captured.out
     assert captured.err.splitlines() == [
         f"note: run: {later / 'vis_data' / 'scalars.json'}: the last line is half "
-        "written (the run goes on, or was killed): left out",
-        "note: run: the restart 20260101_000100 did epoch 3 and later again: the "
-        "earlier lines on that are left out",
+        "written and left out: the run goes on, or was killed",
+        "note: run: the restart 20260101_000100 repeated epoch 3 and later, so that "
+        "the earlier lines of these are left out",
     ]
 
 
@@ -107,7 +110,7 @@ def test_best_value_without_a_logarithm_is_noted(tmp_path, figures, capsys, best
     work_dir = write(tmp_path / "run" / "20260101_000000", lines)
     assert plot(work_dir, "-o", "a.png", "--log") == 0
     stderr = capsys.readouterr().err
-    note = f"note: run: the best value, {best}, has no place on a logarithmic axis"
+    note = f"note: run: the best value, {best}, is not drawn, as a logarithmic axis"
     assert (note in stderr) == (best <= 0)
     assert (stderr == "") == (best > 0)
 
@@ -115,7 +118,7 @@ def test_best_value_without_a_logarithm_is_noted(tmp_path, figures, capsys, best
 def test_duplicate_run_is_drawn_once_with_a_note(run, figures, capsys):
     assert plot(run, f"{run}/", "-o", "a.png") == 0
     captured = capsys.readouterr()
-    assert captured.err == "note: what is given twice is drawn once\n"
+    assert captured.err == "note: a run that is given twice is drawn once\n"
     assert captured.out.count("best val_loss") == 1
 
 
@@ -172,3 +175,50 @@ def test_plot_works_without_mmengine_and_torch(run, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "Picture: a.png"
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "train_cfg = " + "-" * 100_000 + "1",
+        "train_cfg = dict(max_epochs={[]: 1})",
+        "train_cfg = dict(max_epochs=" + "9" * 400 + ")",
+    ],
+    ids=["nested", "unhashable", "too large"],
+)
+def test_odd_config_beside_the_log_gives_no_planned_end(
+    tmp_path, figures, capsys, config
+):
+    """It only says how long the training was to be."""
+    work_dir = write(tmp_path / "a" / "b", epochs([2.0, 1.0]), config=config)
+    assert plot(work_dir, "-o", "a.png") == 0
+    assert "2 validations; ended at epoch 2\n" in capsys.readouterr().out
+
+
+def test_control_characters_of_a_log_are_escaped(tmp_path, capsys):
+    """Those of a tag, which may be in a work dir of another user."""
+    lines = [{"lr": 0.1, "loss": 1.0, "epoch": 1, "step": 1}]
+    lines += [{"\x1b]0;title\x07acc": 1.0, "step": 1}]
+    assert plot(write(tmp_path / "a" / "b", lines), "-o", tmp_path / "a.png") == 2
+    stderr = capsys.readouterr().err
+    assert "validations logged \\x1b]0;title\\x07acc" in stderr
+    assert "\x1b" not in stderr
+
+
+@pytest.mark.parametrize("hierarchy", [False, True])
+@pytest.mark.parametrize("metric", ["loss_cls", "val/loss_cls", "val_loss"])
+def test_loss_is_found_by_each_of_its_names(tmp_path, figures, hierarchy, metric):
+    """As a metric and as a tag, also in logs with hierarchy, next to the training."""
+    cfg = {"by_epoch": True, "max_epochs": 2}
+    processor = {"type": "LogProcessor", "log_with_hierarchy": hierarchy}
+    if not hierarchy:  # came with mmengine 0.6.0
+        del processor["log_with_hierarchy"]
+    elif "log_with_hierarchy" not in inspect.signature(LogProcessor).parameters:
+        pytest.skip("this LogProcessor has no log_with_hierarchy")
+    train(tmp_path / "run", [3.0, 1.0], train_cfg=cfg, log_processor=processor)
+    assert plot(tmp_path / "run", "-o", "a.png", "--metric", metric) == 0
+    (axes,) = figures[0].axes
+    curves = [list(line.get_ydata()) for line in axes.get_lines()]
+    assert [3.0, 1.0] in curves
+    assert len(curves[0]) == (4 if metric == "val_loss" else 0)  # of the training
+    assert axes.get_title(loc="left") == "run"

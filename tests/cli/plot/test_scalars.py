@@ -37,7 +37,7 @@ def test_error_lists_the_content_of_a_folder_without_scalars(tmp_path, count, mo
     """Five names, and dots if there are more."""
     for name in "abcdef"[:count]:
         (tmp_path / name).write_text("")
-    with pytest.raises(CommandError, match=f"but a, b, c, d, e{more}[.] Give"):
+    with pytest.raises(CommandError, match=f"but a, b, c, d, e{more}[.] Fix"):
         scalars.find(str(tmp_path))
 
 
@@ -48,11 +48,11 @@ def test_incomplete_lines_are_skipped_with_a_note(tmp_path):
     (file,) = scalars.find(str(tmp_path))
     starts, notes = scalars.read(file)
     assert [len(start.lines) for start in starts] == [1]
-    half = "the last line is half written (the run goes on, or was killed): left out"
+    half = "the last line is half written and left out: the run goes on, or was killed"
     assert notes == [half]
     with open(file, "w", encoding="utf-8") as stream:
         stream.write('{"lr\n[1]\n\n' + text)
-    assert scalars.read(file)[1] == [half, "2 broken lines left out, the first is 1"]
+    assert scalars.read(file)[1] == [half, "2 broken lines are left out, first line 1"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_invalid_lines_are_skipped_with_a_note(tmp_path, broken):
     good = '{"lr": 0.1, "loss": 1.0, "step": 1}\n'
     write(tmp_path / "20260101_000000", [], tail=good + broken + "\n" + good)
     (file,) = scalars.find(str(tmp_path))
-    assert scalars.read(file)[1] == ["1 broken lines left out, the first is 2"]
+    assert scalars.read(file)[1] == ["1 broken lines are left out, first line 2"]
 
 
 def test_huge_numbers_are_read_as_infinite(tmp_path):
