@@ -158,21 +158,19 @@ def build_runner(args: argparse.Namespace, recorder: CurveRecorder) -> Runner:
         Runner: Ready to train.
     """
     train_dataloader, val_dataloader = load_data()
-    hooks: List[Any] = [recorder]
+    hooks: Dict[str, Any] = {}
     if HOOKS.get("EarlyStoppingHook") is None:
         print("This mmengine has no EarlyStoppingHook: trains without.")
     else:
         # min_delta is 0.1 by default, far more than an epoch gains here.
-        hooks.append(
-            {
-                "type": "EarlyStoppingHook",
-                "monitor": "val_loss",
-                "patience": PATIENCE,
-                "min_delta": 0.0,
-                "strict": False,
-            }
-        )
-    checkpoint = {
+        hooks["early_stopping"] = {
+            "type": "EarlyStoppingHook",
+            "monitor": "val_loss",
+            "patience": PATIENCE,
+            "min_delta": 1e-4,
+            "strict": False,
+        }
+    hooks["checkpoint"] = {
         "type": SaveBest,
         "interval": 1,  # for --resume
         "save_best": "val_loss",
@@ -187,8 +185,8 @@ def build_runner(args: argparse.Namespace, recorder: CurveRecorder) -> Runner:
         val_cfg={},
         val_evaluator=[DigitsAccuracy()],
         optim_wrapper={"optimizer": {"type": "Adam", "lr": args.lr}},
-        default_hooks={"checkpoint": checkpoint},
-        custom_hooks=hooks,
+        default_hooks=hooks,
+        custom_hooks=[recorder],
         resume=args.resume,
         randomness={"seed": SEED},
         log_level="ERROR",

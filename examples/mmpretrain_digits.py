@@ -3,18 +3,19 @@
 mmpretrain is not changed. ``python examples/digits_folder.py`` writes the images;
 then run mmpretrain's own script, which is in its package:
 
-    python "$(python -c 'import mmpretrain; print(mmpretrain.__path__[0])')/.mim/tools/train.py" examples/mmpretrain_digits.py
+    python -m valloss_compat run "$(python -c 'import mmpretrain; print(mmpretrain.__path__[0])')/.mim/tools/train.py" examples/mmpretrain_digits.py
 """  # noqa: E501
 
 _base_ = "mmpretrain::resnet/resnet18_8xb16_cifar10.py"
 
-# The two lines, and the hook that monitors the validation loss.
-custom_imports = dict(imports=["valloss_compat"], allow_failed_imports=False)
-custom_hooks = [
-    dict(type="ValLossHook"),
-    dict(type="EarlyStoppingHook", monitor="val_loss", patience=3, min_delta=0.0),
-]
-default_hooks = dict(checkpoint=dict(save_best="val_loss", max_keep_ckpts=1))
+# The two hooks. A dict is merged with that of the base, a list would replace it.
+default_hooks = dict(
+    val_loss=dict(type="ValLossHook"),
+    early_stopping=dict(
+        type="EarlyStoppingHook", monitor="val_loss", patience=3, min_delta=1e-4
+    ),
+    checkpoint=dict(save_best="val_loss", max_keep_ckpts=1),
+)
 
 # The digits in place of CIFAR-10.
 data_root = "data/digits/"

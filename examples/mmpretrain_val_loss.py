@@ -67,7 +67,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     for split in ("train", "val"):
         config[f"{split}_dataloader"].dataset.data_root = f"{args.data}/{split}"
     config.model.type = "ImageClassifierWithValLoss"
-    config.custom_hooks = config.custom_hooks[1:]  # without ValLossHook
+    config.default_hooks.pop("val_loss")  # the ValLossHook
     config.work_dir = args.work_dir
     runner = Runner.from_cfg(config)
     runner.train()
