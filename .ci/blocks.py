@@ -1,4 +1,4 @@
-"""Write the parts of tox.ini, README.md and docs/ that follow from tables.
+"""Write the parts of tox.ini and docs/ that follow from tables.
 
     blocks.py            rewrite them
     blocks.py --check    print which ones differ, and fail if one does
@@ -80,7 +80,7 @@ def aligned(pairs: Iterable[Tuple[str, str]]) -> List[str]:
 
 
 def rows(table: Table) -> List[str]:
-    """The README's table of releases by Python and torch."""
+    """The table of releases by Python and torch."""
     alike: Dict[Tuple[str, ...], List[str]] = {}
     for row in table.rows:
         alike.setdefault(row.runs, []).append(f"{row.python} with {row.torch}")
@@ -139,7 +139,7 @@ BLOCKS: Dict[str, Dict[str, Callable[[Table], List[str]]]] = {
         "torchvision": needing_torchvision,
         "releases": releases,
     },
-    "README.md": {"rows": rows},
+    "docs/compatibility.md": {"rows": rows},
     "docs/architecture.md": {"patches": patches},
 }
 

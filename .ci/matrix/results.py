@@ -1,7 +1,7 @@
 """The matrix as a table and a picture, from the JUnit reports of its cells.
 
 If every cell has a report of the same unchanged commit, docs/matrix.csv and
-docs/matrix.png are written and the lines for the README are printed. Otherwise both go
+docs/matrix.png are written and the lines for the pages are printed. Otherwise both go
 to .tox/matrix, and the picture says that it is not whole.
 """
 
@@ -197,10 +197,10 @@ def main() -> int:
     print(f"{results.title()}; {results.details()}")
     if results.whole:
         print(
-            "For the README:\n\n"
-            f"![The matrix: {results.title()}](docs/matrix.png)\n\n"
+            "For docs/compatibility.md and README.md:\n\n"
+            f"![The matrix: {results.title()}](matrix.png)\n\n"
             f"{results.title()}; {results.details()}. Cell by cell: "
-            "[docs/matrix.csv](docs/matrix.csv)."
+            "[matrix.csv](matrix.csv)."
         )
     return 0
 
