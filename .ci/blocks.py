@@ -21,13 +21,18 @@ BARE = "torch,coverage,demo,benchmark,downstream"
 
 
 def labels(table: Table) -> List[str]:
-    """The rows of the label `matrix`."""
-    names = [row.environment for row in table.rows]
+    """The environments of the labels `core` and `matrix`."""
+    core = [f"{row.name}-core" for row in table.rows if row.core]
     return [
-        "matrix = \\",
-        *(f"    {name}, \\" for name in names[:-1]),
-        f"    {names[-1]}",
+        *label("core", [*core, "downstream-mmpretrain", "downstream-mmpretrain-old"]),
+        *label("matrix", [row.environment for row in table.rows]),
     ]
+
+
+def label(name: str, environments: List[str]) -> List[str]:
+    """A label of tox, with an environment a line."""
+    lines = [f"    {environment}" for environment in environments]
+    return [f"{name} = \\", *(f"{line}, \\" for line in lines[:-1]), lines[-1]]
 
 
 def torches(table: Table) -> List[str]:
@@ -134,7 +139,7 @@ def patches(table: Table) -> List[str]:
 #: File -> block -> its lines.
 BLOCKS: Dict[str, Dict[str, Callable[[Table], List[str]]]] = {
     "tox.ini": {
-        "rows of the matrix": labels,
+        "rows": labels,
         "torch": torches,
         "torchvision": needing_torchvision,
         "releases": releases,

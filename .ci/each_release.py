@@ -7,8 +7,8 @@ the one that is imported.
 
     each_release.py [--coverage] [RELEASE ...] [-- PYTEST_ARGUMENT ...]
 
-Without releases: all that the table has for this row. Runs inside a tox environment, on
-Python 3.7 too.
+Without releases: those that the table has for this environment. One of them runs the
+slow tests for all. Runs inside a tox environment, on Python 3.7 too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -76,19 +77,25 @@ def main():
 
     table = Table()
     place = os.environ["VALLOSS_COMPAT_CELL"]
-    row = table.row(place) if place.endswith("-releases") else None
     releases = list(map(table.release, options.releases))
-    if row is not None and not releases:
-        releases = table.releases_on(row)
-    if options.coverage:  # drop the data of earlier runs
+    if options.coverage:
+        row, releases = None, releases or table.coverage
+        slow = releases[len(releases) // 2]
+        # Drop the data of earlier runs.
         subprocess.call([sys.executable, "-m", "coverage", "erase"], cwd=ROOT)
+    else:
+        row = table.row(place)
+        core = list(map(table.release, row.core))
+        all_of_row = core if place.endswith("-core") else table.releases_on(row)
+        releases = releases or all_of_row
+        slow = table.slow_of(row, releases)
     # py37-torch1.8-releases becomes py37-torch1.8-mmengine0.1.0.
-    prefix = place.replace("-releases", "")
+    prefix = re.sub("-(releases|core)$", "", place)
     passed = []
     for release in releases:
-        slow = table.slow_for(release, row) if row is not None else None
         name = f"{prefix}-{release.name}"
-        done = run(name, release, slow, row, options.coverage, pytest_arguments)
+        stand_in = None if release == slow else slow
+        done = run(name, release, stand_in, row, options.coverage, pytest_arguments)
         passed.append(done)
     failed = not passed or not all(passed)
     return (report_coverage() or failed) if options.coverage else failed

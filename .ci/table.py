@@ -1,7 +1,7 @@
 """Reads the table of releases: the rows and cells of the matrix, and their names.
 
 A row is a Python and a torch with its companions; a cell is one release on one row.
-Runs on Python 3.7 too.
+Run as a script, it prints the cells of `coverage` and `core`. Runs on Python 3.7 too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,6 +46,7 @@ class Row(NamedTuple):
     torch: str
     torchvision: str
     runs: Tuple[str, ...]
+    core: Tuple[str, ...] = ()
     numpy: str = ""
     bare: bool = False
 
@@ -73,10 +74,15 @@ class Table:
             raw = tomllib.load(file)
         self.releases: List[Release] = []
         self.edge: List[Release] = []
+        self.coverage: List[Release] = []
         for entry in raw["distribution"]:
             self._add(entry)
         self.by_name: Dict[str, Release] = {r.name: r for r in self.releases}
-        self.rows = [Row(**{**row, "runs": tuple(row["runs"])}) for row in raw["row"]]
+        lists = ("runs", "core")
+        self.rows = [
+            Row(**{**row, **{name: tuple(row.get(name, ())) for name in lists}})
+            for row in raw["row"]
+        ]
 
     def _add(self, entry: Dict[str, Any]) -> None:
         versions = entry["releases"]
@@ -88,6 +94,7 @@ class Table:
         ]
         self.releases += releases
         self.edge += [r for r in releases if r.version in entry.get("edge", [])]
+        self.coverage += [r for r in releases if r.version in entry.get("coverage", [])]
 
     def of(self, factor: str) -> List[Release]:
         """Return the releases of one distribution, oldest first."""
@@ -106,14 +113,13 @@ class Table:
         sets = {"all": self.of("mmengine"), "edge": self.edge}
         return [r for runs in row.runs for r in sets.get(runs) or self.of(runs)]
 
-    def slow_for(self, release: Release, row: Row) -> Optional[Release]:
-        """Return the release that runs a row's slow tests in place of another.
+    def slow_of(self, row: Row, releases: Sequence[Release]) -> Release:
+        """Return the one of some releases that runs a row's slow tests for all.
 
-        The edge releases, which are on all rows, take turns. None if it runs them
-        itself.
+        The edge releases, which are on all rows, take turns.
         """
         one = self.edge[self.rows.index(row) % len(self.edge)]
-        return None if release == one else one
+        return one if one in releases else releases[-1]
 
     def row(self, name: str) -> Row:
         """Return a row by its name, or by that of its tox environment.
@@ -121,7 +127,8 @@ class Table:
         Raises:
             KeyError: If the table has none of that name.
         """
-        return {row.name: row for row in self.rows}[re.sub("-releases$", "", name)]
+        name = re.sub("-(releases|core)$", "", name)
+        return {row.name: row for row in self.rows}[name]
 
     def cells(self) -> List[str]:
         """Return the names of all cells, row by row."""
@@ -130,3 +137,12 @@ class Table:
             for row in self.rows
             for release in self.releases_on(row)
         ]
+
+    def ci_cells(self) -> List[str]:
+        """Return the names of the cells of `coverage` and `core`."""
+        core = [f"{row.name}-{name}" for row in self.rows for name in row.core]
+        return [f"coverage-{release.name}" for release in self.coverage] + core
+
+
+if __name__ == "__main__":
+    print(*Table().ci_cells())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,18 +77,27 @@ def test_tox_and_readme_follow_the_table_of_releases():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_cell_of_core_is_in_the_table():
-    """A name that the table lacks would install no release or torch."""
+@pytest.fixture(scope="module")
+def table():
+    """The table of releases, as the scripts of .ci read it."""
     sys.path.insert(0, str(ROOT / ".ci"))
     try:
         from table import Table
     finally:
         del sys.path[0]
-    table = Table()
-    core = (ROOT / "tox.ini").read_text(encoding="utf-8").split("    core = ")[1]
-    cells = re.findall(r"(py3\d+-torch[\d.]+)-([a-z]+)([\d.]+|\{[^}]+\})", core)
-    assert len(cells) > 9
-    for row, factor, versions in cells:
-        assert table.row(row)
-        for version in versions.strip("{}").split(","):
-            assert table.release(factor + version)
+    return Table()
+
+
+def test_core_runs_releases_of_its_rows(table):
+    """A row that lacks a release has not what it needs."""
+    for row in table.rows:
+        assert set(row.core) <= {release.name for release in table.releases_on(row)}
+    assert len(table.ci_cells()) > 9
+
+
+def test_one_release_runs_the_slow_tests_of_a_row(table):
+    """One of those that run, also where these are a part of the row."""
+    for row in table.rows:
+        core = list(map(table.release, row.core))
+        for releases in filter(None, (table.releases_on(row), core)):
+            assert table.slow_of(row, releases) in releases

@@ -133,8 +133,10 @@ class Pool:
         name = f"{row.name}-{release.name}"
         report, log = (self._folder / f"{name}.{end}" for end in ("xml", "log"))
         paths = built.paths[release.name]
-        slow = self._rows.table.slow_for(release, row)
-        variables = cell.environment(built.variables, name, paths, slow)
+        table = self._rows.table
+        slow = table.slow_of(row, table.releases_on(row))
+        stand_in = None if release == slow else slow
+        variables = cell.environment(built.variables, name, paths, stand_in)
         variables["VALLOSS_COMPAT_COMMIT"] = self._run
         report.unlink(missing_ok=True)  # an old one must not stand for this run
         with log.open("wb") as file:

@@ -49,7 +49,7 @@ def test_second_apply_changes_nothing():
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["default", "parity"])
 def test_revert_restores_the_original_objects(mode):
-    """In every namespace, after a thousand cycles; also those of subclasses."""
+    """In every namespace, after a hundred cycles; also those of subclasses."""
 
     class Before(Evaluator):
         def evaluate(self, size):
@@ -60,9 +60,9 @@ def test_revert_restores_the_original_objects(mode):
     before = targets()
     assert not any(marker_of(thing) for thing in before.values())
     own = vars(Before)["evaluate"]
-    for cycle in range(1000):
+    for cycle in range(100):
         valloss_compat.apply(mode=mode)
-        if cycle == 500:
+        if cycle == 50:
 
             class Between(Evaluator):
                 process = Evaluator.process

@@ -16,6 +16,8 @@ from valloss_compat._loss_forward.content import (
     version_of,
 )
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 NAN = float("nan")
 
 

@@ -14,6 +14,8 @@ from loss_forward.rejection import rejected
 from loss_forward.validated import STRATEGIES, close, validated
 from valloss_compat.errors import UnsupportedError
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 # Parameters.
 
 

@@ -18,6 +18,8 @@ from valloss_compat._loss_forward.frozen_training import (
     is_frozen_kind,
 )
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 def frozen(model, noise=()):
     """Freeze a model in the place of the copy of a replica."""

@@ -12,6 +12,8 @@ from loss_forward.models import Classifier
 from loss_forward.oracle import batches_of, frozen_losses
 from loss_forward.validated import STRATEGIES, close, validated
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 class Stochastic(nn.Module):
     """Drop path by hand, under a name that says nothing."""

@@ -21,6 +21,8 @@ from valloss_compat._loss_forward.isolation import (
     seed_all,
 )
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 def test_random_states_are_restored():
     state = RandomState([torch.device("cpu")])

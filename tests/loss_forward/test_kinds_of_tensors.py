@@ -14,6 +14,7 @@ from valloss_compat._loss_forward.replica import Replica
 
 # Of torch about its own kinds of tensors, once a process.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta"),
     pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor"),
     pytest.mark.filterwarnings("ignore:Lazy modules are a new feature"),

@@ -11,6 +11,8 @@ from valloss_compat._loss_forward.replica import Replica
 from valloss_compat._loss_forward.self_check import ModuleTrace
 from valloss_compat.errors import UnsupportedError
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 class Noise(nn.Module):
     """Drop path, written by hand under another name."""

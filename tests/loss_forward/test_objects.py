@@ -9,6 +9,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from loss_forward.models import Classifier, Points, collate, hook, make_runner
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 class Boxes(Dataset):
     """Samples with a number of boxes each."""

@@ -23,6 +23,8 @@ from valloss_compat._loss_forward.loss_data import LossData
 from valloss_compat._loss_forward.ramp import points_of
 from valloss_compat.errors import UnsupportedError
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 def check(*steps, dataset=None, **options):
     """Check transforms in the order of a training."""

@@ -17,6 +17,8 @@ from loss_forward.models import Classifier, loader
 from valloss_compat._loss_forward.replica import Replica
 from valloss_compat.errors import UnsupportedError
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 def test_replica_allocates_buffers_only():
     model = Classifier()

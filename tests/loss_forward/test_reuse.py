@@ -15,6 +15,8 @@ from valloss_compat._loss_forward.reuse import (
     reusable_modules,
 )
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 #: Calls by module, not kept on the module: what sets an attribute is not reused.
 RUNS = collections.Counter()
 

@@ -25,6 +25,8 @@ from loss_forward.oracle import frozen_losses
 from valloss_compat._loss_forward.forward import unwrap_model
 from valloss_compat.errors import UnsupportedError
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 KNOWN = expected(Classifier())["val_loss"]
 
 

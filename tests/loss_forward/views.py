@@ -135,10 +135,12 @@ TRAINING = (LoadImage(), LoadAnnotations(), Resize(), PackInputs())
 
 
 def dataset_of(*pipeline, kind=Boxes, **options):
-    """A dataset with annotations in memory, in the test mode of a validation."""
-    return kind(
-        ann_file="", pipeline=list(pipeline), test_mode=True, lazy_init=False, **options
-    )
+    """A dataset with annotations in memory, in the test mode of a validation.
+
+    By default not serialized, as that collects all garbage first.
+    """
+    options = {"serialize_data": False, "lazy_init": False, **options}
+    return kind(ann_file="", pipeline=list(pipeline), test_mode=True, **options)
 
 
 def loader_of(*pipeline, dataset=None, **options):
