@@ -30,11 +30,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"slow: {stand_in} runs it on this row")
 
 
-def pytest_collection_finish() -> None:
-    """Keep what was imported out of later garbage collections."""
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def _default_mode() -> Iterator[None]:
     """Each test starts and ends with the default options and patches."""

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ci"))
 
+from matrix import rows as matrix_rows
 from matrix import run as matrix_run
 from matrix.results import Results
 from summary import Cell, first_error, write_death
@@ -105,3 +106,19 @@ def test_picture_of_a_run_does_not_count_as_change(monkeypatch, tmp_path):
     assert (len(head), changed) == (40, False)
     (tmp_path / "docs" / "other.md").touch()
     assert matrix_run.commit() == (head, True)
+
+
+def test_environments_of_an_interrupted_run_are_counted_or_deleted(
+    monkeypatch, tmp_path
+):
+    """Those that are still wanted stay, and count towards the limit of the disk."""
+    monkeypatch.setattr(matrix_rows, "ROOT", tmp_path)
+    table = Table()
+    wanted, done, missing = table.rows[:3]
+    for row in (wanted, done):
+        (tmp_path / ".tox" / row.environment).mkdir(parents=True)
+        (tmp_path / ".tox" / row.environment / "torch").write_bytes(bytes(10**6))
+    rows = matrix_rows.Rows(table, tmp_path / "logs", limit=10**9)
+    assert rows.adopt([wanted, missing]) == [wanted]
+    assert [path.name for path in (tmp_path / ".tox").iterdir()] == [wanted.environment]
+    assert rows.peak >= 10**6

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import threading
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import cell
 from summary import first_error
@@ -68,13 +68,29 @@ class Rows:
         options = ["--quiet", "--wheel", "--out-dir", str(self._folder / "wheel")]
         subprocess.run(["uv", "build", *options, str(ROOT)], check=True)
 
+    def adopt(self, wanted: Sequence[Row]) -> List[Row]:
+        """Count the environments that an interrupted run left; return their rows.
+
+        Those that are not wanted any more are deleted.
+        """
+        found = [row for row in self.table.rows if self._place(row).exists()]
+        for row in found:
+            if row in wanted:
+                self._note(row)
+            else:
+                self.free(row)
+        return [row for row in found if row in wanted]
+
     def build(self, row: Row) -> Built:
         """Make a row's environment, once there is disk space for it.
+
+        One that was adopted has its space already; tox makes what it lacks.
 
         Raises:
             RowFailed: If tox or an install fails, or the disk is too small.
         """
-        self._wait_for_space()
+        if row.name not in self._sizes:
+            self._wait_for_space()
         log = self._folder / f"{row.name}.log"
         found = self._folder / f"{row.name}.json"
         variables = dict(os.environ)

@@ -121,6 +121,9 @@ def main() -> int:
             if changed or not finished(name, run, options.again)
         ]
         waiting += [(row, left)] if left else []
+    # First, as they take their space already.
+    left_over = rows.adopt([row for row, _ in waiting])
+    waiting.sort(key=lambda item: item[0] not in left_over)
     count = sum(len(releases) for _, releases in waiting)
     print(f"{len(names)} cells of {run}; {len(names) - count} are done already")
     print(f"{options.jobs} at a time, reports and logs in {MATRIX.relative_to(ROOT)}")
