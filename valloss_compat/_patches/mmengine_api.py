@@ -100,11 +100,15 @@ def _import(module: str) -> Any:
         ) from None
 
 
-def remedy_for(error: Exception) -> str:
-    """Return the known remedy for an error of mmengine in its environment, or ''."""
+def remedy_for(error: BaseException) -> str:
+    """Return the known remedy for an error of mmengine in its environment, or ''.
+
+    Or for one that it came from: mmengine 0.8 raises a SyntaxError where yapf fails.
+    """
     remedy = _REMEDIES.get((getattr(error, "name", None) or "").split(".")[0])
     texts = [fix for part, fix in _REMEDIES_BY_TEXT.items() if part in str(error)]
-    return remedy or (texts[0] if texts else "")
+    cause = error.__cause__ or error.__context__
+    return remedy or "".join(texts) or (remedy_for(cause) if cause else "")
 
 
 class Inspection(NamedTuple):

@@ -82,27 +82,36 @@ def test_difference_is_a_problem(monkeypatch, changed, expected):
     assert finding.text.startswith(f"a tiny training: {expected}. Other code ")
 
 
-def raised(error):
-    """Return an exception with a traceback."""
+def raised(error, context=None):
+    """Return an exception with a traceback, raised while another was handled."""
     try:
-        raise error
+        try:
+            if context is not None:
+                raise context
+        finally:
+            raise error
     except type(error) as caught:
         return caught
+
+
+YAPF = TypeError("FormatCode() got an unexpected keyword argument 'verify'")
 
 
 @pytest.mark.parametrize(
     ("error", "fix"),
     [
+        (raised(YAPF), "pip install 'yapf<=0.40.1'"),
+        # As mmengine 0.8.0 to 0.8.4 do.
+        (raised(SyntaxError("Failed"), context=YAPF), "pip install 'yapf<=0.40.1'"),
         (
-            TypeError("FormatCode() got an unexpected keyword argument 'verify'"),
-            "pip install 'yapf<=0.40.1'",
+            raised(KeyError("odd")),
+            "make the same training work without this package",
         ),
-        (KeyError("odd"), "make the same training work without this package"),
     ],
 )
 def test_failure_of_mmengine_itself_is_not_blamed_on_patches(monkeypatch, error, fix):
     """All patches are active: no code has replaced one. A known remedy is named."""
-    finding = finding_on(monkeypatch, error=raised(error), metrics=[], best=[])
+    finding = finding_on(monkeypatch, error=error, metrics=[], best=[])
     assert finding.severity == "problem"
     assert f"it ended with {type(error).__name__}" in finding.text
     assert "mmengine itself fails, as all patches are active" in finding.text
