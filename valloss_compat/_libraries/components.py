@@ -1,62 +1,42 @@
 """A model or a transform: built, or in a config.
 
-The hook has a built model, ``doctor`` only a config. Both are checked as the same
-thing, a :class:`Component`. No library is imported: classes are known by name.
+The hook has a built model, ``doctor`` only a config. Both are checked by the same
+names. No library is imported.
 """
 
 from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Tuple
+from typing import Any, Tuple
 
 
-class Component(NamedTuple):
-    """A model or a transform.
+def names_of(source: Any, scope: str = "") -> Tuple[str, ...]:
+    """Return ``'LIBRARY.Class'`` for the class of a model or transform.
 
-    Attributes:
-        names (tuple[str]): ``'LIBRARY.Class'`` for its class and, of a built one, for
-            each of its bases, the class first: what a config names
-            ``mmdet.RetinaNet`` has that name here, wherever its module is.
-    """
-
-    names: Tuple[str, ...]
-
-    @property
-    def library(self) -> str:
-        """Top-level package of its class: ``'mmdet'``."""
-        return self.names[0].rpartition(".")[0]
-
-    @property
-    def kind(self) -> str:
-        """Name of its class: ``'RetinaNet'``."""
-        return self.names[0].rpartition(".")[2]
-
-
-def component_of(source: Any, scope: str = "") -> Component:
-    """Return what is known of a model or transform, built or in a config.
-
-    ``scope`` is the ``default_scope`` of the config.
+    Of a built one, the bases of its class follow. What a config names
+    ``mmdet.RetinaNet`` has that name here, wherever its module is. ``scope`` is the
+    ``default_scope`` of the config.
     """
     if isinstance(source, Mapping):
-        kind = source.get("type", "?")
-        if isinstance(kind, str):
+        cls = source.get("type", "?")
+        if isinstance(cls, str):
             scope = source.get("_scope_", scope)
-            library = kind.partition(".")[0] if "." in kind else scope
-            return Component((f"{library}.{kind.rpartition('.')[2]}",))
-        return _of_class(kind)  # mmengine's new style of config has the class
-    functions = (types.FunctionType, types.BuiltinFunctionType)  # as transforms
-    return _of_class(source if isinstance(source, functions) else type(source))
-
-
-def _of_class(cls: Any) -> Component:
-    bases = cls.__mro__ if isinstance(cls, type) else [cls]
-    names = (
+            library = cls.partition(".")[0] if "." in cls else scope
+            return (f"{library}.{cls.rpartition('.')[2]}",)
+    else:
+        functions = (types.FunctionType, types.BuiltinFunctionType)  # as transforms
+        cls = source if isinstance(source, functions) else type(source)
+    return tuple(
         f"{str(getattr(base, '__module__', '?')).partition('.')[0]}.{base.__name__}"
-        for base in bases
+        for base in (cls.__mro__ if isinstance(cls, type) else [cls])
         if base is not object
     )
-    return Component(tuple(names))
+
+
+def kind_of(source: Any) -> str:
+    """Return the name of the class of a model or transform: ``'RetinaNet'``."""
+    return names_of(source)[0].rpartition(".")[2]
 
 
 def setting(owner: Any, name: str, default: Any = None) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Mapping, Optional
 
 import numpy as np
 
-from valloss_compat._libraries.components import component_of, setting
+from valloss_compat._libraries.components import names_of, setting
 from valloss_compat.errors import Rejection, UnsupportedError
 
 
@@ -75,11 +75,6 @@ RENAMED = {"eval_ann_info": "ann_info"}
 DETECTIONS = "bbox_file"
 
 
-def kind_of(transform: Any) -> str:
-    """Return the name of the class of a transform."""
-    return component_of(transform).kind
-
-
 def loads(transform: Any) -> bool:
     """Return whether a transform loads something."""
     return _is_named(transform, "Load")
@@ -97,7 +92,7 @@ def packs(transform: Any) -> bool:
 
 def _is_named(transform: Any, start: str, part: str = "") -> bool:
     """Return whether the class of a transform, or a base of it, has such a name."""
-    names = (name.rpartition(".")[2] for name in component_of(transform).names)
+    names = (name.rpartition(".")[2] for name in names_of(transform))
     return any(name.startswith(start) and part in name for name in names)
 
 

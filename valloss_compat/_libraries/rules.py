@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
-from valloss_compat._libraries.components import component_of
+from valloss_compat._libraries.components import names_of
 
 
 def preprocess(model: Any, batch: Any) -> Any:
@@ -14,8 +14,7 @@ def preprocess(model: Any, batch: Any) -> Any:
 
     A model goes by the rule of the library that its class, or a base of it, is of.
     """
-    names = component_of(model).names
-    libraries = [name.rpartition(".")[0] for name in names]
+    libraries = [name.rpartition(".")[0] for name in names_of(model)]
     library = next((one for one in libraries if one in _RULES), "")
     # In a training, that of mmyolo takes the batches of its own collate function.
     data = model.data_preprocessor(batch, library != "mmyolo")

@@ -6,10 +6,10 @@ function of the batch. These would pass it, or fail it with an error that does n
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 from valloss_compat import _config
-from valloss_compat._libraries.components import Component, component_of
+from valloss_compat._libraries.components import names_of
 from valloss_compat._libraries.pipelines import check_sampler
 from valloss_compat.errors import Rejection
 
@@ -71,12 +71,10 @@ _REASONS = {
 }
 
 
-def check_model(model: Component) -> Optional[Rejection]:
-    """Reject a model of the table, or a built one that derives from it."""
-    for name in model.names:
-        if name in _REASONS:
-            return Rejection(model.names[0], *_REASONS[name])
-    return None
+def check_model(names: Sequence[str]) -> Optional[Rejection]:
+    """Reject the names of a model of the table, or of one that derives from it."""
+    found = next((name for name in names if name in _REASONS), None)
+    return None if found is None else Rejection(names[0], *_REASONS[found])
 
 
 def check_config(config: Mapping[str, Any]) -> Optional[Rejection]:
@@ -86,8 +84,7 @@ def check_config(config: Mapping[str, Any]) -> Optional[Rejection]:
         config (dict): A whole config. A ``ValLossHook`` among its hooks is respected,
             with the data loader of its losses.
     """
-    scope = str(config.get("default_scope") or "mmengine")
-    rejection = check_model(component_of(config["model"], scope))
+    rejection = check_model(names_of(config["model"], _config.scope_of(config)))
     for hook in _config.val_loss_hooks(config):
         if rejection is None and hook.get("dataloader") is not None:
             rejection = check_sampler(hook["dataloader"])

@@ -12,7 +12,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from valloss_compat._libraries.pipelines import COLOURS, TARGETS, kind_of, packs
+from valloss_compat._libraries.components import kind_of
+from valloss_compat._libraries.pipelines import COLOURS, TARGETS, packs
 from valloss_compat._loss_forward.content import alike
 from valloss_compat._loss_forward.isolation import RandomState, seed_all
 from valloss_compat._loss_forward.two_views import copy_of

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Optional
 
 from mmengine.dist import all_gather_object
 
-from valloss_compat._loss_forward.loader import number_of_batches
 from valloss_compat.errors import UnsupportedError
 
 
@@ -27,17 +26,3 @@ def raise_on_all_ranks(error: Optional[UnsupportedError]) -> None:
     for rejection in rejections:
         if rejection:
             raise error or UnsupportedError(*rejection)
-
-
-def check_equal_batches(model: str, dataloaders: List[Any]) -> None:
-    """Require the same number of batches on all ranks: a loss may average over them."""
-    lengths = all_gather_object(list(map(number_of_batches, dataloaders)))
-    if any(length != lengths[0] for length in lengths):
-        raise UnsupportedError(
-            model,
-            "the ranks have different numbers of validation batches "
-            f"({', '.join(str(sum(length)) for length in lengths)}), but mode "
-            "'loss' may wait for all ranks at each batch",
-            "sampler=dict(type='DefaultSampler', shuffle=False, round_up=True) in "
-            "the data loader",
-        )

@@ -36,12 +36,9 @@ def check_batch(
 ) -> Tuple[Losses, str]:
     """Compute the losses of a batch several times, and compare.
 
-    Args:
-        forward (LossForward): That has not run yet. It gets the noise, crop and state
-            that are found.
-        batch: As the data loader gave it. It is not changed.
-        cache (ForwardCache): What modules gave for the predictions. Modules that
-            cannot be reused are removed.
+    ``forward`` has not run yet, and gets the noise, crop and state that are found.
+    Modules that cannot be reused are removed from ``cache``. The batch, as the data
+    loader gave it, is not changed.
 
     Returns:
         tuple[dict, str]: The losses, and a line for the log, without their numbers.
@@ -63,8 +60,7 @@ def check_batch(
         losses,
         again,
         forward.name,
-        f"mode 'loss' returned {show(losses)}, then {show(again)} for the same batch "
-        "and seed",
+        "mode 'loss' returned {}, then {} for the same batch and seed",
     )
     deterministic = alike(losses, again)
     # On all ranks or on none, as a loss may wait for all of them.
@@ -94,12 +90,15 @@ def check_batch(
 
 
 def reject_difference(one: Losses, other: Losses, model: str, found: str) -> None:
-    """Reject a model that gave two results for one batch, on any rank."""
+    """Reject a model that gave two results for one batch, on any rank.
+
+    ``found`` has a ``{}`` for each result.
+    """
     error = None
     if not _close(one, other):
         error = UnsupportedError(
             model,
-            found,
+            found.format(_shown(one), _shown(other)),
             "make the loss depend on the batch alone, not on the clock or on earlier "
             "batches",
         )
@@ -151,8 +150,7 @@ def _close(one: Losses, other: Losses) -> bool:
     )
 
 
-def show(losses: Losses) -> str:
-    """Return losses for a message."""
+def _shown(losses: Losses) -> str:
     shown = [f"{name}={float(value):.6g}" for name, value in losses.items()]
     return ", ".join(shown) or "no loss"
 

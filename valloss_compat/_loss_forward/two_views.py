@@ -20,12 +20,12 @@ from mmengine.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
+from valloss_compat._libraries.components import kind_of
 from valloss_compat._libraries.pipelines import (
     IMAGE_ALONE,
     RENAMED,
     TARGETS,
     WITH_ANNOTATIONS,
-    kind_of,
     loads,
     loads_annotations,
     packs,
@@ -33,7 +33,7 @@ from valloss_compat._libraries.pipelines import (
 )
 from valloss_compat._loss_forward.content import alike
 from valloss_compat._loss_forward.isolation import RandomState
-from valloss_compat.errors import Rejection, UnsupportedError
+from valloss_compat.errors import Rejection
 
 #: Where the second data sample is in the ``__dict__`` of the first: pickling and
 #: collating keep it, but no method of a data element shows it.
@@ -252,23 +252,6 @@ def split(batch: Any) -> Tuple[Any, List[Any]]:
         return value
 
     return replaced(batch), views
-
-
-def take(batch: Any) -> Any:
-    """Remove the second views from a batch, and return the batch with them."""
-    second, views = split(batch)
-    for view in views:
-        if isinstance(view, Rejection):
-            raise UnsupportedError(*view)
-    if not views or None in views:
-        raise UnsupportedError(
-            "a validation batch",
-            "its data samples did not come from the data loader that the loop had when "
-            "the validation started",
-            "build the data loader before the validation, with "
-            "collate_fn=dict(type='pseudo_collate')",
-        )
-    return second
 
 
 def replace_pipelines(dataset: Any, make: Callable[[List[Any]], Any]) -> Any:

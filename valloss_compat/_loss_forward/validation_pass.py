@@ -13,7 +13,7 @@ from mmengine.structures import BaseDataElement
 
 from valloss_compat import options
 from valloss_compat._config import type_name
-from valloss_compat._libraries.components import component_of
+from valloss_compat._libraries.components import names_of
 from valloss_compat._libraries.unsupported import check_model
 from valloss_compat._loss_forward.forward import (
     ComputedLosses,
@@ -27,9 +27,12 @@ from valloss_compat._loss_forward.isolation import (
     message_hub_restored,
     seeded,
 )
-from valloss_compat._loss_forward.loader import first_batch
-from valloss_compat._loss_forward.loss_data import LossData
-from valloss_compat._loss_forward.ranks import check_equal_batches, on_all_ranks
+from valloss_compat._loss_forward.loss_data import (
+    LossData,
+    check_equal_batches,
+    first_batch,
+)
+from valloss_compat._loss_forward.ranks import on_all_ranks
 from valloss_compat._loss_forward.replica import HookRecorder, Replica
 from valloss_compat._loss_forward.reuse import ForwardCache, reusable_modules
 from valloss_compat._loss_forward.self_check import (
@@ -37,7 +40,6 @@ from valloss_compat._loss_forward.self_check import (
     has_objects,
     needs_ground_truth,
     reject_difference,
-    show,
 )
 from valloss_compat._recording.accumulator import EpochAccumulators
 from valloss_compat._recording.batch_size import KEY, batch_size_of
@@ -46,14 +48,10 @@ from valloss_compat.errors import UnsupportedError
 
 
 class LossSource:
-    """Gives the losses of a model, pass by pass.
+    """A model, without wrappers, with its data and what the self-check learns of it.
 
-    What the self-check learns of the model holds for all passes of a run.
-
-    Args:
-        model (nn.Module): The model, without wrappers.
-        data (LossData): The batches.
-        reuse (bool): Whether outputs of the predictions may be reused.
+    That holds for all passes of a run. ``reuse`` is whether outputs of the predictions
+    may be reused.
 
     Raises:
         UnsupportedError: If the model is known to give no correct number, or if the
@@ -62,7 +60,7 @@ class LossSource:
 
     def __init__(self, model: Any, data: LossData, reuse: bool) -> None:
         self.name = type_name(model)
-        rejection = check_model(component_of(model))
+        rejection = check_model(names_of(model))
         if rejection is not None:
             raise UnsupportedError(self.name, rejection.reason, rejection.fix)
         if not callable(getattr(model, "_run_forward", None)):
@@ -109,9 +107,7 @@ class LossSource:
 class ValidationPass:
     """One pass: a replica of the model, and the first batch to compare with at its end.
 
-    Args:
-        source (LossSource): Of the model.
-        predictor (nn.Module): What predicts: the model or a replica of it.
+    The predictor is what predicts: the model or a replica of it.
     """
 
     def __init__(self, source: LossSource, predictor: Any) -> None:
@@ -139,7 +135,7 @@ class ValidationPass:
 
     def predict(self, batch: Any) -> bool:
         """Run predictions; return False if the model appends a loss element itself."""
-        copied, raised = self._copy(batch), False
+        copied, raised = copy_batch(batch, self._source.name), False
         try:
             with torch.no_grad(), self.watching_predictions():
                 result = self._predictor.val_step(copied)
@@ -162,7 +158,8 @@ class ValidationPass:
 
     def take(self, batch: Any) -> Any:
         """Return a copy of a batch for the losses: predictions may write into it."""
-        return self._agreed(lambda: self._copy(self._source.data.take(batch)))
+        name, data = self._source.name, self._source.data
+        return self._agreed(lambda: copy_batch(data.take(batch), name))
 
     def _agreed(self, compute: Callable[[], Any]) -> Any:
         """Compute; raise on all ranks if one raises, where they can exchange that.
@@ -173,9 +170,6 @@ class ValidationPass:
         if self._forward is None or self._source.data.for_loss_alone:
             return on_all_ranks(compute)
         return compute()
-
-    def _copy(self, batch: Any) -> Any:
-        return copy_batch(batch, self._source.name)
 
     def start(self, batch: Any) -> Losses:
         """Make a replica of the model, check it by a batch, and return the losses."""
@@ -198,7 +192,7 @@ class ValidationPass:
         if objects is not None:
             self.saw_objects = bool(self.saw_objects) or objects
         prove = objects and not self._proven and get_world_size() == 1
-        kept = self._copy(batch) if prove else None
+        kept = copy_batch(batch, self._source.name) if prove else None
         if self._forward is None:
             losses = self.start(batch)
         else:
@@ -244,8 +238,8 @@ class ValidationPass:
             self._first_losses,
             again,
             forward.name,
-            f"mode 'loss' returned {show(self._first_losses)} for the first batch, and "
-            f"{show(again)} at the end of the validation",
+            "mode 'loss' returned {} for the first batch, and {} at the end of the "
+            "validation",
         )
         self._first_batch = None
         if self.saw_objects and not self._proven and get_world_size() == 1:

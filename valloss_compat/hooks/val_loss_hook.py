@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Mapping, Optional, Sequence, Set
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Set
 from weakref import WeakKeyDictionary
 
 from mmengine.dist import get_world_size
@@ -15,15 +15,11 @@ from mmengine.structures import BaseDataElement
 
 from valloss_compat._config import type_name
 from valloss_compat._loss_forward.forward import ComputedLosses, unwrap_model
-from valloss_compat._loss_forward.loader import (
-    build_loader,
-    dataloaders_of,
-    number_of_batches,
-)
 from valloss_compat._loss_forward.loss_data import (
-    ANNOTATED,
     LossData,
-    loader_config,
+    build_loader,
+    data_for_losses,
+    number_of_batches,
     training_of,
 )
 from valloss_compat._loss_forward.ranks import on_all_ranks
@@ -139,16 +135,14 @@ class ValLossHook(Hook):
         self.limit_batches = limit_batches
         self.test = test
         self.has_rejected = False  # read where a monitored loss is missing
-        self._runner: Any = None
         self._loop: Any = None
         self._phase = "val"
         self._sources: WeakKeyDictionary[Any, LossSource] = WeakKeyDictionary()
-        self._source: Any = None  # that of the loop
+        self._source: Any = None  # that of the loop, if there are losses
         self._step: Optional[PatchedStep] = None
         self._pass: Optional[ValidationPass] = None
         self._batch = 0
         self._off = False
-        self._reported = False
         self._names: Set[str] = set()  # of the losses of this validation
         self._last_names: Set[str] = set()
 
@@ -161,7 +155,7 @@ class ValLossHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Compute the loss of one validation batch: the weights are loaded by now."""
-        if self._runner is None or self._off or not self.sanity_check:
+        if self._source is None or not self.sanity_check:
             return
         try:
             with autocast(enabled=getattr(runner.val_loop, "fp16", False)):
@@ -174,6 +168,7 @@ class ValLossHook(Hook):
         # A data loader that two loops share has what the first replaced at its bottom.
         for source in reversed(list(self._sources.values())):
             source.data.restore()
+        self._source = None
 
     def before_val(self, runner: Any) -> None:
         """Check what was built since ``before_run``."""
@@ -186,7 +181,7 @@ class ValLossHook(Hook):
 
     def _before_epoch(self, runner: Any, mode: str = "train") -> None:
         """Forget the losses of the last epoch."""
-        self._reported, self._pass = False, None
+        self._names, self._pass = set(), None
 
     def _before_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, mode: str = "train"
@@ -220,7 +215,7 @@ class ValLossHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
         """Log what makes this val_loss one that cannot be compared."""
-        last, self._last_names, self._names = self._last_names, self._names, set()
+        last, self._last_names = self._last_names, self._names
         if last and self._last_names and self._last_names != last:
             other = ", ".join(sorted(self._last_names ^ last))
             warn_in_log(
@@ -238,7 +233,7 @@ class ValLossHook(Hook):
 
     def _after_epoch(self, runner: Any, mode: str = "train") -> None:
         """Keep nothing beyond the validation or test."""
-        self._runner = self._pass = None
+        self._pass = None
 
     # One step.
 
@@ -264,7 +259,6 @@ class ValLossHook(Hook):
             return result
         if element is None:
             return result
-        self._reported = True
         self._names.update(element.loss)
         return [*result, element] if isinstance(result, list) else (*result, element)
 
@@ -291,14 +285,13 @@ class ValLossHook(Hook):
 
     def _switch_off(self, reason: str) -> None:
         self._off = True
-        self.after_run(self._runner)
+        self.after_run(None)
         warn_in_log(reason)
 
     # Whether there is a loss.
 
     def _prepare(self, runner: Any, phase: str) -> bool:
         """Return whether losses of this phase are to be computed."""
-        self._runner = runner
         if self._off:
             return False
         if self._is_second(runner):
@@ -315,7 +308,7 @@ class ValLossHook(Hook):
         try:
             model = unwrap_model(runner.model)
             if source is None or source.model is not model:
-                data = self._make_data() if source is None else source.data
+                data = self._make_data(runner) if source is None else source.data
                 reuse = self.strategy == "auto" and not data.for_loss_alone
                 reuse = reuse and "val_step" not in vars(runner.model)
                 source = self._sources[self._loop] = LossSource(model, data, reuse)
@@ -326,20 +319,19 @@ class ValLossHook(Hook):
             self._reject(error)
         return not self._off
 
-    def _make_data(self) -> LossData:
-        runner, phase = self._runner, self._phase
-        validation = getattr(self._loop, "dataloader", None)
-        if self._loop is getattr(runner, f"_{phase}_loop", None):
+    def _make_data(self, runner: Any) -> LossData:
+        loop, phase = self._loop, self._phase
+        validation = getattr(loop, "dataloader", None)
+        if loop is getattr(runner, f"_{phase}_loop", None):
             validation = getattr(runner, f"_{phase}_dataloader", None)
-        config = loader_config(self.strategy, self.dataloader, validation)
-        own = config is not None
-        dataloaders = (
-            [build_loader(runner, config)] if own else dataloaders_of(self._loop)
-        )
-        training, notes = [], []
-        if self.dataloader is None:
-            training, notes = training_of(runner), [ANNOTATED] * own
-        data = LossData(dataloaders, training, self.pipeline, own, notes)
+
+        def load(config: Any) -> List[Any]:
+            if config is not None:
+                return [build_loader(runner, config)]
+            # mmagic's MultiValLoop has several.
+            return list(getattr(loop, "dataloaders", None) or [loop.dataloader])
+
+        data = data_for_losses(self, validation, training_of(runner), load)
         if self.sanity_check:
             on_all_ranks(data.check_frame)
         if data.notes:
@@ -371,8 +363,8 @@ class ValLossHook(Hook):
     def _removed_losses(self) -> bool:
         """Remove the losses of this epoch; return whether none are left."""
         if get_world_size() > 1:
-            return not self._reported and self._batch == 0
-        if self._reported:
+            return not self._names and self._batch == 0
+        if self._names:
             meters = getattr(self._loop, f"{self._phase}_loss", None)
             if not isinstance(meters, dict):
                 return False

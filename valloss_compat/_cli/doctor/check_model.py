@@ -13,7 +13,7 @@ from valloss_compat._cli.doctor.check_hooks import Hooks
 from valloss_compat._cli.doctor.class_lookup import LIBRARIES, registered
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem, unchecked
 from valloss_compat._libraries import unsupported
-from valloss_compat._libraries.components import component_of
+from valloss_compat._libraries.components import names_of
 from valloss_compat._recording.loss_element import FORM
 from valloss_compat._recording.monitor_warnings import HOOK_ENTRY, TOTAL
 from valloss_compat.hooks.config_check import check_config, reported_losses
@@ -132,7 +132,7 @@ def _is_of_library(
     cls = registered("MODELS", model, config)
     if cls is not None:
         return cls.__module__.split(".")[0] in LIBRARIES
-    library = component_of(model, _config.scope_of(config)).library
+    library = names_of(model, _config.scope_of(config))[0].partition(".")[0]
     return None if library in LIBRARIES else False
 
 
