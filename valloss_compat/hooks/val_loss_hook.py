@@ -180,8 +180,10 @@ class ValLossHook(Hook):
             self._prepare(runner, "test")
 
     def _before_epoch(self, runner: Any, mode: str = "train") -> None:
-        """Forget the losses of the last epoch."""
-        self._names, self._pass = set(), None
+        """Keep nothing of another epoch."""
+        self._pass, self._batch, self._names = None, 0, set()
+
+    _after_epoch = _before_epoch
 
     def _before_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, mode: str = "train"
@@ -231,10 +233,6 @@ class ValLossHook(Hook):
             )
         super().after_val_epoch(runner, metrics)
 
-    def _after_epoch(self, runner: Any, mode: str = "train") -> None:
-        """Keep nothing beyond the validation or test."""
-        self._pass = None
-
     # One step.
 
     def _remove_step(self) -> bool:
@@ -248,14 +246,14 @@ class ValLossHook(Hook):
             data = args[0] if args else kwargs["data"]
             batch = None if self._source.data.for_loss_alone else current.take(data)
         except UnsupportedError as error:
-            self._reject(error, of_batch=True)
+            self._reject(error)
             return step(*args, **kwargs)
         with current.watching_predictions():
             result = step(*args, **kwargs)
         try:
             element = self._element(current, result, batch)
         except UnsupportedError as error:
-            self._reject(error, of_batch=True)
+            self._reject(error)
             return result
         if element is None:
             return result
@@ -347,7 +345,7 @@ class ValLossHook(Hook):
             )
         return data
 
-    def _reject(self, error: UnsupportedError, of_batch: bool = False) -> None:
+    def _reject(self, error: UnsupportedError) -> None:
         """Raise or, if so asked, log it, and report no loss from now on.
 
         Raises:
@@ -355,7 +353,7 @@ class ValLossHook(Hook):
                 epoch were recorded and cannot be removed, because a mean over a part
                 is not the validation loss.
         """
-        if self.on_unsupported == "error" or (of_batch and not self._removed_losses()):
+        if self.on_unsupported == "error" or not self._removed_losses():
             raise error
         self.has_rejected = True
         self._switch_off(str(error))
