@@ -70,7 +70,8 @@ class LossSource:
                 "derive its class from mmengine.model.BaseModel",
             )
         check_equal_batches(self.name, data.dataloaders)
-        self.model, self.data, self.reuse = model, data, reuse
+        self.model, self.data = model, data
+        self.reuse = reuse and not data.for_loss_alone
         self.noise: Set[str] = set()
         self.crop: Any = None
         self.found = ""

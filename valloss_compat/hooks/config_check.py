@@ -50,7 +50,7 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
     Returns:
         ConfigCheck: What was found.
     """
-    hooks = _config.val_loss_hooks(config)
+    hook = (_config.val_loss_hooks(config) or [{}])[0]
     rejection = unsupported.check_config(config)
     if rejection is not None:
         return ConfigCheck("rejected", str(rejection), [])
@@ -62,13 +62,13 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
             train = setting(config.get("train_dataloader"), "dataset")
             validation = config.get("val_dataloader")
             data = data_for_losses(
-                *(hooks[0] if hooks else {}, validation, training_transforms(train)),
+                *(hook, validation, training_transforms(train)),
                 lambda chosen: [_build_loader(chosen or config["val_dataloader"])],
             )
             repairs = data.notes
             failing = "one validation batch cannot be run"
             data.check_frame()
-            source = LossSource(model, data, reuse=not data.for_loss_alone)
+            source = LossSource(model, data, hook.get("strategy", "auto") == "auto")
             found = source.sanity_check()
     except UnsupportedError as error:
         return ConfigCheck("rejected", str(error), repairs)

@@ -307,8 +307,7 @@ class ValLossHook(Hook):
             model = unwrap_model(runner.model)
             if source is None or source.model is not model:
                 data = self._make_data(runner) if source is None else source.data
-                reuse = self.strategy == "auto" and not data.for_loss_alone
-                reuse = reuse and "val_step" not in vars(runner.model)
+                reuse = self.strategy == "auto" and "val_step" not in vars(runner.model)
                 source = self._sources[self._loop] = LossSource(model, data, reuse)
             else:
                 source.data.install()  # the last run has put the datasets back
