@@ -29,8 +29,8 @@ from downstream.mmpretrain_rows import (  # noqa: E402
     shipped,
 )
 from downstream.rows import runner_of, spread  # noqa: E402
-from valloss_compat._libraries.components import names_of  # noqa: E402
-from valloss_compat._libraries.unsupported import (  # noqa: E402
+from valloss_compat._config import names_of  # noqa: E402
+from valloss_compat._libraries.models import (  # noqa: E402
     check_config,
     check_model,
 )

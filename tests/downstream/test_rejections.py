@@ -16,8 +16,8 @@ from mmengine.config import Config
 
 from downstream import frozen, shipped
 from downstream.rows import runner_of
-from valloss_compat._libraries.components import names_of
-from valloss_compat._libraries.unsupported import check_config, check_model
+from valloss_compat._config import names_of
+from valloss_compat._libraries.models import check_config, check_model
 from valloss_compat._loss_forward.validation_pass import LossSource
 from valloss_compat.errors import UnsupportedError
 

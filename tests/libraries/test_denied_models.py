@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from libraries.configs import library_class
-from valloss_compat._libraries.components import names_of
-from valloss_compat._libraries.unsupported import check_model
+from valloss_compat._config import names_of
+from valloss_compat._libraries.models import check_model
 
 DENIED = (
     ("mmpretrain", "MoCo", "it learns without labels"),

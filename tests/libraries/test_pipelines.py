@@ -8,7 +8,7 @@ import pytest
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import DataLoader
 
-from valloss_compat._libraries.components import kind_of
+from valloss_compat._config import kind_of
 from valloss_compat._libraries.pipelines import (
     check_sampler,
     loads_annotations,

@@ -6,14 +6,15 @@ import copy
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any, Collection, ContextManager, Dict, List, Set
+from typing import Any, Callable, Collection, ContextManager, Dict, List, Optional, Set
 
 import torch
+from mmengine.dist import all_gather_object
 from mmengine.model import is_model_wrapper
 from torch.nn.parallel import DistributedDataParallel
 
 from valloss_compat._config import type_name
-from valloss_compat._libraries.rules import crop, preprocess
+from valloss_compat._libraries.models import crop, preprocess
 from valloss_compat._loss_forward.frozen_training import freeze, frozen_functions
 from valloss_compat._loss_forward.isolation import (
     ParameterWatch,
@@ -108,6 +109,28 @@ def copy_batch(batch: Any, model: str) -> Any:
             f"it cannot be copied ({type(error).__name__}: {error})",
             "pack plain tensors, arrays and numbers in the pipeline",
         ) from error
+
+
+def on_all_ranks(function: Callable[[], Any]) -> Any:
+    """Call a function, and raise on all ranks if it rejects a model on any."""
+    error, result = None, None
+    try:
+        result = function()
+    except UnsupportedError as raised:
+        error = raised
+    raise_on_all_ranks(error)
+    return result
+
+
+def raise_on_all_ranks(error: Optional[UnsupportedError]) -> None:
+    """Raise on all ranks if any has an error: its own, or the first one.
+
+    So no rank waits for one that raised.
+    """
+    rejections = all_gather_object(error and tuple(error.rejection))
+    for rejection in rejections:
+        if rejection:
+            raise error or UnsupportedError(*rejection)
 
 
 class LossForward:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from mmengine.dataset import Compose
 from mmengine.dist import all_gather_object
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
-from valloss_compat._libraries.components import setting
+from valloss_compat._config import setting
 from valloss_compat._libraries.pipelines import (
     DETECTIONS,
     check_sampler,
@@ -22,7 +21,7 @@ from valloss_compat._libraries.pipelines import (
     training_transforms,
 )
 from valloss_compat._loss_forward.isolation import RandomState
-from valloss_compat._loss_forward.ramp import Seen, SeenOnRamp, show_on_ramps
+from valloss_compat._loss_forward.ramp import OnRamps, Seen
 from valloss_compat._loss_forward.two_views import (
     LossPipeline,
     TwoViews,
@@ -47,12 +46,8 @@ class LossData:
         pipeline (Sequence, optional): Transforms for the loss, if given by hand.
         for_loss_alone (bool): Whether the data loaders are for the losses alone, so
             that one view is enough.
-        notes (Sequence[str]): What the caller did, for the log.
-
-    Attributes:
-        dataloaders (list[DataLoader]): As the argument.
-        for_loss_alone (bool): As the argument.
-        notes (list[str]): What the loss gets beside the data of the predictions.
+        notes (Sequence[str]): What the loss gets beside the data of the predictions,
+            for the log, to which the differences of the transforms are added.
 
     Raises:
         UnsupportedError: If the data are known to have no ground truth.
@@ -137,39 +132,21 @@ class LossData:
         """
         with RandomState():  # an iterator of a DataLoader draws a seed
             for dataloader, dataset, _, plans in self._datasets:
-                if plans and not isinstance(dataset, IterableDataset):
-                    self._check_frame(dataloader, OnRamps(dataset, plans), len(dataset))
-
-    def _check_frame(self, dataloader: Any, on_ramps: OnRamps, number: int) -> None:
-        for seen in similar_loader(
-            dataloader,
-            dataset=on_ramps,
-            sampler=range(0, number, max(1, number // _SAMPLES)),
-            batch_sampler=None,
-            collate_fn=Seen._make,
-        ):
-            if seen.rejection is not None:
-                raise UnsupportedError(*seen.rejection)
-            if seen.compared is not False:
-                return
-        self.notes.append("annotations that no sample could verify")
-
-
-class OnRamps(Dataset):
-    """What ramps show of the samples of a dataset."""
-
-    def __init__(self, dataset: Any, plans: List[LossPipeline]) -> None:
-        ramps = iter([partial(show_on_ramps, plan.transforms) for plan in plans])
-        self._dataset = replace_pipelines(dataset, lambda _: next(ramps))
-
-    def __getitem__(self, index: int) -> Seen:
-        try:
-            self._dataset[index]
-        except SeenOnRamp as result:
-            return result.seen
-        except Exception:  # of what comes before the transforms
-            pass
-        return Seen(None, False)
+                if not plans or isinstance(dataset, IterableDataset):
+                    continue
+                for seen in similar_loader(
+                    dataloader,
+                    dataset=OnRamps(dataset, [plan.transforms for plan in plans]),
+                    sampler=range(0, len(dataset), max(1, len(dataset) // _SAMPLES)),
+                    batch_sampler=None,
+                    collate_fn=Seen._make,
+                ):
+                    if seen.rejection is not None:
+                        raise UnsupportedError(*seen.rejection)
+                    if seen.compared is not False:
+                        break
+                else:
+                    self.notes.append("annotations that no sample could verify")
 
 
 def _set_dataset(dataloader: Any, dataset: Any) -> None:
@@ -200,12 +177,9 @@ def data_for_losses(
 ) -> LossData:
     """Return the data for the losses of a ``ValLossHook``.
 
-    Args:
-        options: The hook, or its entry in a config.
-        validation: The data loader of the validation, or its config.
-        training (Sequence): As of :class:`LossData`.
-        load (callable): Returns the data loaders of a config for the losses alone or,
-            for None, those of the validation.
+    ``options`` is the hook, or its entry in a config, and ``validation`` the data
+    loader of the validation, or its config. ``load`` gets the config of a data loader
+    for the losses alone, or None for those of the validation.
     """
     given = setting(options, "dataloader")
     config = given
@@ -277,10 +251,8 @@ def build_loader(runner: Any, config: Any) -> Any:
 def first_batch(dataloader: Any) -> Any:
     """Load the first batch of a data loader by another one.
 
-    Samplers that keep something between batches are copied.
-
-    Returns:
-        The batch; None if there is none, or if the loader gives none by index.
+    Samplers that keep something between batches are copied. None if there is no batch,
+    or if the loader gives none by index.
     """
     dataset = dataloader.dataset
     if isinstance(dataset, IterableDataset) or not number_of_batches(dataloader):

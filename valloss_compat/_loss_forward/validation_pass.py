@@ -8,18 +8,17 @@ from typing import Any, Callable, Iterator, Optional, Set
 
 import torch
 from mmengine.dist import all_gather_object, get_world_size
-from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
 from valloss_compat import options
-from valloss_compat._config import type_name
-from valloss_compat._libraries.components import names_of
-from valloss_compat._libraries.unsupported import check_model
+from valloss_compat._config import names_of, type_name
+from valloss_compat._libraries.models import check_model
 from valloss_compat._loss_forward.forward import (
     ComputedLosses,
     Losses,
     LossForward,
     copy_batch,
+    on_all_ranks,
 )
 from valloss_compat._loss_forward.isolation import (
     RandomState,
@@ -32,7 +31,6 @@ from valloss_compat._loss_forward.loss_data import (
     check_equal_batches,
     first_batch,
 )
-from valloss_compat._loss_forward.ranks import on_all_ranks
 from valloss_compat._loss_forward.replica import HookRecorder, Replica
 from valloss_compat._loss_forward.reuse import ForwardCache, reusable_modules
 from valloss_compat._loss_forward.self_check import (
@@ -44,6 +42,7 @@ from valloss_compat._loss_forward.self_check import (
 from valloss_compat._recording.accumulator import EpochAccumulators
 from valloss_compat._recording.batch_size import KEY, batch_size_of
 from valloss_compat._recording.loss_element import is_loss_element
+from valloss_compat._recording.monitor_warnings import warn_in_log
 from valloss_compat.errors import UnsupportedError
 
 
@@ -81,7 +80,7 @@ class LossSource:
         self.noise, self.crop = forward.noise, forward.crop
         if found != self.found:
             self.found = found
-            print_log(f"valloss_compat: {found}", logger="current", level=logging.INFO)
+            warn_in_log(found, logging.INFO)
 
     def sanity_check(self) -> Optional[str]:
         """Run predictions and loss on one batch before a training, on replicas alone.
@@ -121,7 +120,8 @@ class ValidationPass:
         self._forward: Any = None  # a LossForward, from the first batch on
         self._first_batch: Any = None
         self._first_losses: Losses = {}
-        self._proven = False  # that the loss needs the ground truth
+        #: That the loss needs the ground truth; not asked of several ranks.
+        self._proven = get_world_size() > 1
 
     @contextmanager
     def watching_predictions(self) -> Iterator[None]:
@@ -192,7 +192,7 @@ class ValidationPass:
         objects = has_objects(batch)
         if objects is not None:
             self.saw_objects = bool(self.saw_objects) or objects
-        prove = objects and not self._proven and get_world_size() == 1
+        prove = objects and not self._proven
         kept = copy_batch(batch, self._source.name) if prove else None
         if self._forward is None:
             losses = self.start(batch)
@@ -235,15 +235,13 @@ class ValidationPass:
     def _check_end(self, forward: LossForward) -> None:
         """Compute the losses of the first batch once more."""
         again = on_all_ranks(lambda: forward.losses_of(self._first_batch, content=True))
-        reject_difference(
-            self._first_losses,
-            again,
-            forward.name,
+        found = (
             "mode 'loss' returned {} for the first batch, and {} at the end of the "
-            "validation",
+            "validation"
         )
+        reject_difference(self._first_losses, again, forward.name, found)
         self._first_batch = None
-        if self.saw_objects and not self._proven and get_world_size() == 1:
+        if self.saw_objects and not self._proven:
             raise UnsupportedError(
                 forward.name,
                 "for each batch of the validation, mode 'loss' returned the same "

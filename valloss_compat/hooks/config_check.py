@@ -10,8 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 
 from valloss_compat import _config
-from valloss_compat._libraries import unsupported
-from valloss_compat._libraries.components import setting
+from valloss_compat._libraries import models
 from valloss_compat._libraries.pipelines import training_transforms
 from valloss_compat._loss_forward.loss_data import data_for_losses
 from valloss_compat._loss_forward.validation_pass import LossSource
@@ -51,7 +50,7 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
         ConfigCheck: What was found.
     """
     hook = (_config.val_loss_hooks(config) or [{}])[0]
-    rejection = unsupported.check_config(config)
+    rejection = models.check_config(config)
     if rejection is not None:
         return ConfigCheck("rejected", str(rejection), [])
     repairs: List[str] = []
@@ -59,7 +58,7 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
     try:
         with DefaultScope.overwrite_default_scope(_config.scope_of(config)):
             model = _build_model(config)
-            train = setting(config.get("train_dataloader"), "dataset")
+            train = _config.setting(config.get("train_dataloader"), "dataset")
             validation = config.get("val_dataloader")
             data = data_for_losses(
                 *(hook, validation, training_transforms(train)),

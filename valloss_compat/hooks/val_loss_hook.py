@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Set
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Set
 from weakref import WeakKeyDictionary
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
 from mmengine.runner.amp import autocast
 from mmengine.structures import BaseDataElement
 
 from valloss_compat._config import type_name
-from valloss_compat._loss_forward.forward import ComputedLosses, unwrap_model
+from valloss_compat._loss_forward.forward import (
+    ComputedLosses,
+    on_all_ranks,
+    unwrap_model,
+)
 from valloss_compat._loss_forward.loss_data import (
     LossData,
     build_loader,
@@ -22,7 +26,6 @@ from valloss_compat._loss_forward.loss_data import (
     number_of_batches,
     training_of,
 )
-from valloss_compat._loss_forward.ranks import on_all_ranks
 from valloss_compat._loss_forward.two_views import split
 from valloss_compat._loss_forward.validation_pass import LossSource, ValidationPass
 from valloss_compat._recording.monitor_warnings import warn_in_log
@@ -75,9 +78,7 @@ class ValLossHook(Hook):
     those with ``loss`` in the name.
 
     The ground truth is brought into the frame of the input: the workers run the
-    transforms of the validation twice behind the loading of the image, the second time
-    in the order of a training, with the annotation loader of the train pipeline right
-    behind the image and its targets (``GenerateTarget``) before the packing.
+    transforms of the validation twice, the second time in the order of a training.
 
     Any model is accepted whose loss is a function of the batch. A self-check computes
     it several times for one batch before the training and at the start of each
@@ -157,11 +158,9 @@ class ValLossHook(Hook):
         """Compute the loss of one validation batch: the weights are loaded by now."""
         if self._source is None or not self.sanity_check:
             return
-        try:
-            with autocast(enabled=getattr(runner.val_loop, "fp16", False)):
-                self._source.sanity_check()
-        except UnsupportedError as error:
-            self._reject(error)
+        fp16 = getattr(runner.val_loop, "fp16", False)
+        with self._rejecting(), autocast(enabled=fp16):
+            self._source.sanity_check()
 
     def after_run(self, runner: Any) -> None:
         """Give the data loaders their datasets back."""
@@ -240,21 +239,16 @@ class ValLossHook(Hook):
         return step is not None and step.remove()
 
     def _run_step(self, step: Any, *args: Any, **kwargs: Any) -> Any:
-        current = self._pass
+        current, element, batch = self._pass, None, None
         assert current is not None  # _before_iter has set it
-        try:
-            data = args[0] if args else kwargs["data"]
-            batch = None if self._source.data.for_loss_alone else current.take(data)
-        except UnsupportedError as error:
-            self._reject(error)
-            return step(*args, **kwargs)
+        with self._rejecting():
+            if not self._source.data.for_loss_alone:
+                batch = current.take(args[0] if args else kwargs["data"])
         with current.watching_predictions():
             result = step(*args, **kwargs)
-        try:
-            element = self._element(current, result, batch)
-        except UnsupportedError as error:
-            self._reject(error)
-            return result
+        with self._rejecting():
+            if not self._off:
+                element = self._element(current, result, batch)
         if element is None:
             return result
         self._names.update(element.loss)
@@ -303,7 +297,7 @@ class ValLossHook(Hook):
         self._phase = phase
         self._loop = running_loop() or getattr(runner, f"{phase}_loop")
         source = self._sources.get(self._loop)
-        try:
+        with self._rejecting():
             model = unwrap_model(runner.model)
             if source is None or source.model is not model:
                 data = self._make_data(runner) if source is None else source.data
@@ -312,8 +306,6 @@ class ValLossHook(Hook):
             else:
                 source.data.install()  # the last run has put the datasets back
             self._source = source
-        except UnsupportedError as error:
-            self._reject(error)
         return not self._off
 
     def _make_data(self, runner: Any) -> LossData:
@@ -332,17 +324,21 @@ class ValLossHook(Hook):
         if self.sanity_check:
             on_all_ranks(data.check_frame)
         if data.notes:
-            print_log(
-                f"valloss_compat: ValLossHook: the loss gets {'; '.join(data.notes)}",
-                logger="current",
-                level=logging.INFO,
-            )
+            text = f"ValLossHook: the loss gets {'; '.join(data.notes)}"
+            warn_in_log(text, logging.INFO)
         if self.limit_batches is not None:
             warn_in_log(
                 "ValLossHook: val_loss is computed on the first "
                 f"{self.limit_batches} batches alone (limit_batches)"
             )
         return data
+
+    @contextmanager
+    def _rejecting(self) -> Iterator[None]:
+        try:
+            yield
+        except UnsupportedError as error:
+            self._reject(error)
 
     def _reject(self, error: UnsupportedError) -> None:
         """Raise or, if so asked, log it, and report no loss from now on.

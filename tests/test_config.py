@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from libraries.configs import library_class
 from torch import nn
 
-from libraries.configs import library_class
-from valloss_compat._libraries.components import kind_of, names_of, setting
+from valloss_compat._config import kind_of, names_of, setting
 
 Detector = library_class("mmdet.models.detectors", "RetinaNet", nn.Module)
 
