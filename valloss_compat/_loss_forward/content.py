@@ -116,14 +116,20 @@ class Held:
             if id(value) not in entered:
                 entered.add(id(value))
                 self._items += _parts(value) or ()
-        self._state = [
-            (id(item), version_of(item) if isinstance(item, torch.Tensor) else 0)
-            for item in self._items
-        ]
+        self._state = [(id(item), _mark(item)) for item in self._items]
 
     def same(self) -> bool:
         """Return whether nothing was replaced or written into since."""
         return Held(*self._values)._state == self._state
+
+
+def _mark(item: Any) -> Any:
+    """Return what changes with the content of an item without parts."""
+    if isinstance(item, torch.Tensor):
+        return version_of(item)
+    if isinstance(item, np.ndarray):
+        return item.tobytes()
+    return frozenset(map(id, item)) if isinstance(item, set) else None
 
 
 def checksum(tensor: torch.Tensor) -> Any:
