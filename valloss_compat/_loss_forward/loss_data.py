@@ -277,8 +277,8 @@ def similar_loader(dataloader: Any, **changes: Any) -> DataLoader:
     """
     similar: Any = DataLoader.__new__(DataLoader)
     # Not by its constructor: a loader as built has more than its arguments say.
-    vars(similar).update(vars(dataloader))
     vars(similar).update(
+        vars(dataloader),
         _iterator=None,
         num_workers=min(1, dataloader.num_workers),
         persistent_workers=False,

@@ -11,7 +11,7 @@ import functools
 import logging
 import types
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Collection, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 import torch
@@ -49,7 +49,7 @@ class Replica:
 
     Args:
         model (nn.Module): The model, without wrappers.
-        watching_hooks (Collection[int]): Those of :class:`HookRecorder`.
+        watching_hooks (Collection[int]): Those of :func:`hooks_that_watch`.
         share_parameters (bool): False for predictions, which may change them.
 
     Attributes:
@@ -287,34 +287,33 @@ def _hooks_of(module: Any) -> List[Dict[int, Any]]:
     return [vars(module)[name] for name in names if name in vars(module)]
 
 
-class HookRecorder:
-    """Learns from the predictions of a batch which forward hooks only watch.
+@contextmanager
+def hooks_that_watch(model: Any) -> Iterator[Set[int]]:
+    """Learn from the predictions of a batch which forward hooks only watch.
 
     Those return nothing, and change neither arguments, output nor module. A replica
-    leaves them out, so that no user's hook sees a batch twice.
+    leaves them out, so that no user's hook sees a batch twice. The set has their ids at
+    the end.
     """
+    watching: Set[int] = set()
+    acting: Set[int] = set()
 
-    def __init__(self, model: Any) -> None:
-        self.watching: Set[int] = set()
-        self._acting: Set[int] = set()
-        found = [hooks for module in model.modules() for hooks in _hooks_of(module)]
-        self._hooks = [(hooks, dict(hooks)) for hooks in found if hooks]
-
-    def __enter__(self) -> HookRecorder:
-        for hooks, originals in self._hooks:
-            for key, hook in originals.items():
-                hooks[key] = functools.partial(self._call, key, hook)
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        for hooks, originals in self._hooks:
-            for key in originals.keys() & hooks.keys():  # others removed themselves
-                hooks[key] = originals[key]
-        self.watching -= self._acting
-
-    def _call(self, key: int, hook: Any, module: Any, *args: Any) -> Any:
+    def call(key: int, hook: Any, module: Any, *args: Any) -> Any:
         before = Held(vars(module), args)
         result = hook(module, *args)
         only_watches = result is None and before.same()
-        (self.watching if only_watches else self._acting).add(key)
+        (watching if only_watches else acting).add(key)
         return result
+
+    every = [hooks for module in model.modules() for hooks in _hooks_of(module)]
+    known = [(hooks, dict(hooks)) for hooks in every if hooks]
+    for hooks, originals in known:
+        for key, hook in originals.items():
+            hooks[key] = functools.partial(call, key, hook)
+    try:
+        yield watching
+    finally:
+        for hooks, originals in known:
+            for key in originals.keys() & hooks.keys():  # others removed themselves
+                hooks[key] = originals[key]
+        watching -= acting

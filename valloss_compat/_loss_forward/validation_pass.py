@@ -31,7 +31,7 @@ from valloss_compat._loss_forward.loss_data import (
     check_equal_batches,
     first_batch,
 )
-from valloss_compat._loss_forward.replica import HookRecorder, Replica
+from valloss_compat._loss_forward.replica import Replica, hooks_that_watch
 from valloss_compat._loss_forward.reuse import ForwardCache, reusable_modules
 from valloss_compat._loss_forward.self_check import (
     check_batch,
@@ -130,9 +130,8 @@ class ValidationPass:
             if self._forward is not None:
                 yield
                 return
-            with HookRecorder(self._predictor) as recorder:
+            with hooks_that_watch(self._predictor) as self._watching:
                 yield
-            self._watching = recorder.watching
 
     def predict(self, batch: Any) -> bool:
         """Run predictions; return False if the model appends a loss element itself."""

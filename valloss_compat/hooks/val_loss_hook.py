@@ -75,40 +75,34 @@ class ValLossHook(Hook):
     Predictions, metrics, hooks, random states and the training stay as they are
     without this hook. The losses are reported as those of a model that appends
     ``BaseDataElement(loss={...})``: with their names, and as ``val_loss`` the sum of
-    those with ``loss`` in the name.
-
-    The ground truth is brought into the frame of the input: the workers run the
-    transforms of the validation twice, the second time in the order of a training.
+    those with ``loss`` in the name. The workers make the ground truth for it by the
+    transforms of the validation in the order of a training.
 
     Any model is accepted whose loss is a function of the batch. A self-check computes
     it several times for one batch before the training and at the start of each
-    validation, and once more at its end. A model is rejected if its mode ``'loss'``
-    raises, changes parameters or returns two numbers for one batch.
+    validation, and once more at its end.
 
     Args:
         strategy (str): ``'auto'``: modules that get the same input for predictions and
             loss, and give the same in both modes, run once. ``'second_forward'``: all
             modules run twice. ``'dataloader'``: the losses are those of another data
             loader, which is run once in each validation; ``'auto'`` makes one where
-            persons come from a detector (``bbox_file`` of mmpose). Defaults to
-            ``'auto'``.
+            persons come from a detector (``bbox_file`` of mmpose).
         on_unsupported (str): ``'error'``: a rejection ends the run, if possible before
             the training. ``'warn'``: it is logged, and there is no validation loss; but
-            on several ranks, what is found in a batch after the first raises. Defaults
-            to ``'error'``.
+            on several ranks, what is found in a batch after the first raises.
         dataloader (dict or DataLoader, optional): For ``'dataloader'``: as
             ``val_dataloader``, with the train pipeline without its random transforms.
-            Defaults to None.
         pipeline (list, optional): Transforms for the loss, from the loading of the
-            image to the packing, with the inputs of the validation. Defaults to None,
-            those of the validation in the order of a training.
+            image to the packing, with the inputs of the validation. None: those of the
+            validation in the order of a training.
         sanity_check (bool): Whether to check one validation batch before the
             training, and some samples before the first validation: that the ground
-            truth moves with the image. Defaults to True.
+            truth moves with the image.
         limit_batches (int, optional): Compute the loss of the first batches only, if
-            that of all is too expensive. Defaults to None, all batches.
-        test (bool): Whether TestLoop reports a ``test_loss``, too. Defaults to False,
-            because test data often have no annotations.
+            that of all is too expensive.
+        test (bool): Whether TestLoop reports a ``test_loss``, too. Test data often
+            have no annotations.
 
     Raises:
         ValueError: If an option is not known or contradicts another.
