@@ -1,7 +1,8 @@
-"""The hooks of a config, which of them are a ``ValLossHook``, and names of classes."""
+"""Entries of a config, and of what class they are. Nothing is imported for that."""
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
 from typing import Any, Iterator, List, Tuple
 
@@ -57,3 +58,38 @@ def type_name(thing: Any) -> str:
     if package in ("builtins", "mmengine", "torch", "valloss_compat"):
         return cls.__qualname__
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def names_of(source: Any, scope: str = "") -> Tuple[str, ...]:
+    """Return ``'LIBRARY.Class'`` for the class of a model or transform.
+
+    Of a built one, the bases of its class follow. What a config names
+    ``mmdet.RetinaNet`` has that name here, wherever its module is. ``scope`` is the
+    ``default_scope`` of the config.
+    """
+    if isinstance(source, Mapping):
+        cls = source.get("type", "?")
+        if isinstance(cls, str):
+            scope = source.get("_scope_", scope)
+            library = cls.partition(".")[0] if "." in cls else scope
+            return (f"{library}.{cls.rpartition('.')[2]}",)
+    else:
+        functions = (types.FunctionType, types.BuiltinFunctionType)  # as transforms
+        cls = source if isinstance(source, functions) else type(source)
+    return tuple(
+        f"{str(getattr(base, '__module__', '?')).partition('.')[0]}.{base.__name__}"
+        for base in (cls.__mro__ if isinstance(cls, type) else [cls])
+        if base is not object
+    )
+
+
+def kind_of(source: Any) -> str:
+    """Return the name of the class of a model or transform: ``'RetinaNet'``."""
+    return names_of(source)[0].rpartition(".")[2]
+
+
+def setting(owner: Any, name: str, default: Any = None) -> Any:
+    """Return an entry of a config, or an attribute of an object."""
+    if isinstance(owner, Mapping):
+        return owner.get(name, default)
+    return getattr(owner, name, default)

@@ -29,8 +29,8 @@ from downstream.mmpretrain_rows import (  # noqa: E402
     shipped,
 )
 from downstream.rows import runner_of, spread  # noqa: E402
-from valloss_compat._libraries.components import component_of  # noqa: E402
-from valloss_compat._libraries.unsupported import (  # noqa: E402
+from valloss_compat._config import names_of  # noqa: E402
+from valloss_compat._libraries.models import (  # noqa: E402
     check_config,
     check_model,
 )
@@ -156,7 +156,7 @@ def test_self_supervised_model_is_rejected_by_name(path, name):
     config = shipped(path)
     for part in (config.model, config.model.get("backbone", {})):
         part.pop("init_cfg", None)
-    built = component_of(MODELS.build(config.model))
+    built = names_of(MODELS.build(config.model))
     for rejection in (check_config(config), check_model(built)):
         assert rejection.component == f"mmpretrain.{name}"
         assert "it learns without labels" in rejection.reason

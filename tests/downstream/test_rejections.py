@@ -16,8 +16,8 @@ from mmengine.config import Config
 
 from downstream import frozen, shipped
 from downstream.rows import runner_of
-from valloss_compat._libraries.components import _of_class, component_of
-from valloss_compat._libraries.unsupported import check_config, check_model
+from valloss_compat._config import names_of
+from valloss_compat._libraries.models import check_config, check_model
 from valloss_compat._loss_forward.validation_pass import LossSource
 from valloss_compat.errors import UnsupportedError
 
@@ -96,7 +96,7 @@ def test_built_model_is_rejected_as_its_config_is(named):
     config = shipped_config(*row[:2])
     shipped.without_weights(config.model)
     shipped.without_sync(config.model)
-    model = component_of(shipped.registered(config).build(config.model))
+    model = names_of(shipped.registered(config).build(config.model))
     assert check_model(model) == check_config(config) is not None
 
 
@@ -113,8 +113,8 @@ def test_class_that_derives_from_a_denied_one_is_denied_by_its_own_name(library)
     assert len(classes) > 50
     differ = []
     for name, cls in classes.items():
-        built = _of_class(cls)
-        named = component_of({"type": name}, library)
+        built = names_of({"type": cls})
+        named = names_of({"type": name}, library)
         if check_model(built) and not check_model(named):
             differ.append(name)
     assert differ == []

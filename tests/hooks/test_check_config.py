@@ -111,6 +111,12 @@ def test_a_data_loader_of_the_hook_is_respected():
     assert check_config(config("LoadImage", hook=hook)).verdict == "accepted"
 
 
+def test_a_strategy_of_the_hook_is_respected():
+    found = check_config(config(*NAMES, hook={"strategy": "second_forward"}))
+    assert found.verdict == "accepted"
+    assert found.text.endswith("reuses nothing of the predictions")
+
+
 def test_a_model_that_is_not_there_is_not_checked():
     found = check_config(config(*NAMES, model="Missing"))
     assert found.verdict == "not checked"

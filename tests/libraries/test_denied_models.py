@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from libraries.configs import library_class
-from valloss_compat._libraries.components import component_of
-from valloss_compat._libraries.unsupported import check_model
+from valloss_compat._config import names_of
+from valloss_compat._libraries.models import check_model
 
 DENIED = (
     ("mmpretrain", "MoCo", "it learns without labels"),
@@ -36,7 +36,7 @@ def test_denied_model_in_a_config_is_rejected_with_reason_and_fix(
 ):
     """By its name in the scope, and by its name with a scope."""
     for scope, name in ((library, kind), ("mmengine", f"{library}.{kind}")):
-        rejection = check_model(component_of({"type": name}, scope))
+        rejection = check_model(names_of({"type": name}, scope))
         assert rejection.component == f"{library}.{kind}"
         assert reason in rejection.reason
         assert rejection.fix
@@ -47,7 +47,7 @@ def test_denied_model_in_a_config_is_rejected_with_reason_and_fix(
 def test_subclass_of_a_denied_model_is_rejected_when_it_is_built(library, kind, reason):
     base = library_class(f"{library}.models.some", kind, torch.nn.Module)
     own = library_class("projects.mine", "Own", base)
-    rejection = check_model(component_of(own()))
+    rejection = check_model(names_of(own()))
     assert rejection.component == "projects.Own"
     assert reason in rejection.reason
 
@@ -66,13 +66,13 @@ def test_subclass_of_a_denied_model_is_rejected_when_it_is_built(library, kind, 
     ],
 )
 def test_model_of_another_name_or_library_is_accepted(library, kind):
-    assert check_model(component_of({"type": kind}, library)) is None
+    assert check_model(names_of({"type": kind}, library)) is None
     model = library_class(f"{library}.models", kind, torch.nn.Module)()
-    assert check_model(component_of(model)) is None
+    assert check_model(names_of(model)) is None
 
 
 @pytest.mark.parametrize("name", ["backbone", "head"])
 def test_part_with_the_name_of_a_denied_model_is_accepted(name):
     """Only the whole model has no loss: a pretrained part may have any class."""
     model = {"type": "ImageClassifier", name: {"type": "MoCo"}}
-    assert check_model(component_of(model, "mmpretrain")) is None
+    assert check_model(names_of(model, "mmpretrain")) is None

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement, PixelData
 
-from valloss_compat._libraries.rules import crop, crop_size
+from valloss_compat._libraries.models import crop, crop_size
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import DataLoader
 
+from valloss_compat._config import kind_of
 from valloss_compat._libraries.pipelines import (
     check_sampler,
-    kind_of,
     loads_annotations,
     packs,
     training_transforms,

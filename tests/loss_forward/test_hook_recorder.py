@@ -8,16 +8,16 @@ from torch import nn
 
 from loss_forward.models import Classifier, Points, hook, make_runner
 from loss_forward.oracle import frozen_losses
-from valloss_compat._loss_forward.replica import HookRecorder, Replica
+from valloss_compat._loss_forward.replica import Replica, hooks_that_watch
 
 
 def _recorded(register):
     """Run predictions with a hook on the head; return what was found watching."""
     model = Classifier().eval()
     register(model)
-    with torch.no_grad(), HookRecorder(model) as recorder:
+    with torch.no_grad(), hooks_that_watch(model) as watching:
         model.head((torch.ones(2, 4),))
-    return model, recorder
+    return model, watching
 
 
 def _hooks(module):
@@ -37,9 +37,9 @@ SEEN = []
     ids=["forward", "pre", "inner"],
 )
 def test_forward_hook_that_only_watches_is_not_in_the_replica(register):
-    model, recorder = _recorded(register)
-    assert len(recorder.watching) == 1
-    copied = Replica(model, recorder.watching).model
+    model, watching = _recorded(register)
+    assert len(watching) == 1
+    copied = Replica(model, watching).model
     assert _hooks(copied.head) == _hooks(copied.head.fc) == []
     assert len(_hooks(model.head)) + len(_hooks(model.head.fc)) == 1
 
@@ -70,17 +70,17 @@ def _writes_buffer(module, args, output):
     ids=["output", "in place", "argument", "attribute", "buffer"],
 )
 def test_forward_hook_that_acts_is_in_the_replica(register):
-    model, recorder = _recorded(register)
-    assert recorder.watching == set()
-    assert len(_hooks(Replica(model, recorder.watching).model.head)) == 1
+    model, watching = _recorded(register)
+    assert watching == set()
+    assert len(_hooks(Replica(model, watching).model.head)) == 1
 
 
 def test_forward_hook_that_was_not_called_is_in_the_replica():
-    model, recorder = _recorded(
+    model, watching = _recorded(
         lambda m: m.backbone.register_forward_hook(lambda *_: None)
     )
-    assert recorder.watching == set()
-    assert len(_hooks(Replica(model, recorder.watching).model.backbone)) == 1
+    assert watching == set()
+    assert len(_hooks(Replica(model, watching).model.backbone)) == 1
 
 
 def test_forward_hook_that_acts_once_is_in_the_replica():
@@ -92,10 +92,10 @@ def test_forward_hook_that_acts_once_is_in_the_replica():
 
     model = Classifier().eval()
     model.head.register_forward_hook(every_second)
-    with torch.no_grad(), HookRecorder(model) as recorder:
+    with torch.no_grad(), hooks_that_watch(model) as watching:
         for _ in range(2):
             model.head((torch.ones(2, 4),))
-    assert recorder.watching == set()
+    assert watching == set()
 
 
 def test_forward_hooks_are_what_they_were_after_the_predictions():
@@ -108,7 +108,7 @@ def test_forward_hooks_are_what_they_were_after_the_predictions():
     kept = lambda *_: None  # noqa: E731
     model.head.register_forward_hook(kept)
     removed.append(model.head.register_forward_hook(once))
-    with torch.no_grad(), HookRecorder(model):
+    with torch.no_grad(), hooks_that_watch(model):
         model.head((torch.ones(2, 4),))
     assert _hooks(model.head) == [kept]
 
@@ -120,10 +120,10 @@ def test_forward_hook_with_keywords_is_recorded():
     def watch(module, args, kwargs, output):
         SEEN.append(kwargs)
 
-    _, recorder = _recorded(
+    _, watching = _recorded(
         lambda m: m.head.register_forward_hook(watch, with_kwargs=True)
     )
-    assert len(recorder.watching) == 1
+    assert len(watching) == 1
 
 
 class Feature(Classifier):

@@ -25,7 +25,11 @@ from loss_forward.views import (
     known_losses,
     loader_of,
 )
-from valloss_compat._loss_forward.loss_data import LossData, loader_config, training_of
+from valloss_compat._loss_forward.loss_data import (
+    LossData,
+    data_for_losses,
+    training_of,
+)
 from valloss_compat.errors import UnsupportedError
 
 
@@ -103,11 +107,24 @@ def test_another_strategy_makes_no_data_loader(tmp_path):
         runner.val()
 
 
+def config_for_losses(validation, strategy="auto", dataloader=None):
+    """Return the config of the data loader that the losses get of their own."""
+    found = []
+
+    def load(config):
+        found.append(config)
+        return []
+
+    options = {"strategy": strategy, "dataloader": dataloader}
+    data_for_losses(options, validation, (), load)
+    return found[0]
+
+
 def test_a_built_data_loader_of_detected_boxes_is_rejected():
     dataset = Detected("a.json", ann_file="", pipeline=list(VALIDATION), test_mode=True)
     with pytest.raises(UnsupportedError, match="bbox_file: its boxes come from a det"):
         LossData([loader_of(dataset=dataset)])
-    assert loader_config("auto", None, loader_of(dataset=dataset)) is None
+    assert config_for_losses(loader_of(dataset=dataset)) is None
 
 
 def test_the_file_is_removed_from_datasets_within_datasets():
@@ -118,7 +135,7 @@ def test_the_file_is_removed_from_datasets_within_datasets():
         "type": "Joined",
         "dataset": {"type": "Joined", "datasets": [other, inner]},
     }
-    found = loader_config("auto", None, whole)
+    found = config_for_losses(whole)
     first, second = found["dataset"]["dataset"]["datasets"]
     assert first["bbox_file"] is None
     assert second["bbox_file"] is None
@@ -130,8 +147,8 @@ def test_the_file_is_removed_from_datasets_within_datasets():
 )
 def test_annotated_boxes_need_no_other_data_loader(strategy, given):
     plain = config(bbox_file=None)
-    assert loader_config(strategy, given, plain) == given
-    assert loader_config("second_forward", None, config()) is None
+    assert config_for_losses(plain, strategy, given) == given
+    assert config_for_losses(config(), "second_forward") is None
 
 
 def test_a_runner_for_validation_alone_reads_the_train_pipeline(tmp_path, monkeypatch):

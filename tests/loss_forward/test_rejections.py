@@ -6,12 +6,14 @@ import pickle
 
 import pytest
 import torch
+from mmengine.runner import ValLoop
 from mmengine.structures import BaseDataElement
 from torch import nn
 
 from loss_forward.models import (
     Classifier,
     Points,
+    Predicted,
     Watch,
     expected,
     hook,
@@ -254,6 +256,26 @@ def test_losses_that_cannot_be_removed_raise_despite_warn(
         runner.val_loop.val_loss = "of the loop itself"
     with pytest.raises(UnsupportedError, match="cannot be copied"):
         runner.val_loop.run_iter(1, _stuck())
+
+
+class SkipsOne(ValLoop):
+    """Calls no step of the model for its second batch."""
+
+    def run_iter(self, idx, data_batch):
+        if idx != 1:
+            return super().run_iter(idx, data_batch)
+        arguments = {"batch_idx": idx, "data_batch": data_batch}
+        self.runner.call_hook("before_val_iter", **arguments)
+        self.runner.call_hook("after_val_iter", **arguments, outputs=[])
+        return None
+
+
+def test_with_warn_no_loss_of_a_part_of_the_batches_is_reported(tmp_path, logged):
+    runner = make_runner(tmp_path, hook(on_unsupported="warn"), log_level="INFO")
+    evaluator = runner.build_evaluator([Predicted()])
+    runner._val_loop = SkipsOne(runner, loader(), evaluator)
+    assert set(runner._val_loop.run()) == {"mean/score"}
+    assert "do not call val_step of the runner's model" in logged()
 
 
 # Losses that are those of another.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -242,6 +243,29 @@ def test_a_module_that_does_more_than_to_return_is_not_verified(function):
     """The loss may run it for what it got and wrote into, or for another draw."""
     model, replica, x = Outer(function), Outer(function), torch.ones(1)
     cache = ForwardCache(reusable_modules(model))
+    with torch.no_grad():
+        with cache.recording():
+            model.inner(x)
+        with cache.answering(replica, verify=[]):
+            replica.inner(x)
+    assert cache.used == {"inner"}
+    assert cache.names == set()
+
+
+@pytest.mark.parametrize("make", [list, set, lambda: np.zeros(3)])
+def test_a_module_that_writes_into_what_it_holds_is_not_verified(make):
+    """A later batch would find there what this one wrote."""
+    replica = Outer(lambda x: x * 2)
+    replica.inner.held = make()
+
+    def function(x):
+        write = {list: list.append, set: set.add}.get(make, np.ndarray.fill)
+        write(replica.inner.held, 7)
+        return x * 2
+
+    replica.inner.function = function
+    model = Outer(lambda x: x * 2)
+    cache, x = ForwardCache(reusable_modules(model)), torch.ones(1)
     with torch.no_grad():
         with cache.recording():
             model.inner(x)

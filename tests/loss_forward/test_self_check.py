@@ -19,8 +19,7 @@ from loss_forward.rejection import rejected
 from valloss_compat._loss_forward import forward as forward_module
 from valloss_compat._loss_forward import self_check
 from valloss_compat._loss_forward.forward import LossForward, copy_batch
-from valloss_compat._loss_forward.loader import number_of_batches
-from valloss_compat._loss_forward.loss_data import LossData
+from valloss_compat._loss_forward.loss_data import LossData, number_of_batches
 from valloss_compat._loss_forward.reuse import ForwardCache
 from valloss_compat._loss_forward.self_check import (
     check_batch,

@@ -6,11 +6,12 @@ it is built, of the bases of its class.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Callable, List, Mapping, Optional
 
 import numpy as np
 
-from valloss_compat._libraries.components import component_of, setting
+from valloss_compat._config import names_of, setting
 from valloss_compat.errors import Rejection, UnsupportedError
 
 
@@ -75,11 +76,6 @@ RENAMED = {"eval_ann_info": "ann_info"}
 DETECTIONS = "bbox_file"
 
 
-def kind_of(transform: Any) -> str:
-    """Return the name of the class of a transform."""
-    return component_of(transform).kind
-
-
 def loads(transform: Any) -> bool:
     """Return whether a transform loads something."""
     return _is_named(transform, "Load")
@@ -97,7 +93,7 @@ def packs(transform: Any) -> bool:
 
 def _is_named(transform: Any, start: str, part: str = "") -> bool:
     """Return whether the class of a transform, or a base of it, has such a name."""
-    names = (name.rpartition(".")[2] for name in component_of(transform).names)
+    names = (name.rpartition(".")[2] for name in names_of(transform))
     return any(name.startswith(start) and part in name for name in names)
 
 
@@ -119,27 +115,23 @@ def training_transforms(dataset: Any) -> List[Any]:
 
     The transforms within a transform are included.
     """
-    found: List[Any] = []
-    for inner in datasets_within(dataset):
-        found += training_transforms(inner)
-    return found + _flat(transforms_of(dataset))
+    inner = map(training_transforms, datasets_within(dataset))
+    return [*chain.from_iterable(inner), *_flat(transforms_of(dataset))]
 
 
 def _flat(transforms: Any) -> List[Any]:
     found: List[Any] = []
-    for transform in transforms:
+    for transform in transforms if isinstance(transforms, (list, tuple)) else ():
         if isinstance(transform, (list, tuple)):  # of several branches, each is a list
             found += _flat(transform)
-            continue
-        found.append(transform)
-        inner = setting(transform, "transforms")
-        found += _flat(inner) if isinstance(inner, (list, tuple)) else []
+        else:
+            found += [transform, *_flat(setting(transform, "transforms"))]
     return found
 
 
 def check_sampler(config: Any) -> Optional[Rejection]:
     """Reject a data loader, or the config of one, that shuffles or never ends."""
-    sampler = config.get("sampler") if isinstance(config, Mapping) else config.sampler
+    sampler = setting(config, "sampler")
     if isinstance(sampler, Mapping):
         kind, shuffles = str(sampler.get("type")), sampler.get("shuffle", True)
     else:

@@ -110,22 +110,26 @@ class Held:
 
     def __init__(self, *values: Any) -> None:
         self._values = values
-        self._items: List[Any] = []  # kept, so that no other object gets their ids
-        waiting, entered = list(values), set()
-        while waiting:
-            value = waiting.pop()
-            self._items.append(value)
+        self._items = list(values)  # kept, so that no other object gets their ids
+        entered = set()
+        for value in self._items:  # grows while it is walked
             if id(value) not in entered:
                 entered.add(id(value))
-                waiting.extend(_parts(value) or ())
-        self._state = [
-            (id(item), version_of(item) if isinstance(item, torch.Tensor) else 0)
-            for item in self._items
-        ]
+                self._items += _parts(value) or ()
+        self._state = [(id(item), _mark(item)) for item in self._items]
 
     def same(self) -> bool:
         """Return whether nothing was replaced or written into since."""
         return Held(*self._values)._state == self._state
+
+
+def _mark(item: Any) -> Any:
+    """Return what changes with the content of an item without parts."""
+    if isinstance(item, torch.Tensor):
+        return version_of(item)
+    if isinstance(item, np.ndarray):
+        return item.tobytes()
+    return frozenset(map(id, item)) if isinstance(item, set) else None
 
 
 def checksum(tensor: torch.Tensor) -> Any:

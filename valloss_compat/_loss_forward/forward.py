@@ -6,14 +6,15 @@ import copy
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any, Collection, ContextManager, Dict, List, Set
+from typing import Any, Callable, Collection, ContextManager, Dict, List, Optional, Set
 
 import torch
+from mmengine.dist import all_gather_object
 from mmengine.model import is_model_wrapper
 from torch.nn.parallel import DistributedDataParallel
 
 from valloss_compat._config import type_name
-from valloss_compat._libraries.rules import crop, preprocess
+from valloss_compat._libraries.models import crop, preprocess
 from valloss_compat._loss_forward.frozen_training import freeze, frozen_functions
 from valloss_compat._loss_forward.isolation import (
     ParameterWatch,
@@ -27,6 +28,15 @@ from valloss_compat.errors import UnsupportedError
 Losses = Dict[str, torch.Tensor]
 #: In an AttributeError or KeyError for lack of annotations.
 _ANNOTATIONS = re.compile("gt_|bboxes|keypoints|labels|masks")
+_ANNOTATIONS_FIX = (
+    "load the missing annotations in the validation pipeline (mmpretrain: "
+    "with_label=True of the dataset)"
+)
+_ERROR_FIX = (
+    "run a training iteration. If it raises this as well, correct the model or its "
+    "data. If not, use ValLossHook(pipeline=[...]) with what the train pipeline does "
+    "to the annotations, or strategy='dataloader' if the training has other inputs"
+)
 
 
 class ComputedLosses(Dict[str, Any]):
@@ -101,22 +111,38 @@ def copy_batch(batch: Any, model: str) -> Any:
         ) from error
 
 
+def on_all_ranks(function: Callable[[], Any]) -> Any:
+    """Call a function, and raise on all ranks if it rejects a model on any."""
+    error, result = None, None
+    try:
+        result = function()
+    except UnsupportedError as raised:
+        error = raised
+    raise_on_all_ranks(error)
+    return result
+
+
+def raise_on_all_ranks(error: Optional[UnsupportedError]) -> None:
+    """Raise on all ranks if any has an error: its own, or the first one.
+
+    So no rank waits for one that raised.
+    """
+    rejections = all_gather_object(error and tuple(error.rejection))
+    for rejection in rejections:
+        if rejection:
+            raise error or UnsupportedError(*rejection)
+
+
 class LossForward:
     """Runs a replica of a model for its losses.
 
     Args:
         model (nn.Module): The model, without wrappers.
         watching_hooks (Collection[int]): Forward hooks that only watch.
-        noise (Collection[str]): As the attribute, and so is ``crop``.
-        first (bool): Whether it is the first replica of a run.
-
-    Attributes:
-        replica (Replica): The copy of the model.
-        devices (list[torch.device]): Accelerators that the model is on.
-        noise (set[str]): Paths of modules that only add noise in training mode, beside
-            those that are known by class.
-        changes (list[Change]): What is restored before each batch.
+        noise (Collection[str]): Paths of modules that only add noise in training mode,
+            beside those that are known by class.
         crop (tuple, optional): Height and width to which batches are cropped.
+        first (bool): Whether it is the first replica of a run.
     """
 
     def __init__(
@@ -130,8 +156,8 @@ class LossForward:
         self.name = type_name(model)
         self.devices = accelerators_of(model)
         self.noise: Set[str] = set(noise)
-        self.changes: List[Change] = []
         self.crop = crop
+        self.changes: List[Change] = []  # restored before each batch
         self._original = model
         self._watching_hooks = watching_hooks
         self._untouched: Any = None
@@ -179,12 +205,10 @@ class LossForward:
         if self.changes:
             self.replica.restore(self.changes, self._untouched)
         watch = ParameterWatch(self.replica.parameters, content)
+        own = (seeded(self.devices), message_hub_restored(), torch.no_grad())
         try:
             with ExitStack() as stack:
-                for context in (
-                    *(seeded(self.devices), message_hub_restored()),
-                    *(torch.no_grad(), frozen_functions(), *contexts),
-                ):
+                for context in (*own, frozen_functions(), *contexts):
                     stack.enter_context(context)
                 if self.crop is not None:
                     batch = crop(batch, self.crop)
@@ -193,10 +217,12 @@ class LossForward:
         except UnsupportedError:
             raise
         except Exception as error:
+            is_lookup = isinstance(error, (AttributeError, KeyError))
+            lacks_annotations = is_lookup and _ANNOTATIONS.search(str(error))
             raise UnsupportedError(
                 self.name,
                 f"mode 'loss' raised {type(error).__name__}: {error}",
-                _fix_of(error),
+                _ANNOTATIONS_FIX if lacks_annotations else _ERROR_FIX,
             ) from error
         finally:
             self._reject_changes(watch.finish(), "mode 'loss'")
@@ -211,19 +237,3 @@ class LossForward:
                 "which cannot be restored. Fix: remove ValLossHook from the config, "
                 "then start again or resume from the last checkpoint"
             )
-
-
-def _fix_of(error: Exception) -> str:
-    """Return what to do about an error that mode ``'loss'`` raised."""
-    is_lookup = isinstance(error, (AttributeError, KeyError))
-    if is_lookup and _ANNOTATIONS.search(str(error)):
-        return (
-            "load the missing annotations in the validation pipeline (mmpretrain: "
-            "with_label=True of the dataset)"
-        )
-    return (
-        "run a training iteration. If it raises this as well, correct the model or "
-        "its data. If not, use ValLossHook(pipeline=[...]) with what the train "
-        "pipeline does to the annotations, or strategy='dataloader' if the training "
-        "has other inputs"
-    )

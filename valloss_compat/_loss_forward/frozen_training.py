@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import ExitStack, contextmanager
-from typing import Any, Callable, Collection, Iterator, List, NamedTuple
+from typing import Any, Callable, Collection, Iterator, List, Tuple
 
 import torch
 from torch import nn
@@ -47,29 +47,21 @@ def is_frozen_kind(module: Any) -> bool:
     )
 
 
-class _Function(NamedTuple):
-    """A function, and the argument that it gets in frozen training mode."""
-
-    owner: Any
-    name: str
-    argument: str
-    position: int
-    value: Any = False
-
-
-#: Those of torch.nn.functional call these by name, dropout those of torch._VF.
-_FUNCTIONS: List[_Function] = [
+#: Functions, with the name and position of an argument, and its value in frozen
+#: training mode. Those of torch.nn.functional call these by name, dropout those of
+#: torch._VF.
+_FUNCTIONS: List[Tuple[Any, str, str, int, Any]] = [
     *(
-        _Function(owner, kind + name, "train", 2)
+        (owner, kind + name, "train", 2, False)
         for owner in (torch, torch._VF)
         for kind in ("", "alpha_", "feature_", "feature_alpha_")
         for name in ("dropout", "dropout_")
     ),
-    _Function(torch, "batch_norm", "training", 5),
-    _Function(torch, "instance_norm", "use_input_stats", 5),
-    _Function(torch, "rrelu", "training", 3),
-    _Function(torch, "rrelu_", "training", 3),
-    _Function(functional, "scaled_dot_product_attention", "dropout_p", 4, 0.0),
+    (torch, "batch_norm", "training", 5, False),
+    (torch, "instance_norm", "use_input_stats", 5, False),
+    (torch, "rrelu", "training", 3, False),
+    (torch, "rrelu_", "training", 3, False),
+    (functional, "scaled_dot_product_attention", "dropout_p", 4, 0.0),
 ]
 #: Of one thread that computes losses: a second one waits.
 _lock = threading.RLock()
@@ -83,18 +75,19 @@ def frozen_functions() -> Iterator[None]:
     every call of torch within it takes longer.
     """
     with _lock, ExitStack() as stack:
-        for function in _FUNCTIONS:
-            original = getattr(function.owner, function.name, None)
+        for owner, name, *argument in _FUNCTIONS:
+            original = getattr(owner, name, None)
             if original is not None:
-                stack.callback(setattr, function.owner, function.name, original)
-                replaced = _replacement(original, function, threading.get_ident())
-                setattr(function.owner, function.name, replaced)
+                stack.callback(setattr, owner, name, original)
+                of_norm = name.endswith("norm")
+                setattr(owner, name, _replacement(original, of_norm, *argument))
         yield
 
 
-def _replacement(original: Any, function: _Function, thread: int) -> Callable[..., Any]:
-    position = function.position
-    of_norm = function.name.endswith("norm")
+def _replacement(
+    original: Any, of_norm: bool, name: str, position: int, value: Any
+) -> Callable[..., Any]:
+    thread = threading.get_ident()
 
     def call(*args: Any, **kwargs: Any) -> Any:
         # Without running statistics, a norm has to use those of the batch.
@@ -102,9 +95,9 @@ def _replacement(original: Any, function: _Function, thread: int) -> Callable[..
         if threading.get_ident() != thread or (of_norm and mean is None):
             return original(*args, **kwargs)
         if len(args) > position:
-            args = (*args[:position], function.value, *args[position + 1 :])
+            args = (*args[:position], value, *args[position + 1 :])
         else:
-            kwargs[function.argument] = function.value
+            kwargs[name] = value
         return original(*args, **kwargs)
 
     return call

@@ -26,10 +26,9 @@ class RandomState:
     def __init__(self, devices: Iterable[torch.device] = ()) -> None:
         self._python = random.getstate()
         self._numpy = np.random.get_state()
-        self._cpu = torch.get_rng_state()
-        self._devices = [
-            (backend, device, _call(backend.get_rng_state, device))
-            for backend, device in _with_state(devices)
+        self._torch = [
+            (module, device, module.get_rng_state(*device))
+            for module, device in [(torch, ()), *_with_state(devices)]
         ]
 
     def __enter__(self) -> RandomState:
@@ -42,21 +41,15 @@ class RandomState:
         """Restore the random states."""
         random.setstate(self._python)
         np.random.set_state(self._numpy)
-        torch.set_rng_state(self._cpu)
-        for backend, device, state in self._devices:
-            _call(backend.set_rng_state, state, device)
+        for module, device, state in self._torch:
+            module.set_rng_state(state, *device)
 
     def same(self) -> bool:
         """Return whether no random number was drawn since."""
-        now = np.random.get_state()
         return (
             random.getstate() == self._python
-            and torch.equal(torch.get_rng_state(), self._cpu)
-            and all(np.array_equal(a, b) for a, b in zip(now, self._numpy))
-            and all(
-                torch.equal(_call(backend.get_rng_state, device), state)
-                for backend, device, state in self._devices
-            )
+            and all(map(np.array_equal, np.random.get_state(), self._numpy))
+            and all(torch.equal(m.get_rng_state(*d), s) for m, d, s in self._torch)
         )
 
 
@@ -65,9 +58,10 @@ def seed_all(seed: int, devices: Iterable[torch.device] = ()) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.default_generator.manual_seed(seed)
-    for backend, device in _with_state(devices):
-        state = torch.Generator(device=device).manual_seed(seed).get_state()
-        _call(backend.set_rng_state, state, device)
+    for device in devices:
+        for module, argument in _with_state([device]):
+            state = torch.Generator(device=device).manual_seed(seed).get_state()
+            module.set_rng_state(state, *argument)
 
 
 @contextmanager
@@ -78,18 +72,15 @@ def seeded(devices: Iterable[torch.device] = ()) -> Iterator[None]:
         yield
 
 
-def _with_state(devices: Iterable[torch.device]) -> Iterator[Tuple[Any, torch.device]]:
-    """Yield devices with the module of their random state, such as ``torch.cuda``."""
+def _with_state(devices: Iterable[torch.device]) -> Iterator[Tuple[Any, ...]]:
+    """Yield the modules of devices, such as ``torch.cuda``, with the device.
+
+    Where torch has one device of a kind, its functions have no argument for it.
+    """
     for device in devices:
-        backend: Any = getattr(torch, device.type, None)
-        if hasattr(backend, "get_rng_state"):
-            yield backend, device
-
-
-def _call(function: Any, *args: Any) -> Any:
-    """Call a function of a backend; torch.mps has one device and no argument for it."""
-    *others, device = args
-    return function(*others) if device.type == "mps" else function(*args)
+        module: Any = getattr(torch, device.type, None)
+        if hasattr(module, "get_rng_state"):
+            yield module, () if device.type == "mps" else (device,)
 
 
 def accelerators_of(module: Any) -> List[torch.device]:

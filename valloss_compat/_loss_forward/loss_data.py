@@ -1,34 +1,37 @@
-"""The data of a validation, brought into the frame that its losses need."""
+"""The data of a validation, brought into the frame that its losses need.
+
+The data loaders are those of the loop, or further ones that read the same data.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from mmengine.dataset import Compose
-from torch.utils.data import Dataset, IterableDataset
+from mmengine.dist import all_gather_object
+from torch.utils.data import DataLoader, IterableDataset
 
-from valloss_compat._libraries.components import setting
+from valloss_compat._config import setting
 from valloss_compat._libraries.pipelines import (
     DETECTIONS,
+    check_sampler,
     datasets_within,
     training_transforms,
 )
 from valloss_compat._loss_forward.isolation import RandomState
-from valloss_compat._loss_forward.loader import similar_loader
-from valloss_compat._loss_forward.ramp import Seen, SeenOnRamp, show_on_ramps
+from valloss_compat._loss_forward.ramp import OnRamps, Seen
 from valloss_compat._loss_forward.two_views import (
     LossPipeline,
     TwoViews,
     loss_pipeline,
     replace_pipelines,
-    take,
+    split,
 )
-from valloss_compat.errors import UnsupportedError
+from valloss_compat.errors import Rejection, UnsupportedError
 
-#: Note where :func:`loader_config` found a detector.
+#: Note where the persons of the validation come from a detector.
 ANNOTATED = "annotated boxes (bbox_file=None) from another data loader"
 #: Samples of which one has to have a point, or a label map, for the ramp.
 _SAMPLES = 16
@@ -43,12 +46,8 @@ class LossData:
         pipeline (Sequence, optional): Transforms for the loss, if given by hand.
         for_loss_alone (bool): Whether the data loaders are for the losses alone, so
             that one view is enough.
-        notes (Sequence[str]): What the caller did, for the log.
-
-    Attributes:
-        dataloaders (list[DataLoader]): As the argument.
-        for_loss_alone (bool): As the argument.
-        notes (list[str]): What the loss gets beside the data of the predictions.
+        notes (Sequence[str]): What the loss gets beside the data of the predictions,
+            for the log, to which the differences of the transforms are added.
 
     Raises:
         UnsupportedError: If the data are known to have no ground truth.
@@ -110,7 +109,21 @@ class LossData:
 
         It has data samples of its own, if one view is not enough, and shares the rest.
         """
-        return take(batch) if self._differs and not self.for_loss_alone else batch
+        if self.for_loss_alone or not self._differs:
+            return batch
+        second, views = split(batch)
+        for view in views:
+            if isinstance(view, Rejection):
+                raise UnsupportedError(*view)
+        if not views or None in views:
+            raise UnsupportedError(
+                "a validation batch",
+                "its data samples did not come from the data loader that the loop had "
+                "when the validation started",
+                "build the data loader before the validation, with "
+                "collate_fn=dict(type='pseudo_collate')",
+            )
+        return second
 
     def check_frame(self) -> None:
         """Reject data if on some samples the ground truth does not move with the image.
@@ -119,43 +132,21 @@ class LossData:
         """
         with RandomState():  # an iterator of a DataLoader draws a seed
             for dataloader, dataset, _, plans in self._datasets:
-                if plans and not isinstance(dataset, IterableDataset):
-                    self._check_frame(dataloader, OnRamps(dataset, plans), len(dataset))
-
-    def _check_frame(self, dataloader: Any, on_ramps: OnRamps, number: int) -> None:
-        for seen in similar_loader(
-            dataloader,
-            dataset=on_ramps,
-            sampler=range(0, number, max(1, number // _SAMPLES)),
-            batch_sampler=None,
-            collate_fn=_as_it_is,
-        ):
-            if seen.rejection is not None:
-                raise UnsupportedError(*seen.rejection)
-            if seen.compared is not False:
-                return
-        self.notes.append("annotations that no sample could verify")
-
-
-class OnRamps(Dataset):
-    """What ramps show of the samples of a dataset."""
-
-    def __init__(self, dataset: Any, plans: List[LossPipeline]) -> None:
-        ramps = iter([partial(show_on_ramps, plan.transforms) for plan in plans])
-        self._dataset = replace_pipelines(dataset, lambda _: next(ramps))
-
-    def __getitem__(self, index: int) -> Seen:
-        try:
-            self._dataset[index]
-        except SeenOnRamp as result:
-            return result.seen
-        except Exception:  # of what comes before the transforms
-            pass
-        return Seen(None, False)
-
-
-def _as_it_is(sample: Any) -> Any:
-    return sample
+                if not plans or isinstance(dataset, IterableDataset):
+                    continue
+                for seen in similar_loader(
+                    dataloader,
+                    dataset=OnRamps(dataset, [plan.transforms for plan in plans]),
+                    sampler=range(0, len(dataset), max(1, len(dataset) // _SAMPLES)),
+                    batch_sampler=None,
+                    collate_fn=Seen._make,
+                ):
+                    if seen.rejection is not None:
+                        raise UnsupportedError(*seen.rejection)
+                    if seen.compared is not False:
+                        break
+                else:
+                    self.notes.append("annotations that no sample could verify")
 
 
 def _set_dataset(dataloader: Any, dataset: Any) -> None:
@@ -178,14 +169,34 @@ def detections_in(dataset: Any) -> bool:
     return own or any(map(detections_in, datasets_within(dataset)))
 
 
-def loader_config(strategy: str, dataloader: Any, validation: Any) -> Any:
-    """Return the config of a data loader for the losses alone, if they need one.
+def data_for_losses(
+    options: Any,
+    validation: Any,
+    training: Sequence[Any],
+    load: Callable[[Any], List[Any]],
+) -> LossData:
+    """Return the data for the losses of a ``ValLossHook``.
 
-    If the boxes of the ``validation`` are those of a detector, the losses need the
-    annotated ones. The other arguments are those of ``ValLossHook``.
+    ``options`` is the hook, or its entry in a config, and ``validation`` the data
+    loader of the validation, or its config. ``load`` gets the config of a data loader
+    for the losses alone, or None for those of the validation.
     """
-    if dataloader is not None or strategy != "auto":
-        return dataloader
+    given = setting(options, "dataloader")
+    config = given
+    if given is None and setting(options, "strategy", "auto") == "auto":
+        config = _annotated(validation)
+    alone = config is not None
+    notes = [ANNOTATED] if alone and given is None else []
+    pipeline = setting(options, "pipeline")
+    training = training if given is None else ()
+    return LossData(load(config), training, pipeline, alone, notes)
+
+
+def _annotated(validation: Any) -> Any:
+    """Return the config of a data loader with annotated boxes for those of a detector.
+
+    None if the boxes of the validation are annotated.
+    """
     dataset = setting(validation, "dataset")
     if not isinstance(validation, Mapping) or not detections_in(dataset):
         return None
@@ -196,3 +207,83 @@ def loader_config(strategy: str, dataloader: Any, validation: Any) -> Any:
             dataset[DETECTIONS] = None
         waiting += datasets_within(dataset)
     return config
+
+
+def check_equal_batches(model: str, dataloaders: List[Any]) -> None:
+    """Require the same number of batches on all ranks: a loss may average over them."""
+    lengths = all_gather_object(list(map(number_of_batches, dataloaders)))
+    if any(length != lengths[0] for length in lengths):
+        raise UnsupportedError(
+            model,
+            "the ranks have different numbers of validation batches "
+            f"({', '.join(str(sum(length)) for length in lengths)}), but mode "
+            "'loss' may wait for all ranks at each batch",
+            "sampler=dict(type='DefaultSampler', shuffle=False, round_up=True) in "
+            "the data loader",
+        )
+
+
+def number_of_batches(dataloader: Any) -> int:
+    """Return the length of a data loader; 0 if its dataset has none."""
+    try:
+        return len(dataloader)
+    except TypeError:
+        return 0
+
+
+def build_loader(runner: Any, config: Any) -> Any:
+    """Build a data loader for the losses alone, as a Runner builds its own.
+
+    Raises:
+        UnsupportedError: If it shuffles or never ends: the losses of two validations
+            could not be compared.
+    """
+    rejection = check_sampler(config)
+    if rejection is not None:
+        raise UnsupportedError(*rejection)
+    with RandomState():
+        return runner.build_dataloader(
+            copy.deepcopy(config) if isinstance(config, Mapping) else config,
+            seed=getattr(runner, "seed", None),
+        )
+
+
+def first_batch(dataloader: Any) -> Any:
+    """Load the first batch of a data loader by another one.
+
+    Samplers that keep something between batches are copied. None if there is no batch,
+    or if the loader gives none by index.
+    """
+    dataset = dataloader.dataset
+    if isinstance(dataset, IterableDataset) or not number_of_batches(dataloader):
+        return None
+    batches = dataloader.batch_sampler
+    # A sampler may have the dataset as it was before the second views.
+    holders = (dataloader, batches, getattr(batches, "sampler", None))
+    names = ("dataset", "data_source")
+    shared = [getattr(one, name, None) for one in holders for name in names]
+    sampler = copy.deepcopy(batches, {id(one): one for one in shared})
+    indices = next(iter(sampler or ()), None)
+    if indices is None:
+        return None
+    return next(iter(similar_loader(dataloader, batch_sampler=[indices])))
+
+
+def similar_loader(dataloader: Any, **changes: Any) -> DataLoader:
+    """Return a data loader as another one, with some attributes changed.
+
+    It has a worker, if the other has some: files that a dataset opens must not be open
+    in the process that forks the workers.
+    """
+    similar: Any = DataLoader.__new__(DataLoader)
+    # Not by its constructor: a loader as built has more than its arguments say.
+    vars(similar).update(
+        vars(dataloader),
+        _iterator=None,
+        num_workers=min(1, dataloader.num_workers),
+        persistent_workers=False,
+        pin_memory=False,
+        generator=None,  # nothing is drawn from that of the other
+    )
+    vars(similar).update(changes)
+    return similar

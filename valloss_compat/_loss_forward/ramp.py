@@ -8,14 +8,18 @@ and so has each pixel of a label map.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from contextlib import suppress
+from functools import partial
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
+from torch.utils.data import Dataset
 
-from valloss_compat._libraries.pipelines import COLOURS, TARGETS, kind_of, packs
+from valloss_compat._config import kind_of
+from valloss_compat._libraries.pipelines import COLOURS, TARGETS, packs
 from valloss_compat._loss_forward.content import alike
 from valloss_compat._loss_forward.isolation import RandomState, seed_all
-from valloss_compat._loss_forward.two_views import copy_of
+from valloss_compat._loss_forward.two_views import copy_of, replace_pipelines
 from valloss_compat.errors import Rejection
 
 #: Pixels of the input by which a point may miss: transforms differ in whether a pixel
@@ -42,16 +46,27 @@ class Seen(NamedTuple):
     compared: Optional[bool]
 
 
-class SeenOnRamp(Exception):
-    """Takes what was seen past a dataset, which may change what a pipeline returns."""
+class OnRamps(Dataset):
+    """What ramps show of the samples of a dataset, by its transforms for the loss."""
 
-    def __init__(self, seen: Seen) -> None:
-        super().__init__(seen)
-        self.seen = seen
+    def __init__(self, dataset: Any, pipelines: Iterable[Sequence[Any]]) -> None:
+        ramps = (partial(self._show, transforms) for transforms in pipelines)
+        self._dataset = replace_pipelines(dataset, lambda _: next(ramps))
+        self._seen: List[Seen] = []
+
+    def __getitem__(self, index: int) -> Seen:
+        self._seen.clear()
+        with suppress(Exception):
+            self._dataset[index]
+        return self._seen[0] if self._seen else Seen(None, False)
+
+    def _show(self, transforms: Sequence[Any], data: Any) -> None:
+        self._seen.append(_shown(transforms, data))
+        raise RuntimeError("what else the dataset does to the sample is not needed")
 
 
-def show_on_ramps(transforms: Sequence[Any], data: Any) -> Any:
-    """Run transforms for the loss on the ramps of both axes, and raise what is seen."""
+def _shown(transforms: Sequence[Any], data: Any) -> Seen:
+    """Run transforms for the loss on the ramps of both axes."""
     try:
         with RandomState():
             seen, sample, drew = _run(transforms, copy_of(data), 0)
@@ -59,12 +74,12 @@ def show_on_ramps(transforms: Sequence[Any], data: Any) -> Any:
                 seed_all(seed)
                 again = _run(transforms, copy_of(data), 0)[1]
                 if not alike(sample, again):
-                    seen = Seen(_random(drew), None)
+                    return Seen(_random(drew), None)
             if seen.compared and seen.rejection is None:
                 seen, _, _ = _run(transforms, copy_of(data), 1)
+            return seen
     except Exception:  # the sample itself raises it where it is loaded
-        seen = Seen(None, False)
-    raise SeenOnRamp(seen)
+        return Seen(None, False)
 
 
 def _run(

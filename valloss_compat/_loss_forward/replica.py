@@ -11,7 +11,7 @@ import functools
 import logging
 import types
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Collection, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 import torch
@@ -49,8 +49,7 @@ class Replica:
 
     Args:
         model (nn.Module): The model, without wrappers.
-        watching_hooks (Collection[int]): Those of :class:`HookRecorder`, by the id that
-            torch gives them.
+        watching_hooks (Collection[int]): Those of :func:`hooks_that_watch`.
         share_parameters (bool): False for predictions, which may change them.
 
     Attributes:
@@ -70,13 +69,15 @@ class Replica:
         watching_hooks: Collection[int] = (),
         share_parameters: bool = True,
     ) -> None:
-        self._share_parameters = share_parameters
-        originals, self.parameters, memo = self._collect(model)
+        originals, self.parameters, memo = _collect(model)
+        if not share_parameters:
+            for parameter in self.parameters.values():
+                del memo[id(parameter)]
         try:
             self.model = copy.deepcopy(model, memo)
         except Exception as error:
             raise UnsupportedError(
-                self._uncopyable_path(model) or type_name(model),
+                _uncopyable_path(model) or type_name(model),
                 f"it cannot be copied ({type(error).__name__}: {error}), but mode "
                 "'loss' runs on a copy of the model",
                 "keep it outside of the model, or define __deepcopy__ in its class",
@@ -97,63 +98,16 @@ class Replica:
                     if hasattr(copied, name):
                         setattr(copied, name, None)
 
-    def _collect(
-        self, model: Any
-    ) -> Tuple[List[Tuple[str, Any]], Dict[str, torch.Tensor], Dict[int, Any]]:
-        """Return modules and parameters with their paths, and a memo for deepcopy."""
-        modules: List[Tuple[str, Any]] = []
-        parameters: Dict[str, torch.Tensor] = {}
-        memo: Dict[int, Any] = {}
-        owned: Set[int] = set()
-        for path, item in _reachable(model, owned):
-            if isinstance(item, nn.Module):
-                modules.append((path, item))
-            elif isinstance(item, _NOT_OWNED) or item is torch.default_generator:
-                memo[id(item)] = item
-                owned.discard(id(item))
-            elif isinstance(item, torch.Generator):  # deepcopy cannot copy it
-                memo[id(item)] = copied = torch.Generator(device=item.device)
-                copied.set_state(item.get_state())
-            elif isinstance(item, nn.Parameter) or (
-                item.requires_grad and item.is_leaf
-            ):
-                parameters[path] = item
-                if self._share_parameters:
-                    memo[id(item)] = item
-            elif item.requires_grad or item.layout is not torch.strided:
-                # deepcopy rejects a tensor of a graph, and a sparse one of some kinds
-                memo[id(item)] = item.detach().clone()
-        for _, module in modules:
-            for hooks in _hooks_of(module):
-                for hook in hooks.values():
-                    owner = getattr(hook, "__self__", hook)
-                    held = getattr(owner, "__dict__", {}).values()
-                    if not isinstance(hook, types.FunctionType) and (
-                        not owned.intersection(map(id, [owner, *held]))
-                    ):
-                        memo[id(hook)] = hook
-        return modules, parameters, memo
-
-    def _uncopyable_path(self, model: Any) -> str:
-        """Find the attribute that deepcopy failed for."""
-        modules, _, memo = self._collect(model)
-        memo.update((id(module), module) for _, module in modules)
-        for path, module in modules:
-            for name, value in vars(module).items():
-                try:
-                    copy.deepcopy(value, dict(memo))
-                except Exception:
-                    return f"{path}.{name}".lstrip(".")
-        return ""
-
     def changes_from(self, untouched: Replica) -> List[Change]:
         """Find what a loss changed, by a replica made at the same time."""
         changes = []
         for (path, _, one), (_, _, other) in zip(self.modules, untouched.modules):
             if isinstance(one, torch.jit.ScriptModule):
                 continue
-            places = zip((vars(one), one._buffers), (vars(other), other._buffers))
-            for held, saved in places:
+            for held, saved in (
+                (vars(one), vars(other)),
+                (one._buffers, other._buffers),
+            ):
                 for name in {**saved, **held}:
                     now, before = held.get(name, _MISSING), saved.get(name, _MISSING)
                     if name not in _INTERNAL and not alike(now, before):
@@ -163,7 +117,7 @@ class Replica:
 
     def restore(self, changes: List[Change], untouched: Replica) -> None:
         """Restore all that :meth:`changes_from` found."""
-        memo = self._collect(untouched.model)[2]
+        memo = _collect(untouched.model)[2]
         for (_, _, one), (_, _, other) in zip(self.modules, untouched.modules):
             memo[id(other)] = one
         for change in changes:
@@ -183,6 +137,51 @@ class Change(NamedTuple):
     name: str
     held: Dict[str, Any]  #: All attributes or buffers of its module.
     saved: Any  #: Its value before.
+
+
+def _collect(
+    model: Any,
+) -> Tuple[List[Tuple[str, Any]], Dict[str, torch.Tensor], Dict[int, Any]]:
+    """Return modules and parameters with their paths, and a memo for deepcopy."""
+    modules: List[Tuple[str, Any]] = []
+    parameters: Dict[str, torch.Tensor] = {}
+    memo: Dict[int, Any] = {}
+    owned: Set[int] = set()
+    for path, item in _reachable(model, owned):
+        if isinstance(item, nn.Module):
+            modules.append((path, item))
+        elif isinstance(item, _NOT_OWNED) or item is torch.default_generator:
+            memo[id(item)] = item
+            owned.discard(id(item))
+        elif isinstance(item, torch.Generator):  # deepcopy cannot copy it
+            memo[id(item)] = copied = torch.Generator(device=item.device)
+            copied.set_state(item.get_state())
+        elif isinstance(item, nn.Parameter) or (item.requires_grad and item.is_leaf):
+            parameters[path] = memo[id(item)] = item
+        elif item.requires_grad or item.layout is not torch.strided:
+            # deepcopy rejects a tensor of a graph, and a sparse one of some kinds
+            memo[id(item)] = item.detach().clone()
+    for _, module in modules:
+        for hooks in _hooks_of(module):
+            for hook in hooks.values():
+                owner = getattr(hook, "__self__", hook)
+                held = map(id, [owner, *getattr(owner, "__dict__", {}).values()])
+                if not isinstance(hook, types.FunctionType) and owned.isdisjoint(held):
+                    memo[id(hook)] = hook
+    return modules, parameters, memo
+
+
+def _uncopyable_path(model: Any) -> str:
+    """Find the attribute that deepcopy failed for."""
+    modules, _, memo = _collect(model)
+    memo.update((id(module), module) for _, module in modules)
+    for path, module in modules:
+        for name, value in vars(module).items():
+            try:
+                copy.deepcopy(value, dict(memo))
+            except Exception:
+                return f"{path}.{name}".lstrip(".")
+    return ""
 
 
 def _reachable(model: Any, seen: Set[int]) -> Iterator[Tuple[str, Any]]:
@@ -226,12 +225,9 @@ def _rebind(original: Any, copied: Any, memo: Dict[int, Any]) -> None:
     checkpointing wrapped on the instance would run the training's module.
     """
     own, copies = vars(original), vars(copied)
-    places = [(own, copies)]
-    places += [  # hooks are in dicts, too
-        (value, copies.get(name, {}))
-        for name, value in own.items()
-        if isinstance(value, (dict, list)) and value
-    ]
+    # Hooks are in dicts, too.
+    inner = (n for n, v in own.items() if isinstance(v, (dict, list)) and n in copies)
+    places = [(own, copies), *((own[name], copies[name]) for name in inner)]
     for held, kept in places:
         for key, item in held.items() if isinstance(held, dict) else enumerate(held):
             if isinstance(item, types.FunctionType):
@@ -291,34 +287,33 @@ def _hooks_of(module: Any) -> List[Dict[int, Any]]:
     return [vars(module)[name] for name in names if name in vars(module)]
 
 
-class HookRecorder:
-    """Learns from the predictions of a batch which forward hooks only watch.
+@contextmanager
+def hooks_that_watch(model: Any) -> Iterator[Set[int]]:
+    """Learn from the predictions of a batch which forward hooks only watch.
 
     Those return nothing, and change neither arguments, output nor module. A replica
-    leaves them out, so that no user's hook sees a batch twice.
+    leaves them out, so that no user's hook sees a batch twice. The set has their ids at
+    the end.
     """
+    watching: Set[int] = set()
+    acting: Set[int] = set()
 
-    def __init__(self, model: Any) -> None:
-        self.watching: Set[int] = set()
-        self._acting: Set[int] = set()
-        found = [hooks for module in model.modules() for hooks in _hooks_of(module)]
-        self._hooks = [(hooks, dict(hooks)) for hooks in found if hooks]
-
-    def __enter__(self) -> HookRecorder:
-        for hooks, originals in self._hooks:
-            for key, hook in originals.items():
-                hooks[key] = functools.partial(self._call, key, hook)
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        for hooks, originals in self._hooks:
-            for key in originals.keys() & hooks.keys():  # others removed themselves
-                hooks[key] = originals[key]
-        self.watching -= self._acting
-
-    def _call(self, key: int, hook: Any, module: Any, *args: Any) -> Any:
+    def call(key: int, hook: Any, module: Any, *args: Any) -> Any:
         before = Held(vars(module), args)
         result = hook(module, *args)
         only_watches = result is None and before.same()
-        (self.watching if only_watches else self._acting).add(key)
+        (watching if only_watches else acting).add(key)
         return result
+
+    every = [hooks for module in model.modules() for hooks in _hooks_of(module)]
+    known = [(hooks, dict(hooks)) for hooks in every if hooks]
+    for hooks, originals in known:
+        for key, hook in originals.items():
+            hooks[key] = functools.partial(call, key, hook)
+    try:
+        yield watching
+    finally:
+        for hooks, originals in known:
+            for key in originals.keys() & hooks.keys():  # others removed themselves
+                hooks[key] = originals[key]
+        watching -= acting

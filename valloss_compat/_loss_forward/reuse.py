@@ -88,18 +88,13 @@ def _replaced_forwards(modules: Dict[str, Any], function: Any) -> Iterator[None]
 
 
 class ForwardCache:
-    """The calls of some modules in the predictions of one batch.
-
-    Attributes:
-        names (set[str]): Names of the modules that may be reused.
-        used (set[str]): Names of modules that were reused.
-    """
+    """The calls of some modules in the predictions of one batch."""
 
     def __init__(self, modules: Dict[str, Any]) -> None:
         self._modules = modules
         self._calls: Dict[str, List[Any]] = {}  # arguments and output of each
-        self.names = set(modules)
-        self.used: Set[str] = set()
+        self.names = set(modules)  # of modules that may be reused
+        self.used: Set[str] = set()  # those that were
 
     def recording(self) -> ContextManager[None]:
         """Return a context in which calls of the modules are recorded."""
@@ -120,11 +115,11 @@ class ForwardCache:
     ) -> ContextManager[None]:
         """Return a context in which modules of a replica reuse what was recorded.
 
-        With ``verify``, modules run all the same, and ``names`` loses those with
-        another output, as of what draws or writes into its arguments, those that write
-        into themselves, as a later batch would find what this one wrote, and those with
-        forward hooks that act. To that list, the ids of modules of which an attribute
-        is set are appended while they run.
+        With ``verify``, to which the ids of modules are appended as attributes of them
+        are set, modules run all the same. ``names`` loses those with another output, as
+        of what draws or writes into its arguments, those that write into themselves, as
+        a later batch would find what this one wrote, and those with forward hooks that
+        act.
         """
         children = dict(replica.named_children())
         calls = dict(self._calls)

@@ -15,11 +15,16 @@ from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from valloss_compat._libraries.rules import crop_size
+from valloss_compat._libraries.models import crop_size
 from valloss_compat._loss_forward.content import alike
-from valloss_compat._loss_forward.forward import Losses, LossForward, copy_batch
+from valloss_compat._loss_forward.forward import (
+    Losses,
+    LossForward,
+    copy_batch,
+    on_all_ranks,
+    raise_on_all_ranks,
+)
 from valloss_compat._loss_forward.isolation import RandomState
-from valloss_compat._loss_forward.ranks import on_all_ranks, raise_on_all_ranks
 from valloss_compat._loss_forward.replica import Replica
 from valloss_compat._loss_forward.reuse import ForwardCache, reads_training
 from valloss_compat.errors import UnsupportedError
@@ -36,12 +41,9 @@ def check_batch(
 ) -> Tuple[Losses, str]:
     """Compute the losses of a batch several times, and compare.
 
-    Args:
-        forward (LossForward): That has not run yet. It gets the noise, crop and state
-            that are found.
-        batch: As the data loader gave it. It is not changed.
-        cache (ForwardCache): What modules gave for the predictions. Modules that
-            cannot be reused are removed.
+    ``forward`` has not run yet, and gets the noise, crop and state that are found.
+    Modules that cannot be reused are removed from ``cache``. The batch, as the data
+    loader gave it, is not changed.
 
     Returns:
         tuple[dict, str]: The losses, and a line for the log, without their numbers.
@@ -59,13 +61,8 @@ def check_batch(
             "rename the losses, for example to loss_cls",
         )
     again = on_all_ranks(run)
-    reject_difference(
-        losses,
-        again,
-        forward.name,
-        f"mode 'loss' returned {show(losses)}, then {show(again)} for the same batch "
-        "and seed",
-    )
+    found = "mode 'loss' returned {}, then {} for the same batch and seed"
+    reject_difference(losses, again, forward.name, found)
     deterministic = alike(losses, again)
     # On all ranks or on none, as a loss may wait for all of them.
     if any(all_gather_object(bool(cache.names))):
@@ -94,12 +91,15 @@ def check_batch(
 
 
 def reject_difference(one: Losses, other: Losses, model: str, found: str) -> None:
-    """Reject a model that gave two results for one batch, on any rank."""
+    """Reject a model that gave two results for one batch, on any rank.
+
+    ``found`` has a ``{}`` for each result.
+    """
     error = None
     if not _close(one, other):
         error = UnsupportedError(
             model,
-            found,
+            found.format(_shown(one), _shown(other)),
             "make the loss depend on the batch alone, not on the clock or on earlier "
             "batches",
         )
@@ -151,8 +151,7 @@ def _close(one: Losses, other: Losses) -> bool:
     )
 
 
-def show(losses: Losses) -> str:
-    """Return losses for a message."""
+def _shown(losses: Losses) -> str:
     shown = [f"{name}={float(value):.6g}" for name, value in losses.items()]
     return ", ".join(shown) or "no loss"
 
@@ -200,21 +199,16 @@ def needs_ground_truth(forward: LossForward, batch: Any, losses: Losses) -> bool
 
 
 class ModuleTrace:
-    """A context that watches the modules of a replica, and of its original.
-
-    Attributes:
-        drew (bool): Whether random numbers were drawn, in modules or elsewhere.
-        drawing (set[str]): Paths of the innermost modules that drew random numbers.
-        noise (set[str]): Those of them that read ``training`` and return one tensor of
-            the size they got: they add noise, as dropout, if they draw in training
-            mode alone.
-        assigned (list[int]): Ids of modules of which an attribute was assigned.
-    """
+    """A context that watches the modules of a replica, and of its original."""
 
     def __init__(self, replica: Replica, devices: Iterable[torch.device] = ()) -> None:
-        self.drew = False
+        self.drew = False  # random numbers, in modules or elsewhere
+        #: Paths of the innermost modules that drew random numbers.
         self.drawing: Set[str] = set()
+        #: Those of them that read ``training`` and return one tensor of the size they
+        #: got: they add noise, as dropout, if they draw in training mode alone.
         self.noise: Set[str] = set()
+        #: Ids of modules of which an attribute was assigned.
         self.assigned: List[int] = []
         self._escaped: List[str] = []
         self._originals = {id(one): path for path, one, _ in replica.modules}

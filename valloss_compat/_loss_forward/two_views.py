@@ -20,12 +20,12 @@ from mmengine.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
+from valloss_compat._config import kind_of
 from valloss_compat._libraries.pipelines import (
     IMAGE_ALONE,
     RENAMED,
     TARGETS,
     WITH_ANNOTATIONS,
-    kind_of,
     loads,
     loads_annotations,
     packs,
@@ -33,7 +33,7 @@ from valloss_compat._libraries.pipelines import (
 )
 from valloss_compat._loss_forward.content import alike
 from valloss_compat._loss_forward.isolation import RandomState
-from valloss_compat.errors import Rejection, UnsupportedError
+from valloss_compat.errors import Rejection
 
 #: Where the second data sample is in the ``__dict__`` of the first: pickling and
 #: collating keep it, but no method of a data element shows it.
@@ -58,44 +58,34 @@ def loss_pipeline(validation: List[Any], training: Sequence[Any]) -> LossPipelin
     notes: List[str] = []
     own = [one for one in validation if loads_annotations(one)]
     at = next((i for i, one in enumerate(training) if loads_annotations(one)), 0)
-    loaders = [
-        _own_or_built(one, validation, notes)
-        for one in takewhile(loads_annotations, training[at:])
-    ]
-    kinds = {kind_of(one) for one in loaders}
+    loading = takewhile(loads_annotations, training[at:])
+    loaders = [_own_or_built(one, validation, notes) for one in loading]
+    kinds = set(map(kind_of, loaders))
     loaders += [one for one in own if kind_of(one) not in kinds]
     # What a training has among these stays behind the loader, wherever the validation
     # has it: boxes are converted before they are resized.
     follow = {kind_of(one) for one in training if loaders} & set(WITH_ANNOTATIONS)
-    rest = [
-        one
-        for one in validation
-        if not loads_annotations(one) and kind_of(one) not in follow
-    ]
+    rest = [one for one in validation if not loads_annotations(one)]
+    rest = [one for one in rest if kind_of(one) not in follow]
     # Whatever its name is, the last transform packs.
     end = max((i for i, one in enumerate(rest) if packs(one)), default=len(rest) - 1)
     # Whatever its name is, the first transform loads the image, unless a training
     # begins with the annotations, or there is nothing but the packing.
     in_memory = any(map(loads_annotations, training[:1]))
-    first = [] if in_memory else [one for one in rest[:1] if one is validation[0]][:end]
+    loaded = int(end > 0 and rest[0] is validation[0] and not in_memory)
     before = {kind_of(one) for one in training[:at]}
-    loading = takewhile(
-        lambda one: loads(one) or kind_of(one) in before, rest[len(first) : end]
-    )
-    steps = [*first, *loading]
-    loaded = len(steps)
+    while loaded < end and (loads(rest[loaded]) or kind_of(rest[loaded]) in before):
+        loaded += 1
+    steps: List[Any] = [*rest[:loaded], *loaders]
+    targets: List[Any] = []
     # Of each kind that the validation lacks, the first of the training.
-    there, targets = {kind_of(one) for one in rest}, []
-    steps += loaders
+    there = set(map(kind_of, rest))
     for one in training:
         kind = kind_of(one)
-        if kind in there or kind not in WITH_ANNOTATIONS + TARGETS:
-            continue
-        there.add(kind)
-        if kind in TARGETS:
-            targets.append(_own_or_built(one, validation, notes))
-        elif kind in follow:
-            steps.append(_own_or_built(one, validation, notes))
+        if kind not in there and kind in (*follow, *TARGETS):
+            there.add(kind)
+            into = targets if kind in TARGETS else steps
+            into.append(_own_or_built(one, validation, notes))
     for one in rest[loaded:end]:
         steps.append(one)
         if kind_of(one) in IMAGE_ALONE:
@@ -103,8 +93,8 @@ def loss_pipeline(validation: List[Any], training: Sequence[Any]) -> LossPipelin
             notes.append(f"annotations moved by {kind_of(one)}")
     steps += targets
     steps += [_packing(one, training, notes) for one in rest[end:]]
-    same = takewhile(lambda pair: pair[0] is pair[1], zip(steps, validation))
-    shared = len(list(same))
+    same = (one is other for one, other in zip(steps, validation))
+    shared = sum(takewhile(bool, same))
     if shared < len(steps) and not notes:
         notes.append(f"{', '.join(map(kind_of, own))} right behind the image")
     return LossPipeline(steps, shared, notes)
@@ -152,20 +142,14 @@ def _packing(own: Any, training: Sequence[Any], notes: List[str]) -> Any:
 
 
 class TwoViews(Compose):
-    """The transforms of a validation, and the same for the loss.
-
-    Args:
-        validation (list): Transforms of the validation, as built.
-        loss (LossPipeline): Those for the loss.
-    """
+    """The transforms of a validation, as built, and the same for the loss."""
 
     def __init__(self, validation: List[Any], loss: LossPipeline) -> None:
         super().__init__(validation)
         self._kinds = ", ".join(map(kind_of, loss.transforms))
-        shared = loss.shared
-        self._load = Compose(validation[:shared])
-        self._first = Compose(validation[shared:])
-        self._second = Compose(loss.transforms[shared:])
+        self._load = Compose(validation[: loss.shared])
+        self._first = Compose(validation[loss.shared :])
+        self._second = Compose(loss.transforms[loss.shared :])
 
     def __call__(self, data: Any) -> Any:
         """Return the first view, with the data sample of the second hidden in it."""
@@ -175,18 +159,16 @@ class TwoViews(Compose):
         with RandomState():  # what draws draws the same
             second = self._view(loaded)
         first = self._first(loaded)
-        sample = first.get("data_samples") if isinstance(first, dict) else None
-        if isinstance(sample, BaseDataElement):
-            sample.__dict__[_HIDDEN] = _checked(first, second)
+        sample = _sample_of(first)
+        if sample is not None:
+            vars(sample)[_HIDDEN] = _checked(first, second)
         return first
 
     def _view(self, loaded: Any) -> Any:
         """Return the second view of a copy of a sample, or why there is none."""
         try:
             second = self._second(copy_of(loaded))
-            if isinstance(second, dict) and isinstance(
-                second.get("data_samples"), BaseDataElement
-            ):
+            if _sample_of(second) is not None:
                 return second
             kind = type(second).__name__
             raise TypeError(f"the result is a {kind} without data_samples")
@@ -198,6 +180,11 @@ class TwoViews(Compose):
                 "correct these transforms or their data, or use "
                 "ValLossHook(pipeline=[...]) with others for the loss",
             )
+
+
+def _sample_of(packed: Any) -> Any:
+    sample = packed.get("data_samples") if isinstance(packed, dict) else None
+    return sample if isinstance(sample, BaseDataElement) else None
 
 
 def copy_of(data: Dict[str, Any]) -> Dict[str, Any]:
@@ -252,23 +239,6 @@ def split(batch: Any) -> Tuple[Any, List[Any]]:
         return value
 
     return replaced(batch), views
-
-
-def take(batch: Any) -> Any:
-    """Remove the second views from a batch, and return the batch with them."""
-    second, views = split(batch)
-    for view in views:
-        if isinstance(view, Rejection):
-            raise UnsupportedError(*view)
-    if not views or None in views:
-        raise UnsupportedError(
-            "a validation batch",
-            "its data samples did not come from the data loader that the loop had when "
-            "the validation started",
-            "build the data loader before the validation, with "
-            "collate_fn=dict(type='pseudo_collate')",
-        )
-    return second
 
 
 def replace_pipelines(dataset: Any, make: Callable[[List[Any]], Any]) -> Any:

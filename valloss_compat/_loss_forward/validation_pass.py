@@ -8,18 +8,17 @@ from typing import Any, Callable, Iterator, Optional, Set
 
 import torch
 from mmengine.dist import all_gather_object, get_world_size
-from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
 from valloss_compat import options
-from valloss_compat._config import type_name
-from valloss_compat._libraries.components import component_of
-from valloss_compat._libraries.unsupported import check_model
+from valloss_compat._config import names_of, type_name
+from valloss_compat._libraries.models import check_model
 from valloss_compat._loss_forward.forward import (
     ComputedLosses,
     Losses,
     LossForward,
     copy_batch,
+    on_all_ranks,
 )
 from valloss_compat._loss_forward.isolation import (
     RandomState,
@@ -27,33 +26,31 @@ from valloss_compat._loss_forward.isolation import (
     message_hub_restored,
     seeded,
 )
-from valloss_compat._loss_forward.loader import first_batch
-from valloss_compat._loss_forward.loss_data import LossData
-from valloss_compat._loss_forward.ranks import check_equal_batches, on_all_ranks
-from valloss_compat._loss_forward.replica import HookRecorder, Replica
+from valloss_compat._loss_forward.loss_data import (
+    LossData,
+    check_equal_batches,
+    first_batch,
+)
+from valloss_compat._loss_forward.replica import Replica, hooks_that_watch
 from valloss_compat._loss_forward.reuse import ForwardCache, reusable_modules
 from valloss_compat._loss_forward.self_check import (
     check_batch,
     has_objects,
     needs_ground_truth,
     reject_difference,
-    show,
 )
 from valloss_compat._recording.accumulator import EpochAccumulators
 from valloss_compat._recording.batch_size import KEY, batch_size_of
 from valloss_compat._recording.loss_element import is_loss_element
+from valloss_compat._recording.monitor_warnings import warn_in_log
 from valloss_compat.errors import UnsupportedError
 
 
 class LossSource:
-    """Gives the losses of a model, pass by pass.
+    """A model, without wrappers, with its data and what the self-check learns of it.
 
-    What the self-check learns of the model holds for all passes of a run.
-
-    Args:
-        model (nn.Module): The model, without wrappers.
-        data (LossData): The batches.
-        reuse (bool): Whether outputs of the predictions may be reused.
+    That holds for all passes of a run. ``reuse`` is whether outputs of the predictions
+    may be reused.
 
     Raises:
         UnsupportedError: If the model is known to give no correct number, or if the
@@ -62,7 +59,7 @@ class LossSource:
 
     def __init__(self, model: Any, data: LossData, reuse: bool) -> None:
         self.name = type_name(model)
-        rejection = check_model(component_of(model))
+        rejection = check_model(names_of(model))
         if rejection is not None:
             raise UnsupportedError(self.name, rejection.reason, rejection.fix)
         if not callable(getattr(model, "_run_forward", None)):
@@ -72,7 +69,8 @@ class LossSource:
                 "derive its class from mmengine.model.BaseModel",
             )
         check_equal_batches(self.name, data.dataloaders)
-        self.model, self.data, self.reuse = model, data, reuse
+        self.model, self.data = model, data
+        self.reuse = reuse and not data.for_loss_alone
         self.noise: Set[str] = set()
         self.crop: Any = None
         self.found = ""
@@ -82,7 +80,7 @@ class LossSource:
         self.noise, self.crop = forward.noise, forward.crop
         if found != self.found:
             self.found = found
-            print_log(f"valloss_compat: {found}", logger="current", level=logging.INFO)
+            warn_in_log(found, logging.INFO)
 
     def sanity_check(self) -> Optional[str]:
         """Run predictions and loss on one batch before a training, on replicas alone.
@@ -109,9 +107,7 @@ class LossSource:
 class ValidationPass:
     """One pass: a replica of the model, and the first batch to compare with at its end.
 
-    Args:
-        source (LossSource): Of the model.
-        predictor (nn.Module): What predicts: the model or a replica of it.
+    The predictor is what predicts: the model or a replica of it.
     """
 
     def __init__(self, source: LossSource, predictor: Any) -> None:
@@ -124,7 +120,8 @@ class ValidationPass:
         self._forward: Any = None  # a LossForward, from the first batch on
         self._first_batch: Any = None
         self._first_losses: Losses = {}
-        self._proven = False  # that the loss needs the ground truth
+        #: That the loss needs the ground truth; not asked of several ranks.
+        self._proven = get_world_size() > 1
 
     @contextmanager
     def watching_predictions(self) -> Iterator[None]:
@@ -133,13 +130,12 @@ class ValidationPass:
             if self._forward is not None:
                 yield
                 return
-            with HookRecorder(self._predictor) as recorder:
+            with hooks_that_watch(self._predictor) as self._watching:
                 yield
-            self._watching = recorder.watching
 
     def predict(self, batch: Any) -> bool:
         """Run predictions; return False if the model appends a loss element itself."""
-        copied, raised = self._copy(batch), False
+        copied, raised = copy_batch(batch, self._source.name), False
         try:
             with torch.no_grad(), self.watching_predictions():
                 result = self._predictor.val_step(copied)
@@ -162,7 +158,8 @@ class ValidationPass:
 
     def take(self, batch: Any) -> Any:
         """Return a copy of a batch for the losses: predictions may write into it."""
-        return self._agreed(lambda: self._copy(self._source.data.take(batch)))
+        name, data = self._source.name, self._source.data
+        return self._agreed(lambda: copy_batch(data.take(batch), name))
 
     def _agreed(self, compute: Callable[[], Any]) -> Any:
         """Compute; raise on all ranks if one raises, where they can exchange that.
@@ -173,9 +170,6 @@ class ValidationPass:
         if self._forward is None or self._source.data.for_loss_alone:
             return on_all_ranks(compute)
         return compute()
-
-    def _copy(self, batch: Any) -> Any:
-        return copy_batch(batch, self._source.name)
 
     def start(self, batch: Any) -> Losses:
         """Make a replica of the model, check it by a batch, and return the losses."""
@@ -197,8 +191,8 @@ class ValidationPass:
         objects = has_objects(batch)
         if objects is not None:
             self.saw_objects = bool(self.saw_objects) or objects
-        prove = objects and not self._proven and get_world_size() == 1
-        kept = self._copy(batch) if prove else None
+        prove = objects and not self._proven
+        kept = copy_batch(batch, self._source.name) if prove else None
         if self._forward is None:
             losses = self.start(batch)
         else:
@@ -240,15 +234,13 @@ class ValidationPass:
     def _check_end(self, forward: LossForward) -> None:
         """Compute the losses of the first batch once more."""
         again = on_all_ranks(lambda: forward.losses_of(self._first_batch, content=True))
-        reject_difference(
-            self._first_losses,
-            again,
-            forward.name,
-            f"mode 'loss' returned {show(self._first_losses)} for the first batch, and "
-            f"{show(again)} at the end of the validation",
+        found = (
+            "mode 'loss' returned {} for the first batch, and {} at the end of the "
+            "validation"
         )
+        reject_difference(self._first_losses, again, forward.name, found)
         self._first_batch = None
-        if self.saw_objects and not self._proven and get_world_size() == 1:
+        if self.saw_objects and not self._proven:
             raise UnsupportedError(
                 forward.name,
                 "for each batch of the validation, mode 'loss' returned the same "

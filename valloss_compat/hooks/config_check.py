@@ -10,10 +10,9 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 
 from valloss_compat import _config
-from valloss_compat._libraries import unsupported
-from valloss_compat._libraries.components import setting
+from valloss_compat._libraries import models
 from valloss_compat._libraries.pipelines import training_transforms
-from valloss_compat._loss_forward.loss_data import ANNOTATED, LossData, loader_config
+from valloss_compat._loss_forward.loss_data import data_for_losses
 from valloss_compat._loss_forward.validation_pass import LossSource
 from valloss_compat._recording.accumulator import EpochAccumulators, means_with_total
 from valloss_compat._recording.loss_element import (
@@ -50,10 +49,8 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
     Returns:
         ConfigCheck: What was found.
     """
-    hooks = _config.val_loss_hooks(config)
-    hook = hooks[0] if hooks else {}
-    given = hook.get("dataloader")
-    rejection = unsupported.check_config(config)
+    hook = (_config.val_loss_hooks(config) or [{}])[0]
+    rejection = models.check_config(config)
     if rejection is not None:
         return ConfigCheck("rejected", str(rejection), [])
     repairs: List[str] = []
@@ -61,21 +58,16 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
     try:
         with DefaultScope.overwrite_default_scope(_config.scope_of(config)):
             model = _build_model(config)
-            chosen = loader_config(
-                hook.get("strategy", "auto"), given, config.get("val_dataloader")
+            train = _config.setting(config.get("train_dataloader"), "dataset")
+            validation = config.get("val_dataloader")
+            data = data_for_losses(
+                *(hook, validation, training_transforms(train)),
+                lambda chosen: [_build_loader(chosen or config["val_dataloader"])],
             )
-            dataloader = Runner.build_dataloader(
-                copy.deepcopy(chosen or _first(config["val_dataloader"])), seed=0
-            )
-            train = setting(config.get("train_dataloader"), "dataset")
-            training = training_transforms(train) if given is None else ()
-            own = chosen is not None
-            notes = [ANNOTATED] if own and given is None else []
-            data = LossData([dataloader], training, hook.get("pipeline"), own, notes)
             repairs = data.notes
             failing = "one validation batch cannot be run"
             data.check_frame()
-            source = LossSource(model, data, reuse=not own)
+            source = LossSource(model, data, hook.get("strategy", "auto") == "auto")
             found = source.sanity_check()
     except UnsupportedError as error:
         return ConfigCheck("rejected", str(error), repairs)
@@ -105,8 +97,7 @@ def reported_losses(config: Mapping[str, Any]) -> Tuple[Optional[Set[str]], str]
     try:
         with DefaultScope.overwrite_default_scope(_config.scope_of(config)):
             model = _build_model(config).eval()
-            data = copy.deepcopy(_first(config["val_dataloader"]))
-            batches = iter(Runner.build_dataloader(data, seed=0))
+            batches = iter(_build_loader(config["val_dataloader"]))
             failing = "one validation batch cannot be run"
             with torch.no_grad():
                 result = model.val_step(next(batches))
@@ -127,6 +118,7 @@ def _build_model(config: Mapping[str, Any]) -> Any:
     return MODELS.build(model)
 
 
-def _first(dataloader: Any) -> Any:
-    """Return the data loader; of several (mmagic), the first."""
-    return dataloader[0] if isinstance(dataloader, (list, tuple)) else dataloader
+def _build_loader(config: Any) -> Any:
+    """Build a data loader; of several (mmagic), the first."""
+    first = config[0] if isinstance(config, (list, tuple)) else config
+    return Runner.build_dataloader(copy.deepcopy(first), seed=0)

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Mapping, Optional, Sequence, Set
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Set
 from weakref import WeakKeyDictionary
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
 from mmengine.runner.amp import autocast
 from mmengine.structures import BaseDataElement
 
 from valloss_compat._config import type_name
-from valloss_compat._loss_forward.forward import ComputedLosses, unwrap_model
-from valloss_compat._loss_forward.loader import (
-    build_loader,
-    dataloaders_of,
-    number_of_batches,
+from valloss_compat._loss_forward.forward import (
+    ComputedLosses,
+    on_all_ranks,
+    unwrap_model,
 )
 from valloss_compat._loss_forward.loss_data import (
-    ANNOTATED,
     LossData,
-    loader_config,
+    build_loader,
+    data_for_losses,
+    number_of_batches,
     training_of,
 )
-from valloss_compat._loss_forward.ranks import on_all_ranks
 from valloss_compat._loss_forward.two_views import split
 from valloss_compat._loss_forward.validation_pass import LossSource, ValidationPass
 from valloss_compat._recording.monitor_warnings import warn_in_log
@@ -76,42 +75,34 @@ class ValLossHook(Hook):
     Predictions, metrics, hooks, random states and the training stay as they are
     without this hook. The losses are reported as those of a model that appends
     ``BaseDataElement(loss={...})``: with their names, and as ``val_loss`` the sum of
-    those with ``loss`` in the name.
-
-    The ground truth is brought into the frame of the input: the workers run the
-    transforms of the validation twice behind the loading of the image, the second time
-    in the order of a training, with the annotation loader of the train pipeline right
-    behind the image and its targets (``GenerateTarget``) before the packing.
+    those with ``loss`` in the name. The workers make the ground truth for it by the
+    transforms of the validation in the order of a training.
 
     Any model is accepted whose loss is a function of the batch. A self-check computes
     it several times for one batch before the training and at the start of each
-    validation, and once more at its end. A model is rejected if its mode ``'loss'``
-    raises, changes parameters or returns two numbers for one batch.
+    validation, and once more at its end.
 
     Args:
         strategy (str): ``'auto'``: modules that get the same input for predictions and
             loss, and give the same in both modes, run once. ``'second_forward'``: all
             modules run twice. ``'dataloader'``: the losses are those of another data
             loader, which is run once in each validation; ``'auto'`` makes one where
-            persons come from a detector (``bbox_file`` of mmpose). Defaults to
-            ``'auto'``.
+            persons come from a detector (``bbox_file`` of mmpose).
         on_unsupported (str): ``'error'``: a rejection ends the run, if possible before
             the training. ``'warn'``: it is logged, and there is no validation loss; but
-            on several ranks, what is found in a batch after the first raises. Defaults
-            to ``'error'``.
+            on several ranks, what is found in a batch after the first raises.
         dataloader (dict or DataLoader, optional): For ``'dataloader'``: as
             ``val_dataloader``, with the train pipeline without its random transforms.
-            Defaults to None.
         pipeline (list, optional): Transforms for the loss, from the loading of the
-            image to the packing, with the inputs of the validation. Defaults to None,
-            those of the validation in the order of a training.
+            image to the packing, with the inputs of the validation. None: those of the
+            validation in the order of a training.
         sanity_check (bool): Whether to check one validation batch before the
             training, and some samples before the first validation: that the ground
-            truth moves with the image. Defaults to True.
+            truth moves with the image.
         limit_batches (int, optional): Compute the loss of the first batches only, if
-            that of all is too expensive. Defaults to None, all batches.
-        test (bool): Whether TestLoop reports a ``test_loss``, too. Defaults to False,
-            because test data often have no annotations.
+            that of all is too expensive.
+        test (bool): Whether TestLoop reports a ``test_loss``, too. Test data often
+            have no annotations.
 
     Raises:
         ValueError: If an option is not known or contradicts another.
@@ -139,16 +130,14 @@ class ValLossHook(Hook):
         self.limit_batches = limit_batches
         self.test = test
         self.has_rejected = False  # read where a monitored loss is missing
-        self._runner: Any = None
         self._loop: Any = None
         self._phase = "val"
         self._sources: WeakKeyDictionary[Any, LossSource] = WeakKeyDictionary()
-        self._source: Any = None  # that of the loop
+        self._source: Any = None  # that of the loop, if there are losses
         self._step: Optional[PatchedStep] = None
         self._pass: Optional[ValidationPass] = None
         self._batch = 0
         self._off = False
-        self._reported = False
         self._names: Set[str] = set()  # of the losses of this validation
         self._last_names: Set[str] = set()
 
@@ -161,19 +150,18 @@ class ValLossHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Compute the loss of one validation batch: the weights are loaded by now."""
-        if self._runner is None or self._off or not self.sanity_check:
+        if self._source is None or not self.sanity_check:
             return
-        try:
-            with autocast(enabled=getattr(runner.val_loop, "fp16", False)):
-                self._source.sanity_check()
-        except UnsupportedError as error:
-            self._reject(error)
+        fp16 = getattr(runner.val_loop, "fp16", False)
+        with self._rejecting(), autocast(enabled=fp16):
+            self._source.sanity_check()
 
     def after_run(self, runner: Any) -> None:
         """Give the data loaders their datasets back."""
         # A data loader that two loops share has what the first replaced at its bottom.
         for source in reversed(list(self._sources.values())):
             source.data.restore()
+        self._source = None
 
     def before_val(self, runner: Any) -> None:
         """Check what was built since ``before_run``."""
@@ -185,8 +173,10 @@ class ValLossHook(Hook):
             self._prepare(runner, "test")
 
     def _before_epoch(self, runner: Any, mode: str = "train") -> None:
-        """Forget the losses of the last epoch."""
-        self._reported, self._pass = False, None
+        """Keep nothing of another epoch."""
+        self._pass, self._batch, self._names = None, 0, set()
+
+    _after_epoch = _before_epoch
 
     def _before_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, mode: str = "train"
@@ -220,7 +210,7 @@ class ValLossHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
         """Log what makes this val_loss one that cannot be compared."""
-        last, self._last_names, self._names = self._last_names, self._names, set()
+        last, self._last_names = self._last_names, self._names
         if last and self._last_names and self._last_names != last:
             other = ", ".join(sorted(self._last_names ^ last))
             warn_in_log(
@@ -236,10 +226,6 @@ class ValLossHook(Hook):
             )
         super().after_val_epoch(runner, metrics)
 
-    def _after_epoch(self, runner: Any, mode: str = "train") -> None:
-        """Keep nothing beyond the validation or test."""
-        self._runner = self._pass = None
-
     # One step.
 
     def _remove_step(self) -> bool:
@@ -247,24 +233,18 @@ class ValLossHook(Hook):
         return step is not None and step.remove()
 
     def _run_step(self, step: Any, *args: Any, **kwargs: Any) -> Any:
-        current = self._pass
+        current, element, batch = self._pass, None, None
         assert current is not None  # _before_iter has set it
-        try:
-            data = args[0] if args else kwargs["data"]
-            batch = None if self._source.data.for_loss_alone else current.take(data)
-        except UnsupportedError as error:
-            self._reject(error, of_batch=True)
-            return step(*args, **kwargs)
+        with self._rejecting():
+            if not self._source.data.for_loss_alone:
+                batch = current.take(args[0] if args else kwargs["data"])
         with current.watching_predictions():
             result = step(*args, **kwargs)
-        try:
-            element = self._element(current, result, batch)
-        except UnsupportedError as error:
-            self._reject(error, of_batch=True)
-            return result
+        with self._rejecting():
+            if not self._off:
+                element = self._element(current, result, batch)
         if element is None:
             return result
-        self._reported = True
         self._names.update(element.loss)
         return [*result, element] if isinstance(result, list) else (*result, element)
 
@@ -291,14 +271,13 @@ class ValLossHook(Hook):
 
     def _switch_off(self, reason: str) -> None:
         self._off = True
-        self.after_run(self._runner)
+        self.after_run(None)
         warn_in_log(reason)
 
     # Whether there is a loss.
 
     def _prepare(self, runner: Any, phase: str) -> bool:
         """Return whether losses of this phase are to be computed."""
-        self._runner = runner
         if self._off:
             return False
         if self._is_second(runner):
@@ -312,42 +291,35 @@ class ValLossHook(Hook):
         self._phase = phase
         self._loop = running_loop() or getattr(runner, f"{phase}_loop")
         source = self._sources.get(self._loop)
-        try:
+        with self._rejecting():
             model = unwrap_model(runner.model)
             if source is None or source.model is not model:
-                data = self._make_data() if source is None else source.data
-                reuse = self.strategy == "auto" and not data.for_loss_alone
-                reuse = reuse and "val_step" not in vars(runner.model)
+                data = self._make_data(runner) if source is None else source.data
+                reuse = self.strategy == "auto" and "val_step" not in vars(runner.model)
                 source = self._sources[self._loop] = LossSource(model, data, reuse)
             else:
                 source.data.install()  # the last run has put the datasets back
             self._source = source
-        except UnsupportedError as error:
-            self._reject(error)
         return not self._off
 
-    def _make_data(self) -> LossData:
-        runner, phase = self._runner, self._phase
-        validation = getattr(self._loop, "dataloader", None)
-        if self._loop is getattr(runner, f"_{phase}_loop", None):
+    def _make_data(self, runner: Any) -> LossData:
+        loop, phase = self._loop, self._phase
+        validation = getattr(loop, "dataloader", None)
+        if loop is getattr(runner, f"_{phase}_loop", None):
             validation = getattr(runner, f"_{phase}_dataloader", None)
-        config = loader_config(self.strategy, self.dataloader, validation)
-        own = config is not None
-        dataloaders = (
-            [build_loader(runner, config)] if own else dataloaders_of(self._loop)
-        )
-        training, notes = [], []
-        if self.dataloader is None:
-            training, notes = training_of(runner), [ANNOTATED] * own
-        data = LossData(dataloaders, training, self.pipeline, own, notes)
+
+        def load(config: Any) -> List[Any]:
+            if config is not None:
+                return [build_loader(runner, config)]
+            # mmagic's MultiValLoop has several.
+            return list(getattr(loop, "dataloaders", None) or [loop.dataloader])
+
+        data = data_for_losses(self, validation, training_of(runner), load)
         if self.sanity_check:
             on_all_ranks(data.check_frame)
         if data.notes:
-            print_log(
-                f"valloss_compat: ValLossHook: the loss gets {'; '.join(data.notes)}",
-                logger="current",
-                level=logging.INFO,
-            )
+            text = f"ValLossHook: the loss gets {'; '.join(data.notes)}"
+            warn_in_log(text, logging.INFO)
         if self.limit_batches is not None:
             warn_in_log(
                 "ValLossHook: val_loss is computed on the first "
@@ -355,7 +327,14 @@ class ValLossHook(Hook):
             )
         return data
 
-    def _reject(self, error: UnsupportedError, of_batch: bool = False) -> None:
+    @contextmanager
+    def _rejecting(self) -> Iterator[None]:
+        try:
+            yield
+        except UnsupportedError as error:
+            self._reject(error)
+
+    def _reject(self, error: UnsupportedError) -> None:
         """Raise or, if so asked, log it, and report no loss from now on.
 
         Raises:
@@ -363,7 +342,7 @@ class ValLossHook(Hook):
                 epoch were recorded and cannot be removed, because a mean over a part
                 is not the validation loss.
         """
-        if self.on_unsupported == "error" or (of_batch and not self._removed_losses()):
+        if self.on_unsupported == "error" or not self._removed_losses():
             raise error
         self.has_rejected = True
         self._switch_off(str(error))
@@ -371,8 +350,8 @@ class ValLossHook(Hook):
     def _removed_losses(self) -> bool:
         """Remove the losses of this epoch; return whether none are left."""
         if get_world_size() > 1:
-            return not self._reported and self._batch == 0
-        if self._reported:
+            return not self._names and self._batch == 0
+        if self._names:
             meters = getattr(self._loop, f"{self._phase}_loss", None)
             if not isinstance(meters, dict):
                 return False

@@ -12,8 +12,7 @@ from valloss_compat import _config
 from valloss_compat._cli.doctor.check_hooks import Hooks
 from valloss_compat._cli.doctor.class_lookup import LIBRARIES, registered
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem, unchecked
-from valloss_compat._libraries import unsupported
-from valloss_compat._libraries.components import component_of
+from valloss_compat._libraries import models
 from valloss_compat._recording.loss_element import FORM
 from valloss_compat._recording.monitor_warnings import HOOK_ENTRY, TOTAL
 from valloss_compat.hooks.config_check import check_config, reported_losses
@@ -52,7 +51,7 @@ def check_model(
     missing = unchecked if others else problem
     more = f". {' and '.join(others)} may add {TOTAL}" if others else ""
     if False not in of_library:
-        rejection = unsupported.check_config(config)
+        rejection = models.check_config(config)
         hook_fix = "" if rejection else f"add {HOOK_ENTRY}, or "
         # A class that cannot be imported may be the user's.
         report = unchecked if None in of_library else missing
@@ -132,7 +131,7 @@ def _is_of_library(
     cls = registered("MODELS", model, config)
     if cls is not None:
         return cls.__module__.split(".")[0] in LIBRARIES
-    library = component_of(model, _config.scope_of(config)).library
+    library = _config.names_of(model, _config.scope_of(config))[0].partition(".")[0]
     return None if library in LIBRARIES else False
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from libraries.configs import library_class
 from torch import nn
 
-from libraries.configs import library_class
-from valloss_compat._libraries.components import component_of, setting
+from valloss_compat._config import kind_of, names_of, setting
 
 Detector = library_class("mmdet.models.detectors", "RetinaNet", nn.Module)
 
 
 def test_a_built_model_has_the_names_of_its_class_and_bases():
-    built = component_of(Detector())
-    assert built.names == ("mmdet.RetinaNet", "torch.Module")
-    assert (built.library, built.kind) == ("mmdet", "RetinaNet")
+    assert names_of(Detector()) == ("mmdet.RetinaNet", "torch.Module")
+    assert kind_of(Detector()) == "RetinaNet"
 
 
 @pytest.mark.parametrize(
@@ -28,17 +27,17 @@ def test_a_built_model_has_the_names_of_its_class_and_bases():
     ],
 )
 def test_a_configured_model_is_named_by_type_and_scope(config, name):
-    assert component_of(config, "mmdet").names == (name,)
+    assert names_of(config, "mmdet") == (name,)
 
 
 def test_class_in_a_config_is_named_as_when_it_is_built():
     """As mmengine's new style of config has it."""
-    assert component_of({"type": Detector}, "mine") == component_of(Detector())
+    assert names_of({"type": Detector}, "mine") == names_of(Detector())
 
 
 def test_a_transform_may_be_a_function():
-    assert component_of(len).names == ("builtins.len",)
-    assert component_of(library_class).kind == "library_class"
+    assert names_of(len) == ("builtins.len",)
+    assert kind_of(library_class) == "library_class"
 
 
 def test_a_setting_is_an_entry_or_an_attribute():

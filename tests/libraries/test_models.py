@@ -9,7 +9,7 @@ import torch
 from mmengine.structures import BaseDataElement, InstanceData
 
 from libraries.configs import library_class
-from valloss_compat._libraries.rules import preprocess
+from valloss_compat._libraries.models import preprocess
 
 
 class Preprocessor:
