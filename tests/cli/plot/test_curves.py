@@ -82,7 +82,7 @@ def test_validations_that_log_iterations_have_positions_in_epochs(tmp_path):
         logger={"log_metric_by_epoch": False},
     )
     run = join(tmp_path)
-    assert run.by_epoch
+    assert run.unit == "epoch"
     assert positions(run) == [1, 2]
     assert positions(run, "iter") == [2, 4]
 

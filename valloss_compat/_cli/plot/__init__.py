@@ -10,11 +10,10 @@ import importlib
 import math
 import os
 import sys
-from types import ModuleType
-from typing import Any, Optional, Sequence
+from typing import Any, Dict, List, Sequence, Tuple
 
 from valloss_compat._cli import print_plain
-from valloss_compat._cli.plot import curves, runs, scalars
+from valloss_compat._cli.plot import curves, scalars
 from valloss_compat.errors import CommandError
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -36,11 +35,7 @@ the others; 2 nothing was drawn."""
 
 
 def register(subparsers: Any) -> None:
-    """Add the command.
-
-    Args:
-        subparsers: The object that ``ArgumentParser.add_subparsers`` returns.
-    """
+    """Add the command's parser."""
     parser = subparsers.add_parser(
         "plot",
         help="draw training and validation loss of one or more work dirs",
@@ -89,9 +84,6 @@ def register(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Draw the requested runs.
 
-    Args:
-        args (Namespace): The parsed arguments of :func:`register`.
-
     Returns:
         int: 0, or 1 if a run could not be drawn and others could.
 
@@ -100,25 +92,36 @@ def main(args: argparse.Namespace) -> int:
     """
     _check_output(args.output)
     metric = scalars.without_mode(args.metric, "val")
-    named_runs, errors = runs.read(args.work_dirs, metric)
+    runs, errors = _read_runs(args.work_dirs, metric)
     for message in errors:
         print_plain(f"not drawn: {message}", sys.stderr)
-    rule = _resolve_rule(metric, args.rule)
-    unit = runs.common_unit(named_runs, args.x)
-    figure = _import_figure()
-    drawn = [_run_curves(figure, n, metric, rule, unit) for n in named_runs]
+    if not args.rule and "loss" not in metric:
+        raise CommandError(
+            f"the better value of {metric!r} may be the smaller or the larger one. "
+            "Fix: add --rule less or --rule greater"
+        )
+    unit = _common_unit(runs, args.x)
+    try:
+        figure: Any = importlib.import_module("valloss_compat._cli.plot.figure")
+    except ImportError as error:  # matplotlib is an optional dependency
+        raise CommandError(
+            f"plot needs matplotlib, but importing it failed with {error}. Fix: pip "
+            "install matplotlib"
+        ) from None
+    described = [_describe_run(run, metric, args.rule or "less", unit) for run in runs]
+    shown = [figure.RunCurves(**data) for data, _ in described]
     if args.log:
-        _check_log_axis(drawn)
+        _check_log_axis(shown)
     try:
         os.makedirs(os.path.dirname(args.output) or ".", exist_ok=True)
         figure.draw(
-            drawn,
+            shown,
             args.output,
             metric=metric,
             train_name=curves.train_tag(metric),
             unit=_UNITS[unit],
             ylabel="loss" if "loss" in metric else metric,
-            title=args.title or (drawn[0].name if len(drawn) == 1 else ""),
+            title=args.title or (runs[0].name if len(runs) == 1 else ""),
             log=args.log,
         )
     except OSError as error:
@@ -126,8 +129,8 @@ def main(args: argparse.Namespace) -> int:
             f"{args.output} cannot be written: {error.strerror or error}. Fix: name "
             "another file with -o"
         ) from None
-    for named, shown in zip(named_runs, drawn):
-        print_plain(_summary(named, shown.best_label, metric, unit))
+    for _, summary in described:
+        print_plain(summary)
     print_plain(f"Picture: {args.output}")
     return 1 if errors else 0
 
@@ -145,50 +148,152 @@ def _check_output(path: str) -> None:
         )
 
 
-def _resolve_rule(metric: str, rule: Optional[str]) -> str:
-    if rule is None and "loss" not in metric:
+def _read_runs(paths: Sequence[str], metric: str) -> Tuple[List[curves.Run], List[str]]:
+    """Read runs and write notes about them on stderr.
+
+    Returns:
+        tuple: The runs that can be drawn, at least one, and an error message for
+        each of the others.
+    """
+    runs: List[curves.Run] = []
+    errors: List[str] = []
+    unique: Dict[str, str] = {}
+    for path in paths:
+        unique.setdefault(os.path.realpath(path), path)
+    if len(unique) < len(paths):
+        print_plain("note: a run that is given twice is drawn once", sys.stderr)
+    paths = list(unique.values())
+    for path, name in zip(paths, _shortest_names(paths)):
+        try:
+            run = _read_run(path, metric)._replace(name=name)
+        except CommandError as error:
+            errors.append(str(error))
+            continue
+        except OSError as error:
+            errors.append(f"{error.filename} cannot be read: {error.strerror}")
+            continue
+        for note in run.notes:
+            print_plain(f"note: {name}: {note}", sys.stderr)
+        if all(point.train for point in run.points):
+            text = "no validation is logged so far, so that only its training loss is "
+            text += "drawn"
+            if run.reached_end:
+                text = (
+                    "the training ended without a validation, so that only its "
+                    "training loss is drawn. Fix: add a val_cfg, or lower its "
+                    "val_interval"
+                )
+            print_plain(f"warning: {name}: {text}", sys.stderr)
+        runs.append(run)
+    if not runs:
+        raise CommandError("; ".join(errors))
+    return runs, errors
+
+
+def _shortest_names(paths: Sequence[str]) -> List[str]:
+    """The shortest ends of the paths that are different from each other."""
+    parts = [os.path.abspath(path).split(os.sep) for path in paths]
+    depths = range(1, max(map(len, parts)) + 1)
+    ends = [["/".join(part[-depth:]) for part in parts] for depth in depths]
+    return next(names for names in ends if len(set(names)) == len(set(ends[-1])))
+
+
+def _read_run(path: str, metric: str) -> curves.Run:
+    files = scalars.find(path)
+    starts: List[scalars.Start] = []
+    notes: List[str] = []
+    for file in files:
+        file_starts, file_notes = scalars.read(file)
+        starts += file_starts
+        notes += [f"{file}: {note}" for note in file_notes]
+    if not starts:
         raise CommandError(
-            f"the better value of {metric!r} may be the smaller or the larger one. "
-            "Fix: add --rule less or --rule greater"
+            f"{path}: {files[-1]} is empty. Fix: draw it after the first validation"
         )
-    return rule or "less"
+    run = curves.join(starts, curves.find_train_length(starts[-1].path))
+    validations = [point for point in run.points if not point.train]
+    train = run.curve(curves.train_tag(metric), train=True)
+    if not run.curve(metric, train=False) and (validations or not train):
+        raise CommandError(f"{path}: {_explain_missing_metric(run, metric)}")
+    return run._replace(notes=notes + run.notes)
 
 
-def _run_curves(
-    figure: ModuleType, named: runs.NamedRun, metric: str, rule: str, unit: str
-) -> Any:
-    """Collect the data that the figure shows of one run."""
-    run = named.run
+def _explain_missing_metric(run: curves.Run, metric: str) -> str:
+    parts = [f"no validation logged {metric!r}"]
+    for word, train in (("validations logged", False), ("training logged", True)):
+        points = [point for point in run.points if point.train is train]
+        tags = sorted({tag for point in points for tag in point.scalars} - {"step"})
+        if tags:
+            parts.append(f"{word} {', '.join(tags)}")
+    fix = "choose one of them with --metric NAME"
+    if metric == "val_loss":
+        fix = (
+            "`import valloss_compat` in the training of a model that returns a loss "
+            "element, add default_hooks=dict(val_loss=dict(type='ValLossHook')) for "
+            "other models, or draw another metric with --metric NAME"
+        )
+    return f"{', '.join(parts)}. Fix: {fix}"
+
+
+def _common_unit(runs: Sequence[curves.Run], wanted: str) -> str:
+    """Choose the unit of the x axis: epochs for ``'auto'`` if all runs count them."""
+    units = {run.unit for run in runs}
+    unit = wanted if wanted != "auto" else ("iter" if "iter" in units else "epoch")
+    for run in runs:
+        if any(point.position(unit) is None for point in run.points):
+            reason = (
+                "is iteration-based and counts no epochs. Fix: --x iter"
+                if unit == "epoch"
+                else "logged no training, so that the iterations of an epoch are not "
+                "known. Fix: --x epoch, or draw it alone"
+            )
+            raise CommandError(f"{run.name} {reason}")
+    return unit
+
+
+def _describe_run(
+    run: curves.Run, metric: str, rule: str, unit: str
+) -> Tuple[Dict[str, Any], str]:
+    """Return the data that the figure shows of a run, and its summary in one line."""
+
+    def label(point: curves.Point) -> str:
+        return f"{_UNITS[unit]} {round(point.position(unit) or 0.0, 1):,.10g}"
+
+    def curve(tag: str, train: bool) -> Any:
+        points = run.curve(tag, train)
+        values = [p.scalars[tag] for p in points]
+        values = [value if math.isfinite(value) else math.nan for value in values]
+        return [p.position(unit) or 0.0 for p in points], values
+
     val = run.curve(metric, train=False)
-    tag = curves.train_tag(metric)
     best = curves.best(val, metric, rule)
-    end = max(point.position(unit) or 0.0 for point in run.points)
-    known_end = run.planned is not None and unit == run.unit
-    return figure.RunCurves(
-        name=named.name,
-        train=_curve(run.curve(tag, train=True), tag, unit),
-        val=_curve(val, metric, unit),
-        best=best and (best.position(unit) or 0.0, best.scalars[metric]),
-        best_label=_label(best, metric, unit) if best else "",
-        end=end,
-        planned=run.planned if known_end and run.reached_end is False else None,
-    )
-
-
-def _curve(points: Sequence[curves.Point], tag: str, unit: str) -> Any:
-    values = [point.scalars[tag] for point in points]
-    return (
-        [point.position(unit) or 0.0 for point in points],
-        [value if math.isfinite(value) else math.nan for value in values],
-    )
-
-
-def _label(point: curves.Point, metric: str, unit: str) -> str:
-    return f"{_format_position(point, unit)}, {point.scalars[metric]:.4g}"
-
-
-def _format_position(point: curves.Point, unit: str) -> str:
-    return f"{_UNITS[unit]} {round(point.position(unit) or 0.0, 1):,.10g}"
+    data: Dict[str, Any] = {
+        "name": run.name,
+        "train": curve(curves.train_tag(metric), train=True),
+        "val": curve(metric, train=False),
+        "best": None,
+        "best_label": "",
+        "end": max(point.position(unit) or 0.0 for point in run.points),
+        "planned": None,
+    }
+    if unit == run.unit and run.reached_end is False:
+        data["planned"] = run.planned
+    end = f"ended at {_UNITS[run.unit]} {run.last:,.0f}"
+    if run.planned is not None:
+        end += f" of {run.planned:,}"
+    if not val:
+        return data, f"{run.name}: no validation; {end}"
+    text = f"no finite {metric}"
+    if best:
+        value = best.scalars[metric]
+        data["best"] = (best.position(unit) or 0.0, value)
+        data["best_label"] = f"{label(best)}, {value:.4g}"
+        text = f"best {metric} at {data['best_label']}"
+    broken = [point for point in val if not math.isfinite(point.scalars[metric])]
+    if broken:
+        text += f" ({len(broken)} not finite, the first at {label(broken[0])})"
+    count = f"{len(val)} validation" + ("" if len(val) == 1 else "s")
+    return data, f"{run.name}: {text}; {count}; {end}"
 
 
 def _check_log_axis(drawn: Sequence[Any]) -> None:
@@ -205,32 +310,3 @@ def _check_log_axis(drawn: Sequence[Any]) -> None:
                 "as a logarithmic axis has no place for it",
                 sys.stderr,
             )
-
-
-def _import_figure() -> ModuleType:
-    """Import the module that needs matplotlib, which is an optional dependency."""
-    try:
-        return importlib.import_module("valloss_compat._cli.plot.figure")
-    except ImportError as error:
-        raise CommandError(
-            f"plot needs matplotlib, but importing it failed with {error}. Fix: pip "
-            "install matplotlib"
-        ) from None
-
-
-def _summary(named: runs.NamedRun, best_label: str, metric: str, unit: str) -> str:
-    """Summarize a run in one line."""
-    run = named.run
-    val = run.curve(metric, train=False)
-    end = f"ended at {_UNITS[run.unit]} {run.last:,.0f}"
-    if run.planned is not None:
-        end += f" of {run.planned:,}"
-    if not val:
-        return f"{named.name}: no validation; {end}"
-    best = f"best {metric} at {best_label}" if best_label else f"no finite {metric}"
-    broken = [p for p in val if not math.isfinite(p.scalars[metric])]
-    if broken:
-        first = _format_position(broken[0], unit)
-        best += f" ({len(broken)} not finite, the first at {first})"
-    count = f"{len(val)} validation" + ("" if len(val) == 1 else "s")
-    return f"{named.name}: {best}; {count}; {end}"

@@ -8,24 +8,20 @@ so the ``step`` of its validations is 0 unless that option is set.
 
 from __future__ import annotations
 
-import ast
-import glob
 import math
 import os
 import re
 import statistics
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set
+from contextlib import suppress
+from glob import escape, glob
+from itertools import dropwhile
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from valloss_compat._cli.plot.scalars import Scalars, Start, is_train
 
 
 class TrainLength(NamedTuple):
-    """The length of a training according to its ``train_cfg``.
-
-    Attributes:
-        max_epochs (int, optional): Epochs of an epoch-based training.
-        max_iters (int, optional): Iterations of an iteration-based training.
-    """
+    """Epochs, or iterations of a training according to its ``train_cfg``."""
 
     max_epochs: Optional[int] = None
     max_iters: Optional[int] = None
@@ -58,20 +54,17 @@ class Run(NamedTuple):
     Attributes:
         points (list[Point]): The points in order. Points that a restart
             repeated are left out.
-        by_epoch (bool): Whether the training counts epochs.
+        unit (str): What the training counts, ``'epoch'`` or ``'iter'``.
         planned (int, optional): Configured number of epochs or iterations.
         notes (list[str]): Notes for the user.
+        name (str): A name that no other run of the figure has.
     """
 
     points: List[Point]
-    by_epoch: bool
+    unit: str
     planned: Optional[int]
     notes: List[str]
-
-    @property
-    def unit(self) -> str:
-        """The unit that the training counts in, ``'epoch'`` or ``'iter'``."""
-        return "epoch" if self.by_epoch else "iter"
+    name: str = ""
 
     @property
     def last(self) -> float:
@@ -86,7 +79,8 @@ class Run(NamedTuple):
             return None
         logged = [p.iteration or 0 for p in self.points if p.train][-2:]
         # The last iterations are logged only if the logging interval hits them.
-        missing = 0 if self.by_epoch or len(logged) < 2 else logged[1] - logged[0] - 1
+        counts_iterations = self.unit == "iter" and len(logged) == 2
+        missing = logged[1] - logged[0] - 1 if counts_iterations else 0
         return self.last + missing >= self.planned
 
     def curve(self, tag: str, train: bool) -> List[Point]:
@@ -95,18 +89,21 @@ class Run(NamedTuple):
 
 
 def join(starts: Sequence[Start], planned: TrainLength) -> Run:
-    """Join the starts of one run.
+    """Join the starts of one run; where two overlap, the later one is used.
+
+    Starts that only validated are left out, unless there are no others.
 
     Args:
         starts (Sequence[Start]): At least one start, in chronological order, each
-            with at least one line. Where two overlap, the later one is used.
+            with at least one line.
         planned (TrainLength): The configured length.
-
-    Returns:
-        Run: Starts that only validated are left out, unless there are no others.
     """
     notes: List[str] = []
-    training = [start for start in starts if not _is_validation_only(start)]
+    training = [
+        start
+        for start in starts
+        if any(is_train(line) or line.get("step") for line in start.lines)
+    ]
     if training and len(training) < len(starts):
         notes.append("starts without a training are left out")
     starts = training or starts
@@ -122,12 +119,9 @@ def join(starts: Sequence[Start], planned: TrainLength) -> Run:
                 "earlier lines of these are left out"
             )
         points = kept + new_points
-    end = planned.max_epochs if by_epoch else planned.max_iters
-    return Run(points, by_epoch, end, notes)
-
-
-def _is_validation_only(start: Start) -> bool:
-    return not any(is_train(line) or line.get("step") for line in start.lines)
+    if by_epoch:
+        return Run(points, "epoch", planned.max_epochs, notes)
+    return Run(points, "iter", planned.max_iters, notes)
 
 
 def _counts_epochs(starts: Sequence[Start], planned: TrainLength) -> bool:
@@ -137,24 +131,20 @@ def _counts_epochs(starts: Sequence[Start], planned: TrainLength) -> bool:
     trainings too. That epoch is always 1, and the ``step`` of the validations is 0
     or an iteration. With ``by_epoch=False`` an epoch-based training logs no epoch.
     """
-    epochs: Set[float] = set()
-    steps_are_epochs, has_training = True, False
+    epochs: List[float] = []
+    steps: List[float] = []  # of the validations that follow a line of training
     for start in starts:
-        latest: Scalars = {}
-        for line in start.lines:
+        for line in dropwhile(lambda line: not is_train(line), start.lines):
             if is_train(line):
-                latest, has_training = line, True
-                epochs.add(line.get("epoch", 0))
-            elif latest:
-                steps_are_epochs = steps_are_epochs and line.get("step") == latest.get(
-                    "epoch"
-                )
-    if not has_training:
+                epochs.append(line.get("epoch", 0))
+            else:
+                steps.append(line.get("step", 0))
+    if not epochs:
         return True  # by default, LoggerHook counts validations in epochs
     if planned.max_iters:
         return False
-    steps_are_epochs = steps_are_epochs or planned.max_epochs is not None
-    return max(epochs) > 1 or (max(epochs) == 1 and steps_are_epochs)
+    is_epoch = planned.max_epochs is not None or set(steps) <= {1}
+    return max(epochs) > 1 or (max(epochs) == 1 and is_epoch)
 
 
 def _locate(lines: Sequence[Scalars], by_epoch: bool, notes: List[str]) -> List[Point]:
@@ -162,31 +152,27 @@ def _locate(lines: Sequence[Scalars], by_epoch: bool, notes: List[str]) -> List[
     length = _epoch_length(lines) if by_epoch else None
     points: List[Point] = []
     latest: Scalars = {}
-    guessed = False
-    for line in lines:
-        step = line.get("step", 0.0)
-        if is_train(line):
-            latest = line
-            epoch = _epochs_done(step, line.get("epoch"), length)
-            points.append(Point(True, step, epoch, line))
-            continue
-        trained_epoch, trained_step = latest.get("epoch"), latest.get("step")
-        if not by_epoch:
-            behind = trained_step is not None and step < trained_step
-            guessed = guessed or behind
-            points.append(Point(False, trained_step if behind else step, None, line))
-        elif trained_step is not None and trained_step <= step != trained_epoch:
-            epoch = _epochs_done(step, trained_epoch, length)
-            points.append(Point(False, step, epoch, line))
-        else:
-            iteration = step * length if length else None
-            points.append(Point(False, iteration, step, line))
     note = (
         "validations without an iteration are drawn at the last one that was logged "
         "before. Fix: LoggerHook(log_metric_by_epoch=False)"
     )
-    if guessed and note not in notes:
-        notes.append(note)
+    for line in lines:
+        step = line.get("step", 0.0)
+        epoch, trained = latest.get("epoch"), latest.get("step", 0.0)
+        if is_train(line):
+            latest = line
+            done = _epochs_done(step, line.get("epoch"), length)
+            points.append(Point(True, step, done, line))
+        elif not by_epoch:
+            if step < trained and note not in notes:
+                notes.append(note)
+            points.append(Point(False, max(step, trained), None, line))
+        elif latest and trained <= step != epoch:
+            done = _epochs_done(step, epoch, length)
+            points.append(Point(False, step, done, line))
+        else:
+            iteration = step * length if length else None
+            points.append(Point(False, iteration, step, line))
     return points
 
 
@@ -239,21 +225,13 @@ def train_tag(metric: str) -> str:
 
     This is ``loss`` for ``val_loss`` and ``teacher/val_loss``.
     """
-    if re.split(r"[./]", metric)[-1] == "val_loss":
-        return "loss"
-    return metric
+    return "loss" if re.split(r"[./]", metric)[-1] == "val_loss" else metric
 
 
 def best(curve: Sequence[Point], metric: str, rule: str = "less") -> Optional[Point]:
-    """Return the point with the best value, the first one of equal points.
+    """Return the first point with the best finite value, None without any.
 
-    Args:
-        curve (Sequence[Point]): The validations.
-        metric (str): The tag to compare.
-        rule (str): ``'less'`` or ``'greater'``, as in ``CheckpointHook``.
-
-    Returns:
-        Point, optional: None if no value is finite.
+    ``rule`` is ``'less'`` or ``'greater'``, as in ``CheckpointHook``.
     """
     finite = [point for point in curve if math.isfinite(point.scalars[metric])]
     sign = 1 if rule == "less" else -1
@@ -263,66 +241,31 @@ def best(curve: Sequence[Point], metric: str, rule: str = "less") -> Optional[Po
 def find_train_length(scalars: str) -> TrainLength:
     """Read the configured length of the training that wrote a ``scalars.json``.
 
-    Args:
-        scalars (str): Path of the ``scalars.json``.
-
-    Returns:
-        TrainLength: From the first config with a length: ``config.py`` beside the
-        file, or the config that ``Runner.dump_config`` wrote into the work dir.
+    It is that of the first config with a length: ``config.py`` beside the file, or
+    the config that ``Runner.dump_config`` wrote into the work dir.
     """
-    for path in _config_paths(scalars):
-        try:
-            with open(path, encoding="utf-8") as file:
-                values = _read_train_cfg(ast.parse(file.read()))
-        except Exception:  # ast raises MemoryError and more on odd files
-            continue
-        planned = TrainLength(
-            *(_positive_int(values.get(name)) for name in TrainLength._fields)
-        )
-        if planned != TrainLength():
-            return planned
+    vis_data = os.path.dirname(os.path.abspath(scalars))
+    work_dir, timestamp = os.path.split(os.path.dirname(vis_data))
+    dumped = glob(os.path.join(escape(work_dir), "*.py"))
+    paths = [os.path.join(vis_data, "config.py")]
+    paths.append(os.path.join(work_dir, f"{timestamp}.py"))
+    # With several configs, each may belong to another training in the work dir.
+    paths += dumped if len(dumped) == 1 else []
+    for path in paths:
+        with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            planned = _parse_train_length(file.read())
+            if planned != TrainLength():
+                return planned
     return TrainLength()
 
 
-def _config_paths(scalars: str) -> List[str]:
-    vis_data = os.path.dirname(os.path.abspath(scalars))
-    start = os.path.dirname(vis_data)
-    work_dir, timestamp = os.path.split(start)
-    dumped = glob.glob(os.path.join(glob.escape(work_dir), "*.py"))
-    named = os.path.join(work_dir, f"{timestamp}.py")
-    # With several configs, each may belong to another training in the work dir.
-    others = dumped if len(dumped) == 1 else []
-    return [os.path.join(vis_data, "config.py"), named, *others]
-
-
-def _read_train_cfg(module: ast.Module) -> Dict[str, Any]:
-    """Parse ``train_cfg = dict(...)`` of a config without running the config."""
-    for statement in reversed(module.body):
-        if isinstance(statement, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "train_cfg"
-            for target in statement.targets
-        ):
-            return _literal_items(statement.value)
-    return {}
-
-
-def _literal_items(value: ast.AST) -> Dict[str, Any]:
-    """Items of ``dict(a=1)`` or ``{'a': 1}``. Values that are no literals are None."""
-    if isinstance(value, ast.Call):
-        return {str(word.arg): _literal(word.value) for word in value.keywords}
-    if isinstance(value, ast.Dict):
-        pairs = zip(value.keys, value.values)
-        return {str(_literal(key)): _literal(item) for key, item in pairs}
-    return {}
-
-
-def _literal(node: Optional[ast.AST]) -> Any:
-    try:
-        return ast.literal_eval(node)  # type: ignore[arg-type]
-    except ValueError:
-        return None
-
-
-def _positive_int(value: Any) -> Optional[int]:
-    # No axis shows more.
-    return value if type(value) is int and 0 < value < 10**12 else None
+def _parse_train_length(config: str) -> TrainLength:
+    """Parse the last ``train_cfg`` in the text of a config, which is not run."""
+    entries = re.findall(r"^train_cfg\s*=(.*(?:\n[ )}].*)*)", config, re.MULTILINE)
+    lengths = {}
+    for name in TrainLength._fields:
+        # No axis shows more digits.
+        pattern = rf"\b{name}['\"]?\s*[=:]\s*([1-9]\d{{0,11}})\s*[,)}}]"
+        found = re.search(pattern, "".join(entries[-1:]))
+        lengths[name] = int(found.group(1)) if found else None
+    return TrainLength(**lengths)

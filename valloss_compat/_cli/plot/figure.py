@@ -11,15 +11,7 @@ from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
 
 # The palette of Okabe and Ito, which is safe for color blindness, without its
 # yellow, which is too light for a line (https://jfly.uni-koeln.de/color/).
-COLORS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-)
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 #: Markers distinguish runs without color vision, and more runs than colors.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _GREY, _GRID = "#5f6368", "#e3e5e8"
@@ -84,17 +76,11 @@ def draw(
     title: str = "",
     log: bool = False,
 ) -> None:
-    """Draw the curves into a file.
+    """Draw the curves of at least one run into a file, whose suffix is its format.
 
-    Args:
-        runs (Sequence[RunCurves]): At least one run.
-        path (str): The file to write. Its suffix chooses the format.
-        metric (str): Name of the validation curve.
-        train_name (str): Name of the training curve.
-        unit (str): Label of the x axis.
-        ylabel (str): Label of the y axis.
-        title (str): Title of the figure. Empty for no title.
-        log (bool): Whether the y axis is logarithmic.
+    ``metric`` and ``train_name`` are the names of the curves in the legend, ``unit``
+    and ``ylabel`` those of the axes. Without a ``title`` there is none. With ``log``
+    the y axis is logarithmic.
     """
     # A plain Figure needs no display and leaves the state of pyplot alone.
     legend_below = len(runs) > 3
