@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from mmengine.hooks import CheckpointHook, Hook
 from torch.utils.data import DataLoader
 
-from valloss_compat._cli.plot.figure import RunCurves, draw
+from valloss_compat._cli.plot.curves import RunCurves
+from valloss_compat._cli.plot.figure import draw
 
 
 class Epoch(NamedTuple):

@@ -103,25 +103,6 @@ def test_restart_and_incomplete_line_are_noted_on_stderr(tmp_path, figures, caps
     ]
 
 
-@pytest.mark.parametrize("best", [-1, 0, 0.5])
-def test_best_value_without_a_logarithm_is_noted(tmp_path, figures, capsys, best):
-    """Its star is missing in the figure."""
-    lines = [line for line in epochs([0.9, best, 0.8]) if "val_loss" in line]
-    work_dir = write(tmp_path / "run" / "20260101_000000", lines)
-    assert plot(work_dir, "-o", "a.png", "--log") == 0
-    stderr = capsys.readouterr().err
-    note = f"note: run: the best value, {best}, is not drawn, as a logarithmic axis"
-    assert (note in stderr) == (best <= 0)
-    assert (stderr == "") == (best > 0)
-
-
-def test_duplicate_run_is_drawn_once_with_a_note(run, figures, capsys):
-    assert plot(run, f"{run}/", "-o", "a.png") == 0
-    captured = capsys.readouterr()
-    assert captured.err == "note: a run that is given twice is drawn once\n"
-    assert captured.out.count("best val_loss") == 1
-
-
 def test_runs_with_the_same_folder_names_get_longer_names(tmp_path, figures, capsys):
     """Here three folders distinguish two runs."""
     for name in "ab":

@@ -10,7 +10,7 @@ import importlib
 import math
 import os
 import sys
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, List, Sequence, Tuple
 
 from valloss_compat._cli import print_plain
 from valloss_compat._cli.plot import curves, scalars
@@ -33,6 +33,16 @@ examples:
 exit status: 0 all runs were drawn; 1 some runs were drawn, and an error names each of
 the others; 2 nothing was drawn."""
 
+_HELP = {
+    "work_dirs": "a work dir of mmengine, one of its TIMESTAMP folders, or a "
+    "scalars.json",
+    "output": "picture to write, .png, .svg or .pdf. An existing file is replaced",
+    "metric": "metric of the validations, such as loss_cls (default: %(default)s)",
+    "rule": "which value is the best (default: less for a metric with loss in its "
+    "name, none for others)",
+    "x": "unit of the x axis (default: auto, epochs if all runs count them)",
+}
+
 
 def register(subparsers: Any) -> None:
     """Add the command's parser."""
@@ -43,41 +53,14 @@ def register(subparsers: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "work_dirs",
-        nargs="+",
-        metavar="WORK_DIR",
-        help="a work dir of mmengine, one of its TIMESTAMP folders, or a scalars.json",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="FILE",
-        help="picture to write, .png, .svg or .pdf. An existing file is replaced",
-    )
-    parser.add_argument(
-        "--metric",
-        default="val_loss",
-        metavar="NAME",
-        help="metric of the validations, such as loss_cls (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--rule",
-        choices=("less", "greater"),
-        help="which value is the best (default: less for a metric with loss in its "
-        "name, none for others)",
-    )
-    parser.add_argument(
-        "--x",
-        choices=("epoch", "iter", "auto"),
-        default="auto",
-        help="unit of the x axis (default: auto, epochs if all runs count them)",
-    )
-    parser.add_argument("--log", action="store_true", help="logarithmic y axis")
-    parser.add_argument(
-        "--title", default="", help="title (default: the name of a single run)"
-    )
+    add = parser.add_argument
+    add("work_dirs", nargs="+", metavar="WORK_DIR", help=_HELP["work_dirs"])
+    add("-o", "--output", required=True, metavar="FILE", help=_HELP["output"])
+    add("--metric", default="val_loss", metavar="NAME", help=_HELP["metric"])
+    add("--rule", choices=("less", "greater"), help=_HELP["rule"])
+    add("--x", choices=("epoch", "iter", "auto"), default="auto", help=_HELP["x"])
+    add("--log", action="store_true", help="logarithmic y axis")
+    add("--title", default="", help="title (default: the name of a single run)")
     parser.set_defaults(func=main)
 
 
@@ -109,9 +92,13 @@ def main(args: argparse.Namespace) -> int:
             "install matplotlib"
         ) from None
     described = [_describe_run(run, metric, args.rule or "less", unit) for run in runs]
-    shown = [figure.RunCurves(**data) for data, _ in described]
-    if args.log:
-        _check_log_axis(shown)
+    shown = [run_curves for run_curves, _ in described]
+    for one in shown if args.log else []:
+        if not any(value > 0 for value in [*one.train[1], *one.val[1]]):
+            raise CommandError(
+                f"{one.name} has no value above 0, but --log needs one. Fix: leave "
+                "--log out"
+            )
     try:
         os.makedirs(os.path.dirname(args.output) or ".", exist_ok=True)
         figure.draw(
@@ -157,12 +144,6 @@ def _read_runs(paths: Sequence[str], metric: str) -> Tuple[List[curves.Run], Lis
     """
     runs: List[curves.Run] = []
     errors: List[str] = []
-    unique: Dict[str, str] = {}
-    for path in paths:
-        unique.setdefault(os.path.realpath(path), path)
-    if len(unique) < len(paths):
-        print_plain("note: a run that is given twice is drawn once", sys.stderr)
-    paths = list(unique.values())
     for path, name in zip(paths, _shortest_names(paths)):
         try:
             run = _read_run(path, metric)._replace(name=name)
@@ -175,14 +156,11 @@ def _read_runs(paths: Sequence[str], metric: str) -> Tuple[List[curves.Run], Lis
         for note in run.notes:
             print_plain(f"note: {name}: {note}", sys.stderr)
         if all(point.train for point in run.points):
-            text = "no validation is logged so far, so that only its training loss is "
-            text += "drawn"
+            reason, fix = "no validation is logged so far", ""
             if run.reached_end:
-                text = (
-                    "the training ended without a validation, so that only its "
-                    "training loss is drawn. Fix: add a val_cfg, or lower its "
-                    "val_interval"
-                )
+                reason = "the training ended without a validation"
+                fix = ". Fix: add a val_cfg, or lower its val_interval"
+            text = f"{reason}, so that only its training loss is drawn{fix}"
             print_plain(f"warning: {name}: {text}", sys.stderr)
         runs.append(run)
     if not runs:
@@ -253,60 +231,43 @@ def _common_unit(runs: Sequence[curves.Run], wanted: str) -> str:
 
 def _describe_run(
     run: curves.Run, metric: str, rule: str, unit: str
-) -> Tuple[Dict[str, Any], str]:
+) -> Tuple[curves.RunCurves, str]:
     """Return the data that the figure shows of a run, and its summary in one line."""
 
+    def position(point: curves.Point) -> float:
+        return point.position(unit) or 0.0
+
     def label(point: curves.Point) -> str:
-        return f"{_UNITS[unit]} {round(point.position(unit) or 0.0, 1):,.10g}"
+        return f"{_UNITS[unit]} {round(position(point), 1):,.10g}"
 
-    def curve(tag: str, train: bool) -> Any:
-        points = run.curve(tag, train)
-        values = [p.scalars[tag] for p in points]
+    def curve(points: Sequence[curves.Point], tag: str) -> curves.Curve:
+        values = [point.scalars[tag] for point in points]
         values = [value if math.isfinite(value) else math.nan for value in values]
-        return [p.position(unit) or 0.0 for p in points], values
+        return list(map(position, points)), values
 
+    tag = curves.train_tag(metric)
     val = run.curve(metric, train=False)
     best = curves.best(val, metric, rule)
-    data: Dict[str, Any] = {
-        "name": run.name,
-        "train": curve(curves.train_tag(metric), train=True),
-        "val": curve(metric, train=False),
-        "best": None,
-        "best_label": "",
-        "end": max(point.position(unit) or 0.0 for point in run.points),
-        "planned": None,
-    }
-    if unit == run.unit and run.reached_end is False:
-        data["planned"] = run.planned
+    value = best.scalars[metric] if best else math.nan
+    best_label = f"{label(best)}, {value:.4g}" if best else ""
+    is_stopped = unit == run.unit and run.reached_end is False
+    shown = curves.RunCurves(
+        name=run.name,
+        train=curve(run.curve(tag, train=True), tag),
+        val=curve(val, metric),
+        best=(position(best), value) if best else None,
+        best_label=best_label,
+        end=max(map(position, run.points)),
+        planned=run.planned if is_stopped else None,
+    )
     end = f"ended at {_UNITS[run.unit]} {run.last:,.0f}"
     if run.planned is not None:
         end += f" of {run.planned:,}"
     if not val:
-        return data, f"{run.name}: no validation; {end}"
-    text = f"no finite {metric}"
-    if best:
-        value = best.scalars[metric]
-        data["best"] = (best.position(unit) or 0.0, value)
-        data["best_label"] = f"{label(best)}, {value:.4g}"
-        text = f"best {metric} at {data['best_label']}"
+        return shown, f"{run.name}: no validation; {end}"
+    text = f"best {metric} at {best_label}" if best else f"no finite {metric}"
     broken = [point for point in val if not math.isfinite(point.scalars[metric])]
     if broken:
         text += f" ({len(broken)} not finite, the first at {label(broken[0])})"
     count = f"{len(val)} validation" + ("" if len(val) == 1 else "s")
-    return data, f"{run.name}: {text}; {count}; {end}"
-
-
-def _check_log_axis(drawn: Sequence[Any]) -> None:
-    for run in drawn:
-        values = [*run.train[1], *run.val[1]]
-        if not any(value > 0 for value in values):
-            raise CommandError(
-                f"{run.name} has no value above 0, but --log needs one. Fix: leave "
-                "--log out"
-            )
-        if run.best is not None and run.best[1] <= 0:
-            print_plain(
-                f"note: {run.name}: the best value, {run.best[1]:.4g}, is not drawn, "
-                "as a logarithmic axis has no place for it",
-                sys.stderr,
-            )
+    return shown, f"{run.name}: {text}; {count}; {end}"

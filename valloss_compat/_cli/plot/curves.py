@@ -15,7 +15,7 @@ import statistics
 from contextlib import suppress
 from glob import escape, glob
 from itertools import dropwhile
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from valloss_compat._cli.plot.scalars import Scalars, Start, is_train
 
@@ -86,6 +86,33 @@ class Run(NamedTuple):
     def curve(self, tag: str, train: bool) -> List[Point]:
         """Return the points of training, or of validations, that have a tag."""
         return [p for p in self.points if p.train is train and tag in p.scalars]
+
+
+#: Positions and values.
+Curve = Tuple[Sequence[float], Sequence[float]]
+
+
+class RunCurves(NamedTuple):
+    """The data that the figure shows of one run.
+
+    Attributes:
+        name (str): Name in the legend.
+        train (tuple): Positions and values of training. May be empty.
+        val (tuple): Positions and values of the validations. May be empty.
+        best (tuple, optional): Position and value of the best validation.
+        best_label (str): Label of the best validation in the legend, such as
+            ``'epoch 7, 0.216'``. Empty if there is none.
+        end (float): Position at which the run ended.
+        planned (float, optional): Planned end, if the run did not reach it.
+    """
+
+    name: str
+    train: Curve
+    val: Curve
+    best: Optional[Tuple[float, float]]
+    best_label: str
+    end: float
+    planned: Optional[float]
 
 
 def join(starts: Sequence[Start], planned: TrainLength) -> Run:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
+
+from valloss_compat._cli.plot.curves import RunCurves
 
 # The palette of Okabe and Ito, which is safe for color blindness, without its
 # yellow, which is too light for a line (https://jfly.uni-koeln.de/color/).
@@ -17,6 +19,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _GREY, _GRID = "#5f6368", "#e3e5e8"
 
 _TRAIN: Dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2, "alpha": 0.7}
+_VAL: Dict[str, Any] = {"linewidth": 1.8}
 _BEST: Dict[str, Any] = {
     "linestyle": "none",
     "marker": "*",
@@ -31,38 +34,12 @@ _END: Dict[str, Any] = {
     "markeredgewidth": 2.2,
 }
 
-#: Positions and values.
-Curve = Tuple[Sequence[float], Sequence[float]]
-
 
 class _PlainFormatter(LogFormatterSciNotation):
     """Labels ticks of a logarithmic axis with numbers, not with powers of ten."""
 
     def __call__(self, x: float, pos: Optional[int] = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
-
-
-class RunCurves(NamedTuple):
-    """The data that the figure shows of one run.
-
-    Attributes:
-        name (str): Name in the legend.
-        train (tuple): Positions and values of training. May be empty.
-        val (tuple): Positions and values of the validations. May be empty.
-        best (tuple, optional): Position and value of the best validation.
-        best_label (str): Label of the best validation in the legend, such as
-            ``'epoch 7, 0.216'``. Empty if there is none.
-        end (float): Position at which the run ended.
-        planned (float, optional): Planned end, if the run did not reach it.
-    """
-
-    name: str
-    train: Curve
-    val: Curve
-    best: Optional[Tuple[float, float]]
-    best_label: str
-    end: float
-    planned: Optional[float]
 
 
 def draw(
@@ -108,18 +85,14 @@ def draw(
 
 
 def _draw_run(axes: Any, run: RunCurves, index: int, single: bool) -> None:
-    color = COLORS[index % len(COLORS)]
-    axes.plot(*run.train, color=color, **_TRAIN)
+    style = _run_style(index)
+    axes.plot(*run.train, color=style["color"], **_TRAIN)
     if single:
-        color = COLORS[1]
-    dense = len(run.val[0]) > 60
-    axes.plot(
-        *run.val,
-        color=color,
-        linewidth=1.8,
-        marker="" if dense else MARKERS[index % len(MARKERS)],
-        markersize=4,
-    )
+        style["color"] = COLORS[1]
+    if len(run.val[0]) > 60:  # markers would hide the curve
+        style["marker"] = ""
+    axes.plot(*run.val, markersize=4, **style, **_VAL)
+    color = style["color"]
     if run.best is not None:
         axes.plot(*run.best, color=color, zorder=4, **_BEST)
     if single:
@@ -160,34 +133,37 @@ def _legend_handles(
     runs: Sequence[RunCurves], metric: str, train_name: str, unit: str
 ) -> List[Line2D]:
     """Legend entries for several runs, then for the kinds of lines and markers."""
-    handles: List[Line2D] = []
-
-    def add(label: str, **style: Any) -> None:
-        handles.append(Line2D([], [], label=_escape_dollars(label), **style))
-
-    single = len(runs) == 1
-    for index, run in enumerate([] if single else runs):
-        add(
+    first, single = runs[0], len(runs) == 1
+    entries: List[Tuple[bool, str, Dict[str, Any]]] = [
+        (
+            not single,
             f"{run.name}, best at {run.best_label}" if run.best_label else run.name,
-            color=COLORS[index % len(COLORS)],
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=5,
-            linewidth=2.2,
+            {**_run_style(index), "markersize": 5, "linewidth": 2.2},
         )
-    color = COLORS[0] if single else _GREY
-    if any(run.train[0] for run in runs):
-        add(f"training: {train_name}", color=color, **_TRAIN)
-    color = COLORS[1] if single else _GREY
-    if any(run.val[0] for run in runs):
-        add(f"validation: {metric}", color=color, linewidth=1.8)
-    if any(run.best for run in runs):
-        add(f"best: {runs[0].best_label}" if single else "best", color=color, **_BEST)
-    if single:
-        end, planned = runs[0].end, runs[0].planned
-        label = f"end: {unit} {round(end, 1):,.10g}"
-        if planned is not None:
-            label = f"stop: {unit} {round(end, 1):,.10g} of {planned:,}"
-        add(label, color=_GREY, **_STOP)
-    elif any(run.val[0] for run in runs):
-        add("last validation", color=color, **_END)
-    return handles
+        for index, run in enumerate(runs)
+    ]
+    train_color, val_color = COLORS[:2] if single else (_GREY, _GREY)
+    has_train = any(run.train[0] for run in runs)
+    has_val, has_best = any(run.val[0] for run in runs), any(run.best for run in runs)
+    best = f"best: {first.best_label}" if single else "best"
+    end = f"{unit} {round(first.end, 1):,.10g}"
+    end = (
+        f"end: {end}" if first.planned is None else f"stop: {end} of {first.planned:,}"
+    )
+    entries += [
+        (has_train, f"training: {train_name}", {"color": train_color, **_TRAIN}),
+        (has_val, f"validation: {metric}", {"color": val_color, **_VAL}),
+        (has_best, best, {"color": val_color, **_BEST}),
+        (single, end, {"color": _GREY, **_STOP}),
+        (not single and has_val, "last validation", {"color": _GREY, **_END}),
+    ]
+    return [
+        Line2D([], [], label=_escape_dollars(label), **style)
+        for is_drawn, label, style in entries
+        if is_drawn
+    ]
+
+
+def _run_style(index: int) -> Dict[str, Any]:
+    color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+    return {"color": color, "marker": marker}

@@ -20,9 +20,6 @@ from valloss_compat.errors import CommandError
 FILE = "scalars.json"
 _TIMESTAMP = re.compile(r"\d{8}_\d{6}")
 
-#: Larger values are treated as infinite, because no axis can show them.
-_LARGEST = 1e100
-
 #: The numbers of one line by their tags.
 Scalars = Dict[str, float]
 
@@ -53,8 +50,8 @@ def find(path: str) -> List[str]:
         raise CommandError(
             f"{path} does not exist, but the work dir of a training is expected"
         )
-    found = _files_below(path, "") + _files_below(path, "*")
-    found += _files_below(path, os.path.join("*", "vis_data"))
+    folders = ("", "*", os.path.join("*", "vis_data"))
+    found = [file for folder in folders for file in _files_below(path, folder)]
     if not found:
         raise CommandError(
             f"{path} is no work dir: {_describe_folder(path)}. Fix: name the work_dir "
@@ -136,23 +133,16 @@ def _run_name(path: str) -> str:
 def _parse(text: str) -> Any:
     try:
         parsed = json.loads(text)  # with NaN and Infinity, as mmengine writes them
-    except (ValueError, RecursionError):
+        items = parsed.items()
+        line = {k: float(v) for k, v in items if type(v) in (int, float)}
+    except (AttributeError, OverflowError, ValueError, RecursionError):
         return None
-    if not isinstance(parsed, dict):
-        return None
-    line = {k: _number(v) for k, v in parsed.items() if type(v) in (int, float)}
     mode = "train" if is_train(line) else "val"
     line = {without_mode(tag, mode): value for tag, value in line.items()}
     # Only a validation may lack its step, which then counts as 0.
     if not math.isfinite(line.get("step", math.nan if is_train(line) else 0.0)):
         return None
     return line
-
-
-def _number(value: Any) -> float:
-    if abs(value) <= _LARGEST or value != value:
-        return float(value)
-    return math.inf if value > 0 else -math.inf
 
 
 def _describe_folder(path: str) -> str:
