@@ -43,7 +43,7 @@ PREFIX = (
             "torchvision",
             "but importing mmengine.runner failed with ModuleNotFoundError: No module "
             "named 'torchvision'. Fix: install the torchvision that matches your "
-            "torch, as mmengine before 0.5.0 imports it",
+            "torch",
             id="without torchvision",
         ),
         pytest.param(

@@ -20,8 +20,7 @@ from valloss_compat.errors import UnusableMMEngineError
 #: Modules that mmengine needs, does not declare (or not tightly), and the remedy.
 _REMEDIES = {
     "torch": "install the torch release of your project",
-    "torchvision": "install the torchvision that matches your torch, as mmengine "
-    "before 0.5.0 imports it",
+    "torchvision": "install the torchvision that matches your torch",
     "pkg_resources": "pip install 'setuptools<81'",
     "yapf": "pip install 'yapf<=0.40.1'",
     "cv2": "pip install opencv-python (or opencv-python-headless)",

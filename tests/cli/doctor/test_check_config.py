@@ -119,21 +119,37 @@ def test_failed_import_severity_depends_on_allow_failed_imports():
     assert any("would go on without it" in text for text in notes)
 
 
-@pytest.mark.parametrize(("dataset", "severity"), [("Own", "note"), ("Lib", "problem")])
+@pytest.mark.parametrize(
+    ("dataset", "severity"),
+    [
+        ({"type": "Own"}, "note"),
+        ({"type": "Lib"}, "problem"),
+        ({"type": "Own", "pipeline": [{"type": "Lib"}]}, "problem"),
+        ({"type": "Own", "dataset": {"pipeline": [{"type": "Lib"}]}}, "problem"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("missing", "fix"),
+    [
+        ("not_here", "install what it needs"),
+        ("torchvision", "install the torchvision that matches your torch"),
+    ],
+)
 def test_library_that_cannot_be_imported_is_named(
-    monkeypatch, tmp_path, dataset, severity
+    monkeypatch, tmp_path, dataset, severity, missing, fix
 ):
     """A registry itself only says that a class is not registered."""
-    library = f"half_a_library_{severity}"
-    for part, text in {"": "", "models": "", "datasets": "import not_here"}.items():
+    library = f"half_a_library_{tmp_path.name}"
+    failure = f"raise ModuleNotFoundError('No module there', name={missing!r})"
+    for part, text in {"": "", "models": "", "datasets": failure}.items():
         (tmp_path / library / part).mkdir(exist_ok=True)
         (tmp_path / library / part / "__init__.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(DATASETS.module_dict, "Own", type("Own", (), {}))
-    cfg = config(val_dataloader={"dataset": {"type": dataset}})
+    cfg = config(val_dataloader={"dataset": dataset})
     for name in ("not_installed", library):
         cfg["default_scope"] = name
         found = [text for text in findings_of(cfg, severity) if library in text]
         assert len(found) == (name == library)
     assert "datasets cannot be imported: ModuleNotFoundError: No module" in found[0]
-    assert "'not_here'" in found[0]
+    assert found[0].endswith(f"Fix: {fix}")

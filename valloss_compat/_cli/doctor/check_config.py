@@ -19,6 +19,8 @@ from valloss_compat._cli.doctor.check_hooks import check_monitors
 from valloss_compat._cli.doctor.class_lookup import may_report_loss, registered
 from valloss_compat._cli.doctor.config_file import custom_imports
 from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+from valloss_compat._libraries.pipelines import training_transforms
+from valloss_compat._patches.mmengine_api import remedy_for
 
 #: Entry -> the types that mmengine accepts.
 _ENTRY_TYPES: Dict[str, Tuple[type, ...]] = {
@@ -73,9 +75,15 @@ def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
     """
     loader = config.get("val_dataloader")
     dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
-    parts = {"models": config.get("model"), "datasets": dataset}
+    needed = {
+        "models": [("MODELS", config.get("model"))],
+        "datasets": [
+            ("DATASETS", dataset),
+            *(("TRANSFORMS", step) for step in training_transforms(dataset)),
+        ],
+    }
     library = _config.scope_of(config)
-    for part, entry in parts.items():
+    for part, entries in needed.items():
         name = f"{library}.{part}"
         try:
             if importlib.util.find_spec(name):
@@ -84,11 +92,11 @@ def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
             if isinstance(error, ModuleNotFoundError) and error.name == library:
                 return  # not in this environment
             # A part that only others of its classes need does no harm.
-            is_missing = registered(part.upper(), entry, config) is None
-            yield (problem if is_missing else note)(
+            found = [registered(registry, entry, config) for registry, entry in entries]
+            yield (problem if None in found else note)(
                 "config.default_scope",
                 f"{name} cannot be imported: {type(error).__name__}: {error}. Fix: "
-                "install what it needs",
+                f"{remedy_for(error) or 'install what it needs'}",
             )
 
 

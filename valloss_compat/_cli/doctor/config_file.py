@@ -64,7 +64,8 @@ def load(name: str) -> Dict[str, Any]:
     if failure:
         raise CommandError(
             f"the config {name!r} cannot be read: {failure}. Expected: Python code "
-            "that runs here, and bases that exist"
+            "that runs here, and bases that exist, by their path where this mmengine "
+            "does not know the package of 'PACKAGE::PATH'"
         )
     to_dict = getattr(config, "to_dict", None) or config._cfg_dict.to_dict
     contents = _to_plain(to_dict())
