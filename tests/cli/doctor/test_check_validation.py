@@ -62,10 +62,12 @@ from mmengine.runner import loops
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "values"),
-    [("parity", "2.5 and 3.5"), ("weighting=sample", "2.2 and 3.2")],
+    [
+        ("parity", "2.5 and 3.5"),
+        pytest.param("weighting=sample", "2.2 and 3.2", marks=pytest.mark.slow),
+    ],
 )
 def test_self_check_expects_loss_of_active_options(nursery, tmp_path, variable, values):
     document = examine(nursery, tmp_path, env={"VALLOSS_COMPAT": variable})
