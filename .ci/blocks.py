@@ -15,7 +15,7 @@ import runpy
 import sys
 from typing import Callable, Dict, Iterable, List, Tuple
 
-from table import ROOT, Row, Table
+from table import CORE_LIBRARIES, ROOT, Row, Table
 
 BARE = "torch,coverage,demo,benchmark,downstream"
 
@@ -24,7 +24,7 @@ def labels(table: Table) -> List[str]:
     """The environments of the labels `core` and `matrix`."""
     core = [f"{row.name}-core" for row in table.rows if row.core]
     return [
-        *label("core", [*core, "downstream-mmpretrain", "downstream-mmpretrain-old"]),
+        *label("core", [*core, *CORE_LIBRARIES]),
         *label("matrix", [row.environment for row in table.rows]),
     ]
 

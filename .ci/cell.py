@@ -71,7 +71,7 @@ def folders(release: Release, row: Row | None, python: str) -> List[Path]:
 
 
 def environment(
-    base: Mapping[str, str], cell: str, paths: Sequence[Path], slow: Release | None
+    base: Mapping[str, str], cell: str, paths: Sequence[Path], slow: Release
 ) -> Dict[str, str]:
     """Return the environment variables of a cell's pytest.
 
@@ -79,14 +79,15 @@ def environment(
         base (Mapping[str, str]): Those of the row.
         cell (str): Its name.
         paths (Sequence[Path]): What its release needs on PYTHONPATH.
-        slow (Release, optional): The release that runs the slow tests instead, if any.
+        slow (Release): The one of its row that runs the slow tests for all.
     """
+    runs_slow = cell.endswith(f"-{slow.name}")
     search = os.pathsep.join(map(str, paths))
     return {
         **base,
         "VALLOSS_COMPAT_CELL": cell,
         "PYTHONPATH": search,
-        "VALLOSS_COMPAT_SLOW_TESTS_ON": slow.name if slow else "",
+        "VALLOSS_COMPAT_SLOW_TESTS_ON": "" if runs_slow else slow.name,
     }
 
 

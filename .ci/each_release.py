@@ -94,8 +94,7 @@ def main():
     passed = []
     for release in releases:
         name = f"{prefix}-{release.name}"
-        stand_in = None if release == slow else slow
-        done = run(name, release, stand_in, row, options.coverage, pytest_arguments)
+        done = run(name, release, slow, row, options.coverage, pytest_arguments)
         passed.append(done)
     failed = not passed or not all(passed)
     return (report_coverage() or failed) if options.coverage else failed

@@ -1,7 +1,7 @@
 """Reads the table of releases: the rows and cells of the matrix, and their names.
 
 A row is a Python and a torch with its companions; a cell is one release on one row.
-Run as a script, it prints the cells of `coverage` and `core`. Runs on Python 3.7 too.
+Run as a script, it prints the cells of CI. Runs on Python 3.7 too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ else:  # pytest requires it there
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / ".tox" / "reports"
+#: Environments of the label `core` that are no rows.
+CORE_LIBRARIES = ("downstream-mmpretrain", "downstream-mmpretrain-old")
 
 
 class Release(NamedTuple):
@@ -139,9 +141,10 @@ class Table:
         ]
 
     def ci_cells(self) -> List[str]:
-        """Return the names of the cells of `coverage` and `core`."""
+        """Return the names of all cells of CI, as their reports have them."""
         core = [f"{row.name}-{name}" for row in self.rows for name in row.core]
-        return [f"coverage-{release.name}" for release in self.coverage] + core
+        coverage = [f"coverage-{release.name}" for release in self.coverage]
+        return [*coverage, "downstream", *core, *CORE_LIBRARIES]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The scripts of .ci: the mutation run's order of tests, and the list of words."""
+"""The scripts of .ci: the table, the mutation run's order of tests, list of words."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ci"))
 
+import cell
 import words
 from mutation import server
+from table import Table
 
 TESTS = Path(__file__).resolve().parent
 
@@ -105,3 +107,26 @@ def test_exit_code_tells_whether_a_word_was_found(tmp_path):
         path.write_text(source, encoding="utf-8")
         done = subprocess.run([sys.executable, str(script), str(path)], cwd=str(TESTS))
         assert done.returncode == code
+
+
+def test_core_runs_releases_of_its_rows():
+    """A row that lacks a release has not what it needs."""
+    table = Table()
+    for row in table.rows:
+        assert set(row.core) <= {release.name for release in table.releases_on(row)}
+    assert sum(len(row.core) for row in table.rows) > 9
+
+
+def test_one_release_runs_the_slow_tests_of_a_row():
+    """One of those that run, also where these are a part of the row."""
+    table = Table()
+    for row in table.rows:
+        core = list(map(table.release, row.core))
+        for releases in filter(None, (table.releases_on(row), core)):
+            slow = table.slow_of(row, releases)
+            assert slow in releases
+            for release in releases:
+                name = f"{row.name}-{release.name}"
+                variables = cell.environment({}, name, [], slow)
+                stand_in = "" if release == slow else slow.name
+                assert variables["VALLOSS_COMPAT_SLOW_TESTS_ON"] == stand_in

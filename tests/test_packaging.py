@@ -75,29 +75,3 @@ def test_tox_and_readme_follow_the_table_of_releases():
     check = [sys.executable, str(ROOT / ".ci" / "blocks.py"), "--check"]
     done = subprocess.run(check, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def table():
-    """The table of releases, as the scripts of .ci read it."""
-    sys.path.insert(0, str(ROOT / ".ci"))
-    try:
-        from table import Table
-    finally:
-        del sys.path[0]
-    return Table()
-
-
-def test_core_runs_releases_of_its_rows(table):
-    """A row that lacks a release has not what it needs."""
-    for row in table.rows:
-        assert set(row.core) <= {release.name for release in table.releases_on(row)}
-    assert len(table.ci_cells()) > 9
-
-
-def test_one_release_runs_the_slow_tests_of_a_row(table):
-    """One of those that run, also where these are a part of the row."""
-    for row in table.rows:
-        core = list(map(table.release, row.core))
-        for releases in filter(None, (table.releases_on(row), core)):
-            assert table.slow_of(row, releases) in releases

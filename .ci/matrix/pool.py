@@ -135,8 +135,7 @@ class Pool:
         paths = built.paths[release.name]
         table = self._rows.table
         slow = table.slow_of(row, table.releases_on(row))
-        stand_in = None if release == slow else slow
-        variables = cell.environment(built.variables, name, paths, stand_in)
+        variables = cell.environment(built.variables, name, paths, slow)
         variables["VALLOSS_COMPAT_COMMIT"] = self._run
         report.unlink(missing_ok=True)  # an old one must not stand for this run
         with log.open("wb") as file:
