@@ -53,13 +53,18 @@ def on_two_ranks(nursery, parts, act=PLAIN, options=""):
 EQUAL = [(0, 5), (5, 10)]
 
 
-def test_two_ranks_report_one_loss(nursery: Nursery):
+def known_loss():
+    """The mean over the batches of both ranks."""
     batches = [
         batch
         for start, stop in EQUAL
         for batch in batches_of([Points()[i] for i in range(start, stop)], 2)
     ]
-    known = frozen_losses(Classifier(), batches)["val_loss"]
+    return frozen_losses(Classifier(), batches)["val_loss"]
+
+
+def test_two_ranks_report_one_loss(nursery: Nursery):
+    known = known_loss()
     assert on_two_ranks(nursery, EQUAL) == pytest.approx([known, known], rel=1e-6)
     assert known != pytest.approx(expected(Classifier())["val_loss"], rel=1e-3)
 
@@ -118,12 +123,7 @@ def test_with_warn_what_is_found_on_one_rank_is_logged_on_all(nursery: Nursery):
 
 
 def test_noise_that_one_rank_finds_is_switched_off_on_all(nursery: Nursery):
-    batches = [
-        batch
-        for start, stop in EQUAL
-        for batch in batches_of([Points()[i] for i in range(start, stop)], 2)
-    ]
-    known = frozen_losses(Classifier(), batches)["val_loss"]
+    known = known_loss()
     found = on_two_ranks(nursery, EQUAL, NOISE_ON_ONE.strip())
     assert found == pytest.approx([known, known], rel=1e-6)
 

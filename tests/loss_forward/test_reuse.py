@@ -207,16 +207,21 @@ def test_calls_of_the_batch_before_are_not_reused():
     assert not cache.used
 
 
+def recorded(function):
+    """Record a call of a module; return the cache and what the module got."""
+    model, x = Outer(function), torch.ones(1)
+    cache = ForwardCache(reusable_modules(model))
+    with torch.no_grad(), cache.recording():
+        model.inner(x)
+    return cache, x
+
+
 def verified(function, replica, assigned=()):
     """Verify a module of a replica, and return the cache."""
-    model, x, assigned = Outer(function), torch.ones(1), list(assigned)
-    cache = ForwardCache(reusable_modules(model))
-    with torch.no_grad():
-        with cache.recording():
-            model.inner(x)
-        with cache.answering(replica, verify=assigned):
-            known = replica.inner.function(x)
-            assert torch.equal(replica.inner(x), known)
+    cache, x = recorded(function)
+    with torch.no_grad(), cache.answering(replica, verify=list(assigned)):
+        known = replica.inner.function(x)
+        assert torch.equal(replica.inner(x), known)
     assert replica.inner.runs == 1
     assert cache.used == {"inner"}
     return cache
@@ -241,13 +246,10 @@ def test_a_module_of_another_output_in_the_replica_is_not_verified():
 )
 def test_a_module_that_does_more_than_to_return_is_not_verified(function):
     """The loss may run it for what it got and wrote into, or for another draw."""
-    model, replica, x = Outer(function), Outer(function), torch.ones(1)
-    cache = ForwardCache(reusable_modules(model))
-    with torch.no_grad():
-        with cache.recording():
-            model.inner(x)
-        with cache.answering(replica, verify=[]):
-            replica.inner(x)
+    cache, x = recorded(function)
+    replica = Outer(function)
+    with torch.no_grad(), cache.answering(replica, verify=[]):
+        replica.inner(x)
     assert cache.used == {"inner"}
     assert cache.names == set()
 
@@ -264,13 +266,9 @@ def test_a_module_that_writes_into_what_it_holds_is_not_verified(make):
         return x * 2
 
     replica.inner.function = function
-    model = Outer(lambda x: x * 2)
-    cache, x = ForwardCache(reusable_modules(model)), torch.ones(1)
-    with torch.no_grad():
-        with cache.recording():
-            model.inner(x)
-        with cache.answering(replica, verify=[]):
-            replica.inner(x)
+    cache, x = recorded(lambda x: x * 2)
+    with torch.no_grad(), cache.answering(replica, verify=[]):
+        replica.inner(x)
     assert cache.used == {"inner"}
     assert cache.names == set()
 
@@ -288,13 +286,10 @@ def test_a_module_that_sets_an_attribute_in_its_call_is_not_verified():
         assigned.append(id(replica.inner))
         return x * 2
 
-    model, replica = Outer(lambda x: x * 2), Outer(function)
-    cache, x = ForwardCache(reusable_modules(model)), torch.ones(1)
-    with torch.no_grad():
-        with cache.recording():
-            model.inner(x)
-        with cache.answering(replica, verify=assigned):
-            replica.inner(x)
+    replica = Outer(function)
+    cache, x = recorded(lambda x: x * 2)
+    with torch.no_grad(), cache.answering(replica, verify=assigned):
+        replica.inner(x)
     assert cache.names == set()
 
 

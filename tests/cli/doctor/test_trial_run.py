@@ -84,12 +84,9 @@ def test_difference_is_a_problem(monkeypatch, changed, expected):
 
 def raised(error, context=None):
     """Return an exception with a traceback, raised while another was handled."""
+    error.__context__ = context
     try:
-        try:
-            if context is not None:
-                raise context
-        finally:
-            raise error
+        raise error
     except type(error) as caught:
         return caught
 
