@@ -105,9 +105,9 @@ def remedy_for(error: BaseException) -> str:
     Or for one that it came from: mmengine 0.8 raises a SyntaxError where yapf fails.
     """
     remedy = _REMEDIES.get((getattr(error, "name", None) or "").split(".")[0])
-    texts = [fix for part, fix in _REMEDIES_BY_TEXT.items() if part in str(error)]
+    known = (fix for part, fix in _REMEDIES_BY_TEXT.items() if part in str(error))
     cause = error.__cause__ or error.__context__
-    return remedy or "".join(texts) or (remedy_for(cause) if cause else "")
+    return remedy or next(known, "") or (remedy_for(cause) if cause else "")
 
 
 class Inspection(NamedTuple):

@@ -32,15 +32,22 @@ def warn_in_log(message: str, level: int = logging.WARNING) -> None:
     print_log(f"valloss_compat: {message}", logger="current", level=level)
 
 
-def monitored_by(thing: Any) -> List[str]:
-    """Return the names of the metrics that a hook or parameter scheduler monitors.
+def may_monitor(thing: Any) -> bool:
+    """Return whether a hook or scheduler, or one of a class, may monitor a metric.
 
-    Other classes may have an attribute ``monitor`` that means anything.
+    Others may have an attribute ``monitor`` that means anything.
     """
+    cls = thing if isinstance(thing, type) else type(thing)
+    stops = any(base.__name__ == "EarlyStoppingHook" for base in cls.__mro__)
+    compares = stops or issubclass(cls, CheckpointHook)
+    return compares or bool(getattr(thing, "need_val_args", False))
+
+
+def monitored_by(thing: Any) -> List[str]:
+    """Return the names of the metrics that a hook or parameter scheduler monitors."""
     if isinstance(thing, CheckpointHook):
         return list(getattr(thing, "key_indicators", None) or ())
-    stops = any(base.__name__ == "EarlyStoppingHook" for base in type(thing).__mro__)
-    if not stops and not getattr(thing, "need_val_args", False):
+    if not may_monitor(thing):
         return []
     monitor = getattr(thing, "monitor", None)
     return [monitor] if isinstance(monitor, str) else []

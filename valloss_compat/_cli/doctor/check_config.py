@@ -73,8 +73,7 @@ def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
 
     mmengine goes on without it, and then only says that a class is not registered.
     """
-    loader = config.get("val_dataloader")
-    dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
+    dataset = _config.setting(config.get("val_dataloader"), "dataset")
     needed = {
         "models": [("MODELS", config.get("model"))],
         "datasets": [

@@ -13,7 +13,6 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Se
 
 import torch
 from mmengine import registry as registries
-from mmengine.hooks import CheckpointHook
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor.class_lookup import registered
@@ -23,6 +22,7 @@ from valloss_compat._recording.monitor_warnings import (
     check_hook,
     explain_name,
     explain_other_hook,
+    may_monitor,
     monitored_by,
 )
 
@@ -77,7 +77,7 @@ def build(
             continue
         if cls.__name__ == _config.VAL_LOSS_HOOK:
             own.append(entry)
-        elif not _may_monitor(cls):
+        elif not may_monitor(cls):
             continue
         best = entry.get("save_best")
         given = [entry.get("monitor"), *(best if isinstance(best, list) else [best])]
@@ -105,12 +105,6 @@ def _schedulers(config: Mapping[str, Any]) -> Iterator[Tuple[str, Mapping[str, A
             yield path, entry
         elif isinstance(entry, Mapping):
             pending += [(f"{path}.{key}", item) for key, item in entry.items()]
-
-
-def _may_monitor(cls: Any) -> bool:
-    names = [base.__name__ for base in cls.__mro__]
-    stops = "EarlyStoppingHook" in names or getattr(cls, "need_val_args", False)
-    return stops or issubclass(cls, CheckpointHook)
 
 
 def _build(registry: str, cls: Any, entry: Mapping[str, Any]) -> Any:
