@@ -17,6 +17,7 @@ import mmengine  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mmengine.evaluator import Evaluator  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
 from mmengine.runner import BaseLoop, LogProcessor  # noqa: E402
 
 import valloss_compat  # noqa: E402
@@ -36,6 +37,8 @@ def _default_mode() -> Iterator[None]:
     yield
     options._chosen = {}
     _api.start()  # apply() also builds a status, which is slow
+    # Each Runner leaves one, and mmengine copies all of them whenever it builds one.
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope="module", autouse=True)

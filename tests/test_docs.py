@@ -10,6 +10,8 @@ import pytest
 
 from valloss_compat._patches.plan import PLANS
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("docs/architecture.md", "docs/data-path.svg", "CONTRIBUTING.md")
 TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}

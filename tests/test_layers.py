@@ -10,6 +10,8 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Set
 
 import pytest
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 PACKAGE = "valloss_compat"
 FOLDER = Path(__file__).resolve().parent.parent / PACKAGE
 

@@ -16,6 +16,8 @@ from matrix.results import Results
 from summary import Cell, first_error, write_death
 from table import Table
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 REPORT = """<?xml version="1.0"?>
 <testsuites><testsuite time="1.5" timestamp="2026-11-25T01">
 <properties><property name="commit" value="{commit}"/></properties>{cases}

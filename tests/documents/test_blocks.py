@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support import blocks
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 TESTS = Path(__file__).resolve().parent.parent
 PAGE = """
 ```python one

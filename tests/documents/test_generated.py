@@ -12,6 +12,8 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import generated
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 HEAD = "# the sweep, today\n# torch 2.1.2\n"
 CONFIGS = """library,config,family,kind,reason
 mmdet,a/1.py,a,supervised,

@@ -7,6 +7,8 @@ from torch.utils.data import Subset
 
 from loss_forward.models import Points, hook, loader
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 @pytest.mark.parametrize(
     ("options", "match"),

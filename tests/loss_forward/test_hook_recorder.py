@@ -10,6 +10,8 @@ from loss_forward.models import Classifier, Points, hook, make_runner
 from loss_forward.oracle import frozen_losses
 from valloss_compat._loss_forward.replica import Replica, hooks_that_watch
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 def _recorded(register):
     """Run predictions with a hook on the head; return what was found watching."""

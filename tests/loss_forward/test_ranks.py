@@ -71,6 +71,7 @@ def test_two_ranks_report_one_loss(nursery: Nursery):
 
 @pytest.mark.parametrize("parts", [[(0, 6), (6, 10)], [(0, 4), (4, 4)]])
 @pytest.mark.parametrize("policy", ["error", "warn"])
+@pytest.mark.slow
 def test_ranks_with_different_numbers_of_batches_are_rejected_alike(
     nursery: Nursery, parts, policy
 ):
@@ -112,16 +113,19 @@ NOISE_ON_ONE = """
         (DIFFERS_ON_ONE, "for the same batch and seed"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_found_on_one_rank_is_raised_on_all(nursery: Nursery, act, match):
     found = on_two_ranks(nursery, EQUAL, act.strip())
     assert [match in text for text in found] == [True, True], found
 
 
+@pytest.mark.slow
 def test_with_warn_what_is_found_on_one_rank_is_logged_on_all(nursery: Nursery):
     found = on_two_ranks(nursery, EQUAL, RAISES_ON_ONE.strip(), "on_unsupported='warn'")
     assert found == ["no loss", "no loss"]
 
 
+@pytest.mark.slow
 def test_noise_that_one_rank_finds_is_switched_off_on_all(nursery: Nursery):
     known = known_loss()
     found = on_two_ranks(nursery, EQUAL, NOISE_ON_ONE.strip())
@@ -139,6 +143,7 @@ LAST_BATCH = """
 """
 
 
+@pytest.mark.slow
 def test_with_warn_any_batch_of_a_loss_loader_is_rejected_on_all(nursery: Nursery):
     """All of them run at the first batch of the validation."""
     options = "on_unsupported='warn', strategy='dataloader', dataloader=loader"
@@ -154,6 +159,7 @@ LATER = """
 """
 
 
+@pytest.mark.slow
 def test_what_one_rank_finds_in_a_later_batch_ends_the_run_despite_warn(
     nursery: Nursery,
 ):
@@ -210,6 +216,7 @@ def rank_main(rank):
 @pytest.mark.parametrize(
     ("policy", "found"), [("error", "a validation sample"), ("warn", ["mean/score"])]
 )
+@pytest.mark.slow
 def test_a_sample_without_a_second_view_is_rejected_on_all_ranks(
     nursery: Nursery, policy, found
 ):

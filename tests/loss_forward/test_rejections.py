@@ -24,6 +24,8 @@ from loss_forward.rejection import rejected
 from valloss_compat.errors import Rejection, UnsupportedError
 from valloss_compat.hooks import EarlyStoppingHook
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 KNOWN = expected(Classifier())["val_loss"]
 
 

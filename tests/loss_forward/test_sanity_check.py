@@ -16,6 +16,8 @@ from valloss_compat._loss_forward.replica import Replica
 from valloss_compat._loss_forward.self_check import reject_difference
 from valloss_compat.errors import UnsupportedError
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 class Merging(nn.Linear):
     """An adapter that merges its weights into the layer's, as loralib does."""

@@ -29,6 +29,8 @@ from valloss_compat._loss_forward.self_check import (
 from valloss_compat._loss_forward.validation_pass import LossSource
 from valloss_compat.errors import UnsupportedError
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 LINE = "ValLossHook: mode 'loss' of loss_forward.models."
 
 

@@ -24,6 +24,8 @@ from loss_forward.models import (
 from loss_forward.oracle import frozen_losses
 from loss_forward.rejection import rejected
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 def close(metrics, known):
     """Compare the losses among metrics."""

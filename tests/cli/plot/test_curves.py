@@ -19,6 +19,8 @@ from cli.plot.work_dirs import (
 from valloss_compat._cli.plot import curves, scalars
 from valloss_compat._cli.plot.curves import TrainLength
 
+pytestmark = pytest.mark.slow  # reads files only
+
 
 # torch 2.4 and 2.5 warn about mmengine's call of torch.load. torch 2.6 loads
 # weights only unless the variable below is set (https://github.com/pytorch/pytorch/releases/tag/v2.6.0).

@@ -10,6 +10,8 @@ from cli.plot.work_dirs import read, write
 from valloss_compat._cli.plot import scalars
 from valloss_compat.errors import CommandError
 
+pytestmark = pytest.mark.slow  # reads files only
+
 
 @pytest.mark.parametrize("tag", ["lr", "generator.lr", "discriminator/base_lr"])
 def test_line_with_a_learning_rate_is_training(tag):
