@@ -24,7 +24,8 @@ def labels(table: Table) -> List[str]:
     """The environments of the labels `core` and `matrix`."""
     core = [f"{row.name}-core" for row in table.rows if row.core]
     return [
-        *label("core", [*core, *CORE_LIBRARIES]),
+        # The longest first, so that none is left over at the end.
+        *label("core", [*CORE_LIBRARIES, *core]),
         *label("matrix", [row.environment for row in table.rows]),
     ]
 
