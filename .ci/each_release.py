@@ -8,7 +8,8 @@ the one that is imported.
     each_release.py [--coverage] [RELEASE ...] [-- PYTEST_ARGUMENT ...]
 
 Without releases: those that the table has for this environment. One of them runs the
-slow tests for all. Runs inside a tox environment, on Python 3.7 too.
+slow tests for all; with `--coverage` the others run beside it, as nothing else runs
+then. Runs inside a tox environment, on Python 3.7 too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cell as cells
@@ -35,18 +37,25 @@ def report_coverage():
     return 0
 
 
-def run(name, release, slow, row, coverage, arguments):
-    """Test one release; return whether it passed."""
+def run(name, release, slow, row, coverage, arguments, beside=False):
+    """Test one release; return whether it passed.
+
+    What pytest prints beside another release is shown only if it fails.
+    """
     start = time.monotonic()
     report = REPORTS / f"{name}.xml"
     if report.exists():
         report.unlink()
     try:
         paths = cells.folders(release, row, sys.executable)
-        code = subprocess.call(
+        done = subprocess.run(
             cells.command(sys.executable, report, arguments, coverage),
             env=cells.environment(os.environ, name, paths, slow),
+            stdout=subprocess.PIPE if beside else None,
         )
+        code = done.returncode
+        if beside:
+            sys.stdout.write(done.stdout.decode() if code else "")
     except subprocess.CalledProcessError as error:
         print(error)
         code = 1
@@ -56,7 +65,7 @@ def run(name, release, slow, row, coverage, arguments):
 
 
 def main():
-    """Run every release asked for; return 1 if one of them failed."""
+    """Run every release asked for; return non-zero if one of them failed."""
     arguments = sys.argv[1:]
     pytest_arguments = []
     if "--" in arguments:
@@ -91,13 +100,18 @@ def main():
         slow = table.slow_of(row, releases)
     # py37-torch1.8-releases becomes py37-torch1.8-mmengine0.1.0.
     prefix = re.sub("-(releases|core)$", "", place)
-    passed = []
-    for release in releases:
+
+    def passes(release, beside=False):
         name = f"{prefix}-{release.name}"
-        done = run(name, release, slow, row, options.coverage, pytest_arguments)
-        passed.append(done)
-    failed = not passed or not all(passed)
-    return (report_coverage() or failed) if options.coverage else failed
+        arguments = (row, options.coverage, pytest_arguments, beside)
+        return run(name, release, slow, *arguments)
+
+    if not options.coverage:
+        return len([release for release in releases if not passes(release)])
+    with ThreadPoolExecutor(1) as pool:
+        others = [pool.submit(passes, one, True) for one in releases if one != slow]
+        passed = [passes(slow), *(other.result() for other in others)]
+    return report_coverage() or not all(passed)
 
 
 if __name__ == "__main__":
