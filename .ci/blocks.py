@@ -3,8 +3,7 @@
     blocks.py            rewrite them
     blocks.py --check    print which ones differ, and fail if one does
 
-They are between lines that hold `>>> NAME, from TABLE` and `<<< NAME`, where TABLE is
-`.ci/releases.toml` or `valloss_compat/_patches/plan.py`.
+They are between lines that hold `>>> NAME, from TABLE` and `<<< NAME`.
 """
 
 from __future__ import annotations
@@ -137,6 +136,13 @@ def patches(table: Table) -> List[str]:
     return [*lines, ""]
 
 
+def overview(table: Table) -> List[str]:
+    """Return how many configs of each library ValLossHook accepts."""
+    generated = runpy.run_path(str(ROOT / "docs" / "generated.py"))
+    lines: List[str] = generated["overview"](ROOT / "docs")
+    return lines
+
+
 #: File -> block -> its lines.
 BLOCKS: Dict[str, Dict[str, Callable[[Table], List[str]]]] = {
     "tox.ini": {
@@ -147,6 +153,7 @@ BLOCKS: Dict[str, Dict[str, Callable[[Table], List[str]]]] = {
     },
     "docs/compatibility.md": {"rows": rows},
     "docs/architecture.md": {"patches": patches},
+    "docs/libraries.md": {"overview": overview},
 }
 
 

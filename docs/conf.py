@@ -30,7 +30,7 @@ copyright = f"2026, {author}"
 release = runpy.run_path(str(ROOT / "valloss_compat" / "_version.py"))["__version__"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "_generated", "libraries/overview.md"]
+exclude_patterns = ["_build", "_generated"]
 nitpicky = False
 
 autodoc_mock_imports = ["mmengine", "numpy", "torch"]

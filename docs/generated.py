@@ -25,10 +25,9 @@ def write(docs: Path) -> None:
     libraries, parts = docs / "libraries", docs / "_generated"
     for folder in (libraries, parts):
         folder.mkdir(exist_ok=True)
-    head, verdicts = read(docs / "coverage" / "verdicts.csv")
+    _, verdicts = read(docs / "coverage" / "verdicts.csv")
     _, configs = read(docs / "coverage" / "configs.csv")
     pages = {parts / "recording.md": recording(ROOT / "benchmarks" / "results.json")}
-    pages[libraries / "overview.md"] = overview(head, verdicts, configs)
     for library in sorted({row["library"] for row in configs}):
         of_library = [r for r in verdicts if r["library"] == library]
         others = [r for r in configs if r["library"] == library]
@@ -63,19 +62,17 @@ def text(message: str) -> str:
     return re.sub(r"([\\*_`|<>\[\]$])", r"\\\1", " ".join(message.split()))
 
 
-def overview(head: List[str], verdicts: List[Row], configs: List[Row]) -> List[str]:
+def overview(docs: Path) -> List[str]:
     """Return how many configs of each library have which verdict."""
+    head, verdicts = read(docs / "coverage" / "verdicts.csv")
+    _, configs = read(docs / "coverage" / "configs.csv")
     counts: Dict[str, Counter[str]] = defaultdict(Counter)
     for row in verdicts:
         counts[row["library"]][row["verdict"]] += 1
     shipped = Counter(row["library"] for row in configs)
     supervised = Counter(r["library"] for r in configs if r["kind"] == SUPERVISED)
     rows = [
-        [
-            f"[{NAMES.get(name, name)}](libraries/{name}.md)",
-            shipped[name],
-            supervised[name],
-        ]
+        [NAMES.get(name, name), shipped[name], supervised[name]]
         + [counts[name][verdict] for verdict in VERDICTS]
         for name in sorted(shipped)
     ]
@@ -88,10 +85,12 @@ def overview(head: List[str], verdicts: List[Row], configs: List[Row]) -> List[s
     ]
     command, _, date = head[0].rpartition(", ")
     return [
-        f"`{command}` made the table on {date} with {head[1]}. The sweep has reached "
-        f"{len(verdicts)} of {total[1]} configs of supervised models.",
         "",
         *table(columns, [*rows, ["all", *total]]),
+        "",
+        f"The sweep has reached {len(verdicts)} of {total[1]} configs of supervised "
+        f"models (`{command}`, {date}).",
+        "",
     ]
 
 
