@@ -77,6 +77,7 @@ def test_run_work_dir_hands_on_arguments(block, nursery, library):
 def test_cfg_options_add_both_hooks(block, nursery, library):
     """The config itself has none of them."""
     assert_stops(nursery, block, library)
+    assert list(library.glob("work_dirs/best_val_loss_epoch_1.pth"))
 
 
 @pytest.mark.slow

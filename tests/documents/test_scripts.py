@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import HOOKS
 from support.native import NATIVE
@@ -111,6 +112,24 @@ def test_library_model_stops_early(block, nursery, tmp_path):
 @pytest.mark.slow
 def test_library_config_stops_early(block, nursery, tmp_path):
     assert train(nursery, tmp_path, block.text, False)[-1] == "stopped after epoch 6"
+
+
+def test_own_data_replaces_the_dataset_of_the_base(block, tmp_path):
+    """The base's own argument `split` is gone, and its pipeline is kept."""
+    base = """
+train_pipeline = [dict(type='PackInputs')]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+val_dataloader = dict(
+    batch_size=3,
+    dataset=dict(type='ImageNet', split='val', pipeline=test_pipeline))
+"""
+    (tmp_path / "base.py").write_text(base, encoding="utf-8")
+    text = re.sub(r'_base_ = \[".*"\]', '_base_ = ["./base.py"]', block.text)
+    (tmp_path / "my_config.py").write_text(text, encoding="utf-8")
+    loader = Config.fromfile(str(tmp_path / "my_config.py")).val_dataloader
+    assert loader.batch_size == 3
+    assert sorted(loader.dataset) == ["data_root", "pipeline", "type"]
+    assert len(loader.dataset.pipeline) == 2
 
 
 @pytest.mark.slow
