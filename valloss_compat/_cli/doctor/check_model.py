@@ -94,13 +94,14 @@ def _check_hook(config: Mapping[str, Any], names: str) -> Iterator[Finding]:
     checked = check_config(config)
     if checked.repairs:
         yield note(_HOOK_CHECK, f"the loss gets {'; '.join(checked.repairs)}")
+    text = f"{_config.VAL_LOSS_HOOK} computes the losses of {names}"
     if checked.verdict == "rejected":
         yield problem(_HOOK_CHECK, checked.text)
+    elif checked.verdict == "accepted":
+        # The text of the self-check begins with the hook and the model as well.
+        yield ok(_HOOK_CHECK, f"{text}: {checked.text.split(': ', 2)[-1]}")
     else:
-        report = ok if checked.verdict == "accepted" else unchecked
-        text = f"{_config.VAL_LOSS_HOOK} computes the losses of {names}"
-        verdict = ", not checked" if report is unchecked else ""
-        yield report(_HOOK_CHECK, f"{text}{verdict}: {checked.text}")
+        yield unchecked(_HOOK_CHECK, f"{text}, not checked: {checked.text}")
 
 
 def _model_chain(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
