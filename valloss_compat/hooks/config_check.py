@@ -113,7 +113,8 @@ def reported_losses(config: Mapping[str, Any]) -> Tuple[Optional[Set[str]], str]
 
 def _explain(failing: str, error: Exception) -> str:
     text = f"{failing}: {type(error).__name__}: {error}"
-    return re.sub(r" More details can be found at [^\s'\"]+", "", text)  # mmengine's page
+    # mmengine ends with the address of its page on registries.
+    return re.sub(r" More details can be found at [^\s'\"]+", "", text)
 
 
 def _build_model(config: Mapping[str, Any]) -> Any:

@@ -10,15 +10,11 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 from mmengine import utils
 
 from valloss_compat import _config
-from valloss_compat._cli.doctor import (
-    check_hooks,
-    check_interval,
-    check_model,
-)
-from valloss_compat._cli.doctor.check_hooks import check_monitors
+from valloss_compat._cli.doctor import check_hooks, check_model
+from valloss_compat._cli.doctor.check_validation import check_validation
 from valloss_compat._cli.doctor.class_lookup import may_report_loss, registered
 from valloss_compat._cli.doctor.config_file import custom_imports
-from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+from valloss_compat._cli.doctor.report import Finding, note, ok, problem
 from valloss_compat._libraries.pipelines import training_transforms
 from valloss_compat._patches.mmengine_api import remedy_for
 
@@ -31,22 +27,17 @@ _ENTRY_TYPES: Dict[str, Tuple[type, ...]] = {
     "val_dataloader": (dict, list),
     "val_evaluator": (dict, list),
 }
-#: mmengine expects all of these entries, or none of them.
-_VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
 
 
 def check_config(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> List[Finding]:
-    """Run all checks of a config.
+    """Run all checks of a config, in the order in which a training reads the entries.
 
     Args:
         config (dict): A whole config, as :func:`config_file.load` reads it.
         failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
             import that failed.
-
-    Returns:
-        list[Finding]: In the order in which a training reads the entries.
     """
     findings, config = check_types(config)
     hooks = check_hooks.build(config, failed_imports)
@@ -61,11 +52,30 @@ def check_config(
         *findings,
         *_check_library(config),
         *_check_custom_imports(config, failed_imports),
-        *_check_validation(config, hooks.monitors_loss),
+        *check_validation(config, hooks.monitors_loss),
         *hooks.findings,
-        *check_monitors(config, hooks, losses, others),
+        *check_hooks.check_monitors(config, hooks, losses, others),
         *on_model,
     ]
+
+
+def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
+    """Check the types of the entries that the other checks read.
+
+    Returns:
+        tuple[list[Finding], dict]: A problem for each entry of the wrong type, and
+        the config with these entries empty, so that the other checks can run.
+    """
+    findings: List[Finding] = []
+    checked = dict(config)
+    for name, types in _ENTRY_TYPES.items():
+        value = config.get(name)
+        if value is not None and not isinstance(value, types):
+            checked[name] = types[0]()
+            expected = " or ".join(f"a {cls.__name__}" for cls in types)
+            text = f"{name} is {value!r:.80}, but {expected} is expected"
+            findings.append(problem("config", text))
+    return findings, checked
 
 
 def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -74,16 +84,12 @@ def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
     mmengine goes on without it, and then only says that a class is not registered.
     """
     dataset = _config.setting(config.get("val_dataloader"), "dataset")
-    needed = {
-        "models": [("MODELS", config.get("model"))],
-        "datasets": [
-            ("DATASETS", dataset),
-            *(("TRANSFORMS", step) for step in training_transforms(dataset)),
-        ],
-    }
+    transforms = [("TRANSFORMS", step) for step in training_transforms(dataset)]
     library = _config.scope_of(config)
-    for part, entries in needed.items():
-        name = f"{library}.{part}"
+    for name, entries in (
+        (f"{library}.models", [("MODELS", config.get("model"))]),
+        (f"{library}.datasets", [("DATASETS", dataset), *transforms]),
+    ):
         try:
             if importlib.util.find_spec(name):
                 importlib.import_module(name)
@@ -99,51 +105,23 @@ def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
-    """Check the types of the entries that the other checks read.
-
-    Args:
-        config (dict): A whole config.
-
-    Returns:
-        tuple[list[Finding], dict]: A problem for each entry of the wrong type, and
-        the config with these entries empty, so that the other checks can run.
-    """
-    findings: List[Finding] = []
-    checked = dict(config)
-    for name, types in _ENTRY_TYPES.items():
-        value = config.get(name)
-        if value is None or isinstance(value, types):
-            continue
-        checked[name] = types[0]()
-        expected = " or ".join(f"a {cls.__name__}" for cls in types)
-        findings.append(
-            problem(
-                "config",
-                f"{name} is {value!r:.80}, but {expected} is expected",
-            )
-        )
-    return findings, checked
-
-
 def _check_custom_imports(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> Iterator[Finding]:
     check = "config.custom_imports"
     entry = config.get("custom_imports")
-    may_fail = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
+    may_fail = bool(_config.setting(entry, "allow_failed_imports"))
     is_imported = any(map(is_of_this_package, custom_imports(config)))
     if not is_imported and not _is_imported_by_hook(config):
         # Only a note: the train script or `run` may import the package, and a training
         # without it ends at its start, as the hook is not registered.
-        consequence = ""
-        if _config.val_loss_hooks(config):
-            consequence = f", which {_config.VAL_LOSS_HOOK} needs"
+        needed = f", which {_config.VAL_LOSS_HOOK} needs"
         # A list in a child config replaces that of its base: the whole one is given.
         imports = [*custom_imports(config), "valloss_compat"]
         yield note(
             check,
-            f"this config does not import valloss_compat{consequence}. That is fine if "
+            "this config does not import valloss_compat"
+            f"{needed if _config.val_loss_hooks(config) else ''}. That is fine if "
             "`python -m valloss_compat run` starts the train script, or if the script "
             "imports valloss_compat. Otherwise add "
             f"custom_imports=dict(imports={imports}, allow_failed_imports=False)",
@@ -159,8 +137,7 @@ def _check_custom_imports(
         yield ok(check, "this config imports valloss_compat")
     for name, error in failed_imports:
         end = "go on without it" if may_fail else "end"
-        finding = note if may_fail else problem
-        yield finding(
+        yield (note if may_fail else problem)(
             check,
             f"{name} cannot be imported here ({error}): a training in this "
             f"environment and folder would {end}. Fix: install it, or add its folder "
@@ -184,49 +161,3 @@ def _is_imported_by_hook(config: Mapping[str, Any]) -> bool:
     names = names if hasattr(utils, "get_object_from_string") else []
     names += [cls.__module__ for cls in types if isinstance(cls, type)]
     return any(map(is_of_this_package, names))
-
-
-def _check_validation(
-    config: Mapping[str, Any], monitors_loss: bool
-) -> Iterator[Finding]:
-    check = check_interval.CHECK
-    if "val" in str(config.get("workflow")):
-        yield problem(
-            check,
-            f"workflow is {config['workflow']!r}, an entry of mmcv 1.x that mmengine "
-            "ignores. Fix: leave it out, as mmengine validates by val_cfg, "
-            "val_dataloader and val_evaluator",
-        )
-    present = [name for name in _VALIDATION if config.get(name) is not None]
-    missing = [name for name in _VALIDATION if name not in present]
-    if present and missing:
-        yield problem(
-            check,
-            f"{' and '.join(present)} without {' and '.join(missing)}, but mmengine "
-            f"expects all of {', '.join(_VALIDATION)}, or none",
-        )
-    elif missing:
-        text = f"this config has none of {', '.join(_VALIDATION)}, so that nothing "
-        text += "validates"
-        if monitors_loss:
-            yield problem(check, f"{text}, but a loss is monitored. Fix: add all three")
-        else:
-            yield note(check, text)
-    else:
-        yield from check_interval.check_interval(config)
-        yield from _check_classes(config)
-
-
-def _check_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
-    for name, default in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
-        cls = _config.class_name(config.get(name))
-        # Runner.build_evaluator takes an entry without `metrics` for a metric.
-        is_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
-        if cls in ("", default) or is_metric:
-            yield ok(check_interval.CHECK, f"{name} uses mmengine's {default}")
-        else:
-            yield note(
-                check_interval.CHECK,
-                f"{name} has the class {config[name]['type']}, which valloss_compat "
-                "patches as well. A tiny training with it is above, if it can be built",
-            )

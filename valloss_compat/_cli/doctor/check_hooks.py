@@ -9,14 +9,14 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import torch
 from mmengine import registry as registries
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor.class_lookup import registered
-from valloss_compat._cli.doctor.findings import Finding, note, ok, problem, unchecked
+from valloss_compat._cli.doctor.report import Finding, note, ok, problem, unchecked
 from valloss_compat._recording.monitor_warnings import (
     TOTAL,
     check_hook,
@@ -31,22 +31,28 @@ CHECK, MONITOR = "config.hooks", "config.monitor"
 _PACKAGE_HOOKS = ("EarlyStoppingHook", _config.VAL_LOSS_HOOK)
 #: Ratios of difflib: one typo in ten letters, and EarlyStopHook for this package's.
 _MIN_SIMILARITY, _MIN_SIMILARITY_OF_OWN = 0.9, 0.86
+_NOT_ARGUMENTS = ("type", "_scope_", "priority", "convert_to_iter_based")
+_PREFIXED = (
+    ": only a loop that prefixes its passes reports it, such as mmdet's "
+    f"TeacherStudentValLoop. Otherwise monitor {TOTAL!r}"
+)
+_AUTO = (
+    f": that is the first metric, which is {TOTAL!r} only if the evaluator has no "
+    f"metrics. For the loss monitor {TOTAL!r}"
+)
+_NAMED = (
+    ": the loss element of the model has to have a loss of that name. The sum of all "
+    f"is {TOTAL!r}"
+)
 
 
 class Hooks(NamedTuple):
-    """What was built of a config.
+    """What was built of a config."""
 
-    Attributes:
-        findings (list[Finding]): On hooks and schedulers that fail.
-        monitors (list): Hooks and schedulers that monitor a metric.
-        val_loss_hooks (list[dict]): The entries that are this package's hook.
-        monitors_loss (bool): Whether a loss is monitored, also by what cannot be built.
-    """
-
-    findings: List[Finding]
-    monitors: List[Any]
-    val_loss_hooks: List[Mapping[str, Any]]
-    monitors_loss: bool
+    findings: List[Finding]  #: On hooks and schedulers that fail.
+    monitors: List[Any]  #: Hooks and schedulers that monitor a metric.
+    val_loss_hooks: List[Mapping[str, Any]]  #: The entries of this package's hook.
+    monitors_loss: bool  #: Whether a loss is monitored, also by what cannot be built.
 
 
 def build(
@@ -71,11 +77,10 @@ def build(
         if cls is None:
             findings += _unknown_type(registry, path, entry, config, absent)
             continue
-        is_own = cls.__module__.partition(".")[0] == "valloss_compat"
-        if cls.__name__ == _config.VAL_LOSS_HOOK and not is_own:
-            findings.append(problem(CHECK, f"{path}: {explain_other_hook(cls)}"))
-            continue
         if cls.__name__ == _config.VAL_LOSS_HOOK:
+            if cls.__module__.partition(".")[0] != "valloss_compat":
+                findings.append(problem(CHECK, f"{path}: {explain_other_hook(cls)}"))
+                continue
             own.append(entry)
         elif not may_monitor(cls):
             continue
@@ -108,8 +113,7 @@ def _schedulers(config: Mapping[str, Any]) -> Iterator[Tuple[str, Mapping[str, A
 
 
 def _build(registry: str, cls: Any, entry: Mapping[str, Any]) -> Any:
-    not_arguments = ("type", "_scope_", "priority", "convert_to_iter_based")
-    arguments = {key: entry[key] for key in entry if key not in not_arguments}
+    arguments = {key: entry[key] for key in entry if key not in _NOT_ARGUMENTS}
     if registry == "PARAM_SCHEDULERS":
         weight = torch.nn.Parameter(torch.ones(()))
         arguments["optimizer"] = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
@@ -127,24 +131,22 @@ def _unknown_type(
     if "type" not in entry:
         yield problem(CHECK, f"{path} has no type. Fix: add the name of its class")
         return
-    name = str(entry["type"])
-    scope = str(entry.get("_scope_") or _config.scope_of(config))
-    library = name.partition(".")[0] if "." in name else scope
+    scope = _config.scope_of(config, entry)
+    library = _config.scoped_name(entry, scope).partition(".")[0]
     if library != "mmengine" and not _can_import(library):
         absent = [*absent, library]
     elif registered(registry, entry, config) is not None:  # the import registers it
         return
+    name = str(entry["type"])
     text = f"{path} has the type {name!r}, which is not registered"
     suggestion = _closest_name(registry, name.rpartition(".")[2], scope)
+    meant = f"Did you mean {suggestion!r}?"
     if absent:
         places = " and ".join(dict.fromkeys(absent))
-        hint = f". Did you mean {suggestion!r}?" if suggestion else ""
+        hint = f". {meant}" if suggestion else ""
         yield unchecked(CHECK, f"{text}: {places} cannot be imported here{hint}")
     elif suggestion:
-        yield problem(
-            CHECK,
-            f"{text}: the training ends with a KeyError. Did you mean {suggestion!r}?",
-        )
+        yield problem(CHECK, f"{text}: the training ends with a KeyError. {meant}")
     else:
         yield unchecked(
             CHECK,
@@ -156,11 +158,9 @@ def _unknown_type(
 def _closest_name(registry: str, name: str, scope: str) -> Optional[str]:
     """Return the registered name of which a name is a typo, if there is one."""
     own = _PACKAGE_HOOKS if registry == "HOOKS" else ()
-    names: Dict[str, str] = {}
     # Names that need no scope come last: they override those of other libraries.
     pairs = sorted(_registered_names(registry, scope), key=lambda p: p[0] == p[1])
-    names.update((plain.lower(), scoped) for plain, scoped in pairs)
-    names.update((plain.lower(), plain) for plain in own)
+    names = {plain.lower(): full for plain, full in [*pairs, *zip(own, own)]}
     lower = name.lower()
     stem = _stem(lower)
     matches = difflib.get_close_matches(lower, list(names), 3, _MIN_SIMILARITY)
@@ -204,21 +204,18 @@ def check_monitors(
     losses: Optional[Set[str]],
     others: Sequence[str],
 ) -> Iterator[Finding]:
-    """Check the monitored metrics of a config.
+    """Check the monitored metrics of a config, with at least one finding.
 
     Args:
         config (dict): The config.
         hooks (Hooks): What was built of it.
         losses (set[str], optional): What the model is known to report, if it is.
         others (Sequence[str]): Classes of the user that may report more.
-
-    Yields:
-        Finding: At least one.
     """
     for source in hooks.monitors:
         for metric in monitored_by(source):
             text = f"{_config.type_name(source)} monitors {metric!r}"
-            yield _check_name(config, text, metric, losses, others)
+            yield _check_name(config, text, metric, losses, bool(others))
         for is_wrong, text in check_hook(source):
             yield (problem if is_wrong else note)(MONITOR, text)
     if not hooks.monitors_loss:
@@ -236,36 +233,24 @@ def _check_name(
     text: str,
     metric: str,
     losses: Optional[Set[str]],
-    others: Sequence[str],
+    more_losses: bool,
 ) -> Finding:
     reason = explain_name(metric)
-    if metric.startswith("val/") and "'prefix': 'val'" in str(
-        config.get("val_evaluator")
-    ):
-        reason = ""  # a metric of this prefix
+    if "'prefix': 'val'" in str(config.get("val_evaluator")):
+        reason = "" if metric.startswith("val/") else reason  # a metric of this prefix
     if metric in (losses or ()) or metric == TOTAL:
         return ok(MONITOR, text)
     if reason:
         return problem(MONITOR, f"{text}: {reason}")
     if metric.replace(".", "/").rpartition("/")[2] == TOTAL:
-        return note(
-            MONITOR,
-            f"{text}: only a loop that prefixes its passes reports it, such as mmdet's "
-            f"TeacherStudentValLoop. Otherwise monitor {TOTAL!r}",
-        )
-    if metric == "auto":
-        return note(
-            MONITOR,
-            f"{text}: that is the first metric, which is {TOTAL!r} only if the "
-            f"evaluator has no metrics. For the loss monitor {TOTAL!r}",
-        )
-    if "loss" not in metric.lower():
-        return note(MONITOR, f"{text}, which is no loss")
-    if losses is None or others:
-        return note(
-            MONITOR,
-            f"{text}: the loss element of the model has to have a loss of that name. "
-            f"The sum of all is {TOTAL!r}",
-        )
-    shown = ", ".join(map(repr, sorted(losses))) or "no loss"
-    return problem(MONITOR, f"{text}, but the model reports {shown}")
+        text += _PREFIXED
+    elif metric == "auto":
+        text += _AUTO
+    elif "loss" not in metric.lower():
+        text += ", which is no loss"
+    elif losses is None or more_losses:
+        text += _NAMED
+    else:
+        shown = ", ".join(map(repr, sorted(losses))) or "no loss"
+        return problem(MONITOR, f"{text}, but the model reports {shown}")
+    return note(MONITOR, text)
