@@ -8,13 +8,7 @@ from typing import Any, Dict, List, Optional, TextIO
 
 from valloss_compat import _api
 from valloss_compat._cli import print_plain
-from valloss_compat._cli.doctor import check_patches
-from valloss_compat._cli.doctor.report import (
-    PROBLEM,
-    Finding,
-    as_text,
-    stdout_to_stderr,
-)
+from valloss_compat._cli.doctor import check_patches, report
 
 #: Version of the JSON document. Raised when a key is removed or changes its meaning.
 SCHEMA = 1
@@ -61,30 +55,26 @@ def register(subparsers: Any) -> None:
 def doctor(args: argparse.Namespace) -> int:
     """Run all checks and print the findings; return 1 if one is a problem, else 0.
 
-    The JSON document has the keys ``schema`` (1), ``environment`` (name -> ``version``
-    and ``where``), ``status`` (as :meth:`valloss_compat.Status.as_dict`), ``config``
-    (the argument, or null), ``findings`` (a list of ``check``, ``severity`` and
-    ``text``) and ``exit_code``. Where the check itself failed, it has ``schema``,
-    ``config``, ``error`` and ``exit_code``.
+    docs/commands.md describes the JSON document.
 
     Raises:
         CommandError: If mmengine or the config cannot be read, or
             ``VALLOSS_COMPAT`` is invalid.
     """
-    with stdout_to_stderr(for_good=args.json) as stdout:
+    with report.stdout_to_stderr(for_good=args.json) as stdout:
         try:
             document = examine(args.config)
         except Exception as error:
             if args.json:
                 print_failure(stdout, str(error) or repr(error), args.config)
             raise
-        code = int(any(f.severity == PROBLEM for f in document["findings"]))
+        code = int(any(f.severity == report.PROBLEM for f in document["findings"]))
         if args.json:
             findings = [dict(f._asdict()) for f in document["findings"]]
             document.update(findings=findings, exit_code=code)
             print(json.dumps(document, indent=2), file=stdout, flush=True)
     if not args.json:
-        print_plain(as_text(document))
+        print_plain(report.as_text(document))
     return code
 
 
@@ -95,32 +85,22 @@ def print_failure(stdout: TextIO, error: str, config: Optional[str] = None) -> N
 
 
 def examine(path: Optional[str]) -> Dict[str, Any]:
-    """Apply the patches, check the config and train the trial models.
-
-    Returns:
-        dict: The JSON document without ``exit_code``. Its findings are
-        :class:`Finding` objects.
-    """
+    """Return the JSON document without ``exit_code``, with ``Finding`` objects."""
     findings = check_patches.apply_patches()
     # These import mmengine, which the patches have found by now.
-    from valloss_compat._cli.doctor import (
-        check_bases,
-        check_config,
-        config_file,
-        trial_run,
-    )
+    from valloss_compat._cli.doctor import check_bases, check_config, config_file
+    from valloss_compat._cli.doctor.trial_run import check_trials
 
-    on_config: List[Finding] = []
+    on_config: List[report.Finding] = []
     contents: Dict[str, Any] = {}
     if path is not None:
         with check_bases.record_files() as files:
             contents = config_file.load(path)
-        # Before the trial trainings: custom imports may patch mmengine or register a
-        # loop.
+        # Before the trial trainings: they may patch mmengine or register a loop.
         failed_imports = config_file.import_custom_modules(contents)
         on_config = check_config.check_config(contents, failed_imports)
         on_config += check_bases.check_bases(files)
-    findings += trial_run.check_trials(contents)
+    findings += check_trials(contents)
     status = _api.status()
     return {
         "schema": SCHEMA,

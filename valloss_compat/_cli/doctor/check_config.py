@@ -32,12 +32,9 @@ _ENTRY_TYPES: Dict[str, Tuple[type, ...]] = {
 def check_config(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> List[Finding]:
-    """Run all checks of a config, in the order in which a training reads the entries.
+    """Run all checks of a whole config, in the order in which a training reads it.
 
-    Args:
-        config (dict): A whole config, as :func:`config_file.load` reads it.
-        failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
-            import that failed.
+    ``failed_imports`` are name and error of each custom import that failed.
     """
     findings, config = check_types(config)
     hooks = check_hooks.build(config, failed_imports)
@@ -60,12 +57,7 @@ def check_config(
 
 
 def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
-    """Check the types of the entries that the other checks read.
-
-    Returns:
-        tuple[list[Finding], dict]: A problem for each entry of the wrong type, and
-        the config with these entries empty, so that the other checks can run.
-    """
+    """Report each entry of a wrong type; return the config with these entries empty."""
     findings: List[Finding] = []
     checked = dict(config)
     for name, types in _ENTRY_TYPES.items():
@@ -153,8 +145,7 @@ def is_of_this_package(name: str) -> bool:
 def _is_imported_by_hook(config: Mapping[str, Any]) -> bool:
     """Whether building a hook imports this package.
 
-    It does if the type of the hook is a class of this package or, in mmengine with
-    the new config style, the full name of one.
+    Its type is a class of it or, in mmengine with the new config style, a full name.
     """
     types = [entry.get("type") for entry in _config.hooks(config)]
     names = [name for name in types if isinstance(name, str)]

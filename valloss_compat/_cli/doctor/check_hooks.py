@@ -17,14 +17,8 @@ from mmengine import registry as registries
 from valloss_compat import _config
 from valloss_compat._cli.doctor.class_lookup import registered
 from valloss_compat._cli.doctor.report import Finding, note, ok, problem, unchecked
-from valloss_compat._recording.monitor_warnings import (
-    TOTAL,
-    check_hook,
-    explain_name,
-    explain_other_hook,
-    may_monitor,
-    monitored_by,
-)
+from valloss_compat._recording import monitor_warnings as monitors
+from valloss_compat._recording.monitor_warnings import TOTAL, explain_name
 
 CHECK, MONITOR = "config.hooks", "config.monitor"
 #: Found by their names without being registered.
@@ -58,13 +52,7 @@ class Hooks(NamedTuple):
 def build(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> Hooks:
-    """Look up all hooks and schedulers, and build those that monitor a metric.
-
-    Args:
-        config (dict): A whole config, after its custom imports.
-        failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
-            import that failed.
-    """
+    """Look up all hooks and schedulers, and build those that monitor a metric."""
     findings: List[Finding] = []
     built: List[Any] = []
     own: List[Mapping[str, Any]] = []
@@ -79,10 +67,12 @@ def build(
             continue
         if cls.__name__ == _config.VAL_LOSS_HOOK:
             if cls.__module__.partition(".")[0] != "valloss_compat":
-                findings.append(problem(CHECK, f"{path}: {explain_other_hook(cls)}"))
+                findings.append(
+                    problem(CHECK, f"{path}: {monitors.explain_other_hook(cls)}")
+                )
                 continue
             own.append(entry)
-        elif not may_monitor(cls):
+        elif not monitors.may_monitor(cls):
             continue
         best = entry.get("save_best")
         given = [entry.get("monitor"), *(best if isinstance(best, list) else [best])]
@@ -95,7 +85,7 @@ def build(
             reasons = [f"{text}: {type(error).__name__}: {error}"]
             reasons += filter(None, map(explain_name, given))
             findings.append(problem(CHECK, "; ".join(reasons)))
-    names += [metric for one in built for metric in monitored_by(one)]
+    names += [metric for one in built for metric in monitors.monitored_by(one)]
     monitors_loss = any("loss" in name.lower() or explain_name(name) for name in names)
     return Hooks(findings, built, own, monitors_loss)
 
@@ -133,10 +123,14 @@ def _unknown_type(
         return
     scope = _config.scope_of(config, entry)
     library = _config.scoped_name(entry, scope).partition(".")[0]
-    if library != "mmengine" and not _can_import(library):
-        absent = [*absent, library]
-    elif registered(registry, entry, config) is not None:  # the import registers it
-        return
+    if library != "mmengine":
+        try:
+            importlib.import_module(f"{library}.engine")  # registers its hooks
+        except (Exception, SystemExit):
+            absent = [*absent, library]
+        else:
+            if registered(registry, entry, config) is not None:
+                return
     name = str(entry["type"])
     text = f"{path} has the type {name!r}, which is not registered"
     suggestion = _closest_name(registry, name.rpartition(".")[2], scope)
@@ -189,15 +183,6 @@ def _registered_names(registry: str, scope: str) -> Iterator[Tuple[str, str]]:
         waiting += one.children.values()
 
 
-def _can_import(library: str) -> bool:
-    """Whether a library can be imported, which registers its hooks."""
-    try:
-        importlib.import_module(f"{library}.engine")
-    except (Exception, SystemExit):
-        return False
-    return True
-
-
 def check_monitors(
     config: Mapping[str, Any],
     hooks: Hooks,
@@ -206,17 +191,14 @@ def check_monitors(
 ) -> Iterator[Finding]:
     """Check the monitored metrics of a config, with at least one finding.
 
-    Args:
-        config (dict): The config.
-        hooks (Hooks): What was built of it.
-        losses (set[str], optional): What the model is known to report, if it is.
-        others (Sequence[str]): Classes of the user that may report more.
+    ``losses`` are what the model reports, if that is known. ``others`` are classes of
+    the user that may report more.
     """
     for source in hooks.monitors:
-        for metric in monitored_by(source):
+        for metric in monitors.monitored_by(source):
             text = f"{_config.type_name(source)} monitors {metric!r}"
             yield _check_name(config, text, metric, losses, bool(others))
-        for is_wrong, text in check_hook(source):
+        for is_wrong, text in monitors.check_hook(source):
             yield (problem if is_wrong else note)(MONITOR, text)
     if not hooks.monitors_loss:
         yield note(

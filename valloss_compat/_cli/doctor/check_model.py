@@ -30,10 +30,7 @@ def check_model(
 ) -> Tuple[List[Finding], Optional[Set[str]]]:
     """Check the model, or the hook that computes its losses.
 
-    Args:
-        config (dict): A whole config.
-        hooks (Hooks): What was built of it.
-        others (Sequence[str]): Classes of the user that may report losses as well.
+    ``others`` are classes of the user that may report losses as well.
 
     Returns:
         tuple[list[Finding], set[str]]: At least one finding, and the names of the

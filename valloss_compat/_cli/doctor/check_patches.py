@@ -55,11 +55,7 @@ def describe_environment(status: Status) -> Dict[str, Any]:
 
 
 def check_patches(status: Status) -> List[Finding]:
-    """Check the plan, each patch that is not active, and overrides of patched methods.
-
-    Args:
-        status (Status): The status after :func:`apply_patches`.
-    """
+    """Check the plan, each patch that is not active, and overrides of patched methods."""
     findings = [_check_plan(status)]
     if status.plan in ("add", "correct", "parity"):
         findings += [

@@ -22,16 +22,9 @@ _WITHOUT_LOSS = (*LIBRARIES, "mmengine", "valloss_compat", "mmcv")
 
 
 def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional[type]:
-    """Return the class that a config entry names.
+    """Return the class that an entry names in a registry, such as ``'LOOPS'``.
 
-    Args:
-        registry (str): Name of a registry in ``mmengine.registry``, such as
-            ``'LOOPS'``.
-        entry: The entry. Only a dict with ``type`` names a class.
-        config (dict): The whole config, for its ``default_scope``.
-
-    Returns:
-        type, optional: None if the entry names no class, or none is registered.
+    None if the entry is no dict with ``type``, or none is registered.
     """
     name = entry.get("type") if isinstance(entry, Mapping) else None
     if not name or isinstance(name, type):

@@ -17,14 +17,9 @@ _SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
 
 def load(name: str) -> Dict[str, Any]:
-    """Read a config file and its bases.
+    """Read a config file and its bases, by a path or ``'PACKAGE::PATH'``.
 
-    Args:
-        name (str): Path of a file, or ``'PACKAGE::PATH'`` as in ``_base_``.
-
-    Returns:
-        dict: Plain dicts and lists. Classes, as in the new config style, become
-        strings: ``'package.module.Class'``.
+    Classes, as in the new config style, become strings: ``'package.module.Class'``.
 
     Raises:
         CommandError: If the file cannot be read.

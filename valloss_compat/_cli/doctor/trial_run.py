@@ -12,7 +12,7 @@ import math
 import os
 import tempfile
 import uuid
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
@@ -40,6 +40,13 @@ _FIX = (
     "Other code replaces or overrides a method of mmengine's loops or evaluators and "
     "does not call the original, see the findings on patches"
 )
+_TO_METRIC = "{} loss elements reached the metric, but none was expected"
+_TO_HOOKS = "{} loss elements reached hooks, but none was expected"
+_PREDICTIONS = (
+    "the metric got {} predictions in the epochs, but 5 in each were expected"
+)
+_STOPPING = "EarlyStoppingHook ended the training after epoch {}, but 2 was expected"
+_BEST = "CheckpointHook kept {}, but one of epoch 1 was expected"
 
 
 class TrialResult:
@@ -64,10 +71,7 @@ def check_trials(config: Mapping[str, Any]) -> List[Finding]:
     """Run a trial training for each loop and evaluator that may be used.
 
     These are mmengine's classes, each loaded evaluator that can be built, and the
-    evaluator and loop of the config.
-
-    Args:
-        config (dict): A whole config, after its custom imports. Empty without one.
+    evaluator and loop of the config (empty without one), after its custom imports.
     """
     loop = registered("LOOPS", config.get("val_cfg"), config)
     evaluator = registered("EVALUATOR", config.get("val_evaluator"), config)
@@ -138,48 +142,29 @@ def check_trial(
 def _differences(result: TrialResult, expected: List[float]) -> List[str]:
     """Describe how a result differs from the expected one."""
     differences = []
-    for epoch, value in enumerate(expected, 1):
+    for epoch, loss in enumerate(expected, 1):
         metrics: Dict[str, Any] = (result.metrics[epoch - 1 :] or [{}])[0]
         reported = metrics.get("val_loss")
         if reported is None:
             names = ", ".join(map(repr, sorted(metrics))) or "none"
             differences.append(
-                f"there is no val_loss after epoch {epoch}, but {value:g} was "
+                f"there is no val_loss after epoch {epoch}, but {loss:g} was "
                 f"expected, and the metrics are {names}"
             )
-        elif not math.isclose(float(reported), value, rel_tol=1e-5):
+        elif not math.isclose(float(reported), loss, rel_tol=1e-5):
             differences.append(
-                f"val_loss is {float(reported):g} after epoch {epoch}, but {value:g} "
+                f"val_loss is {float(reported):g} after epoch {epoch}, but {loss:g} "
                 "was expected"
             )
-    none = "but none was expected"
     best = any("val_loss" in name and "_1." in name for name in result.best)
-    for is_as_expected, text in (
-        (
-            not result.metric_elements,
-            f"{result.metric_elements} loss elements reached the metric, {none}",
-        ),
-        (
-            not result.hook_elements,
-            f"{result.hook_elements} loss elements reached hooks, {none}",
-        ),
-        (
-            set(result.samples) <= {_SAMPLES},
-            f"the metric got {result.samples} predictions in the epochs, but {_SAMPLES}"
-            " in each were expected",
-        ),
-        (
-            result.epochs == 2,
-            f"EarlyStoppingHook ended the training after epoch {result.epochs}, but 2 "
-            "was expected",
-        ),
-        (
-            best,
-            f"CheckpointHook kept {result.best or 'no best checkpoint'}, but one of "
-            "epoch 1 was expected",
-        ),
+    for value, is_wrong, text in (
+        (result.metric_elements, result.metric_elements, _TO_METRIC),
+        (result.hook_elements, result.hook_elements, _TO_HOOKS),
+        (result.samples, set(result.samples) - {_SAMPLES}, _PREDICTIONS),
+        (result.epochs, result.epochs != 2, _STOPPING),
+        (result.best or "no best checkpoint", not best, _BEST),
     ):
-        differences += [] if is_as_expected else [text]
+        differences += [text.format(value)] if is_wrong else []
     return differences
 
 
@@ -196,7 +181,8 @@ def run_trial(
     """
     result = TrialResult()
     metric, hook, model = _Metric(result), _RecordingHook(result), _Model(result)
-    data = DataLoader(_Dataset(range(_SAMPLES)), batch_size=2, collate_fn=_collate)
+    inputs = torch.arange(float(_SAMPLES))
+    data = DataLoader([{"inputs": one} for one in inputs], batch_size=2)
     val_evaluator: Any = [metric]
     try:
         if evaluator is not None:
@@ -235,14 +221,6 @@ def run_trial(
     return result
 
 
-class _Dataset(List[int]):
-    metainfo: ClassVar[Dict[str, Any]] = {}  # without it, mmengine warns
-
-
-def _collate(items: Sequence[int]) -> Dict[str, List[Any]]:
-    return {"inputs": [torch.tensor([float(item)]) for item in items]}
-
-
 class _Model(BaseModel):
     """Returns ``_LOSSES`` and counts its epochs."""
 
@@ -254,7 +232,7 @@ class _Model(BaseModel):
 
     def forward(self, inputs: Any, mode: str = "tensor") -> Any:
         if mode == "loss":
-            return {"loss": self.weight * torch.stack(list(inputs)).mean()}
+            return {"loss": self.weight * inputs.mean()}
         self.result.epochs += self.batch == 0
         given = _LOSSES[self.batch].items()
         losses = {name: self.weight.detach() * 0 + value for name, value in given}
