@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any, Iterator, List, NamedTuple, Sequence
+from typing import Any, Iterator, List, NamedTuple, Sequence, Tuple
 
 from mmengine.config import Config
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor.check_config import check_types, is_of_this_package
 from valloss_compat._cli.doctor.config_file import custom_imports
-from valloss_compat._cli.doctor.report import NOTE, Finding, note, problem
+from valloss_compat._cli.doctor.report import Finding, note, problem
 
 CHECK = "config.bases"
 #: Hooks that a user adds for the validation loss -> their names in default_hooks.
 _ADDED_HOOKS = {"ValLossHook": "val_loss", "EarlyStoppingHook": "early_stopping"}
+#: What is lost, the text, how to keep it, and the fix if it is a problem.
+_Lost = Tuple[List[str], str, str, str]
 
 
 class ConfigFile(NamedTuple):
@@ -67,34 +69,34 @@ def check_bases(files: Sequence[ConfigFile]) -> Iterator[Finding]:
         pending = [root]
         for file in pending:  # grows during the iteration
             pending += file.bases
-            for finding in (*_check_hooks(file, root), *_check_imports(file, root)):
-                if file is root or finding.severity != NOTE:
-                    yield finding
+            for check in (_check_hooks, _check_imports):
+                lost, text, keep, fix = check(file, root)
+                if lost and fix:
+                    yield problem(CHECK, f"{text}. Fix: {fix}")
+                elif lost and file is root:
+                    yield note(CHECK, f"{text}. If that is not intended: {keep}")
 
 
-def _check_hooks(file: ConfigFile, root: ConfigFile) -> Iterator[Finding]:
+def _check_hooks(file: ConfigFile, root: ConfigFile) -> _Lost:
     own = _custom_hooks(file.contents)
     kept = {*_hooks(file.contents), *_hooks(root.contents)}
     lost = [name for base in file.bases for name in _custom_hooks(base.contents)]
     lost = [name for name in dict.fromkeys(lost) if name not in kept]
-    added = ", ".join(
-        f"{_ADDED_HOOKS[name]}=dict(type='{name}', ...)"
-        for name in _ADDED_HOOKS
-        if name in own
-    )
+    text = f"custom_hooks in {file.name} replaces the list of its base, so that the "
+    text += f"training loses {', '.join(lost)}"
     # The other formats have no `_base_` to refer to.
     repeat = "[*_base_.custom_hooks, ...]" if file.name.endswith(".py") else "[...]"
     keep = f"repeat the hooks of the base in custom_hooks={repeat}"
+    added = ", ".join(
+        f"{key}=dict(type='{name}', ...)"
+        for name, key in _ADDED_HOOKS.items()
+        if name in own
+    )
     fix = f"default_hooks=dict({added}), which is merged with the base, or {keep}"
-    if lost:
-        yield _lost(
-            f"custom_hooks in {file.name} replaces the list of its base, so that the "
-            f"training loses {', '.join(lost)}",
-            *(keep, fix if added else ""),
-        )
+    return lost, text, keep, added and fix
 
 
-def _check_imports(file: ConfigFile, root: ConfigFile) -> Iterator[Finding]:
+def _check_imports(file: ConfigFile, root: ConfigFile) -> _Lost:
     own = custom_imports(file.contents)
     kept = [f"{name}." for name in (*own, *custom_imports(root.contents))]
     lost = [
@@ -106,21 +108,12 @@ def _check_imports(file: ConfigFile, root: ConfigFile) -> Iterator[Finding]:
         # A missing import of this package is reported by check_config.
         and not is_of_this_package(name)
     ]
+    text = f"custom_imports in {file.name} replaces the imports of its base, so that "
+    text += f"{', '.join(lost)} would not be imported"
     keep = f"imports={lost + own}"
     fix = f"{keep}, or leave custom_imports out and start the train script with "
     fix += "`python -m valloss_compat run`"
-    if lost:
-        yield _lost(
-            f"custom_imports in {file.name} replaces the imports of its base, so that "
-            f"{', '.join(lost)} would not be imported",
-            *(keep, fix if any(map(is_of_this_package, own)) else ""),
-        )
-
-
-def _lost(text: str, keep: str, fix: str) -> Finding:
-    if fix:
-        return problem(CHECK, f"{text}. Fix: {fix}")
-    return note(CHECK, f"{text}. If that is not intended: {keep}")
+    return lost, text, keep, fix if any(map(is_of_this_package, own)) else ""
 
 
 def _hooks(contents: Mapping[str, Any]) -> List[str]:

@@ -67,9 +67,8 @@ def build(
             continue
         if cls.__name__ == _config.VAL_LOSS_HOOK:
             if cls.__module__.partition(".")[0] != "valloss_compat":
-                findings.append(
-                    problem(CHECK, f"{path}: {monitors.explain_other_hook(cls)}")
-                )
+                text = f"{path}: {monitors.explain_other_hook(cls)}"
+                findings.append(problem(CHECK, text))
                 continue
             own.append(entry)
         elif not monitors.may_monitor(cls):

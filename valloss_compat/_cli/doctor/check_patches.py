@@ -11,6 +11,7 @@ from valloss_compat import _api
 from valloss_compat._api import Status
 from valloss_compat._cli.doctor.report import Finding, note, ok, problem
 from valloss_compat._patches.mmengine_api import import_targets
+from valloss_compat._version import __version__
 from valloss_compat.errors import CommandError
 from valloss_compat.options import VARIABLE
 
@@ -42,20 +43,17 @@ def describe_environment(status: Status) -> Dict[str, Any]:
     python = ".".join(map(str, sys.version_info[:3]))
     environment: Dict[str, Any] = {}
     environment["python"] = {"version": python, "where": sys.executable}
-    for name in ("torch", "mmengine", "valloss_compat"):
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None)
-        version = getattr(module, "__version__", None)
-        environment[name] = {
-            "version": None if version is None else str(version),
-            "where": os.path.dirname(file) if file else None,
-        }
+    versions = {"torch": status.torch, "mmengine": status.mmengine}
+    for name, version in {**versions, "valloss_compat": __version__}.items():
+        file = getattr(sys.modules.get(name), "__file__", None)
+        where = os.path.dirname(file) if file else None
+        environment[name] = {"version": version, "where": where}
     environment["mmengine"]["distribution"] = status.distribution
     return environment
 
 
 def check_patches(status: Status) -> List[Finding]:
-    """Check the plan, each patch that is not active, and overrides of patched methods."""
+    """Check the plan, patches that are not active, and overrides of patched methods."""
     findings = [_check_plan(status)]
     if status.plan in ("add", "correct", "parity"):
         findings += [

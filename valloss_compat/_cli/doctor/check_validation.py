@@ -123,16 +123,13 @@ def check_interval(config: Mapping[str, Any]) -> Iterator[Finding]:
         runner.is_last = lambda: getattr(loop, counter) > last
         loop.run()
     except _Enough:
-        return
+        pass
     except Exception as error:
         shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         text = f"{cls.__name__}({shown}) raises {type(error).__name__}: {error}"
         yield report(CHECK, f"train_cfg cannot be used: {text:.400}")
-        return
-    if not runner.validations:
-        yield report(
-            CHECK,
-            f"the training ends after {arguments[limit]} {limit[len('max_') :]} "
-            f"without a validation{exception}. Fix: lower val_interval or val_begin of "
-            "train_cfg",
-        )
+    else:
+        end = f"{arguments[limit]} {limit[len('max_') :]}"
+        text = f"the training ends after {end} without a validation{exception}. Fix: "
+        if not runner.validations:
+            yield report(CHECK, text + "lower val_interval or val_begin of train_cfg")

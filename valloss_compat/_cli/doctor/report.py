@@ -14,19 +14,15 @@ OK, NOTE, PROBLEM, UNCHECKED = "ok", "note", "problem", "not checked"
 
 
 class Finding(NamedTuple):
-    """The result of one check.
+    """The result of one check."""
 
-    Attributes:
-        check (str): Identifier of the check, such as ``'patches'`` or
-            ``'config.monitor'``. Stable between releases.
-        severity (str): ``'ok'``, ``'note'`` (worth knowing), ``'problem'`` (the
-            validation loss is missing, wrong, or not used as configured) or
-            ``'not checked'`` (what it takes is not there).
-        text (str): The observation. For a problem also the expectation and the fix.
-    """
-
+    #: Such as ``'patches'`` or ``'config.monitor'``. Stable between releases.
     check: str
+    #: ``'ok'``, ``'note'`` (worth knowing), ``'problem'`` (the validation loss is
+    #: missing, wrong, or not used as configured) or ``'not checked'`` (what it takes
+    #: is not there).
     severity: str
+    #: The observation. For a problem also the expectation and the fix.
     text: str
 
 

@@ -42,15 +42,13 @@ _FIX = (
 )
 _TO_METRIC = "{} loss elements reached the metric, but none was expected"
 _TO_HOOKS = "{} loss elements reached hooks, but none was expected"
-_PREDICTIONS = (
-    "the metric got {} predictions in the epochs, but 5 in each were expected"
-)
+_COUNT = "the metric got {} predictions in the epochs, but 5 in each were expected"
 _STOPPING = "EarlyStoppingHook ended the training after epoch {}, but 2 was expected"
 _BEST = "CheckpointHook kept {}, but one of epoch 1 was expected"
 
 
-class TrialResult:
-    """The result of a trial training, filled while it runs."""
+class TrialResult(Hook):
+    """The result of a trial training. As a hook, it records what hooks get."""
 
     epochs = 0  #: Number of epochs trained.
     metric_elements = 0  #: Number of loss elements that reached the metric.
@@ -58,9 +56,19 @@ class TrialResult:
     error: Optional[Exception] = None  #: The exception that ended the training.
 
     def __init__(self) -> None:
-        self.metrics: List[Dict[str, Any]] = []  #: Of each epoch, as hooks get them.
+        self.metrics: List[Dict[str, Any]] = []  #: Of each epoch.
         self.samples: List[int] = []  #: Number of predictions in each epoch.
         self.best: List[str] = []  #: File names of the best checkpoints.
+
+    def after_val_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        """Count the loss elements."""
+        outputs = kwargs["outputs"]
+        elements = [one for one in outputs if isinstance(one, BaseDataElement)]
+        self.hook_elements += sum("loss" in one for one in elements)
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        """Keep the metrics."""
+        self.metrics.append(dict(metrics or {}))
 
 
 class BuildError(Exception):
@@ -124,8 +132,7 @@ def check_trial(
     if result is not None:
         differences += _differences(result, [first, first + _RISE])
     is_patched = all(patch.state == "active" for patch in status.patches)
-    metrics = [] if result is None else result.metrics
-    has_losses = all("val_loss" in epoch for epoch in metrics)
+    has_losses = result is None or all("val_loss" in one for one in result.metrics)
     if error is not None and cls is None and is_patched and has_losses:
         remedy = remedy_for(error) or "make the same training work without this package"
         text = f"{subject}: {differences[0]}. mmengine itself fails, as all patches "
@@ -160,7 +167,7 @@ def _differences(result: TrialResult, expected: List[float]) -> List[str]:
     for value, is_wrong, text in (
         (result.metric_elements, result.metric_elements, _TO_METRIC),
         (result.hook_elements, result.hook_elements, _TO_HOOKS),
-        (result.samples, set(result.samples) - {_SAMPLES}, _PREDICTIONS),
+        (result.samples, set(result.samples) - {_SAMPLES}, _COUNT),
         (result.epochs, result.epochs != 2, _STOPPING),
         (result.best or "no best checkpoint", not best, _BEST),
     ):
@@ -168,19 +175,14 @@ def _differences(result: TrialResult, expected: List[float]) -> List[str]:
     return differences
 
 
-def run_trial(
-    work_dir: str,
-    evaluator: Optional[type],
-    loop: Optional[type],
-    arguments: Mapping[str, Any],
-) -> TrialResult:
+def run_trial(work_dir: str, evaluator: Any, loop: Any, arguments: Any) -> TrialResult:
     """Run the trial training; the result is also that of one that raised.
 
     Raises:
         BuildError: If the evaluator or the loop cannot be built.
     """
     result = TrialResult()
-    metric, hook, model = _Metric(result), _RecordingHook(result), _Model(result)
+    metric = _Metric(result)
     inputs = torch.arange(float(_SAMPLES))
     data = DataLoader([{"inputs": one} for one in inputs], batch_size=2)
     val_evaluator: Any = [metric]
@@ -192,7 +194,7 @@ def run_trial(
     stopping = {"type": "EarlyStoppingHook", "monitor": "val_loss", "patience": 1}
     checkpoint = {"type": "CheckpointHook", "interval": 1, "save_best": "val_loss"}
     runner = Runner(
-        model=model,
+        model=_Model(result),
         work_dir=work_dir,
         train_dataloader=data,
         val_dataloader=data,
@@ -200,7 +202,7 @@ def run_trial(
         val_cfg={"type": loop, **arguments} if loop else {},
         val_evaluator=val_evaluator,
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
-        custom_hooks=[hook, {**stopping, "rule": "less", "min_delta": 0.0}],
+        custom_hooks=[result, {**stopping, "rule": "less", "min_delta": 0.0}],
         default_hooks={"checkpoint": {**checkpoint, "rule": "less"}},
         default_scope="mmengine",
         experiment_name=uuid.uuid4().hex,
@@ -257,16 +259,3 @@ class _Metric(BaseMetric):
     def compute_metrics(self, results: List[int]) -> Dict[str, float]:
         self.result.samples.append(sum(results))
         return {"samples": float(sum(results))}
-
-
-class _RecordingHook(Hook):
-    def __init__(self, result: TrialResult) -> None:
-        self.result = result
-
-    def after_val_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
-        outputs = kwargs["outputs"]
-        elements = [one for one in outputs if isinstance(one, BaseDataElement)]
-        self.result.hook_elements += sum("loss" in one for one in elements)
-
-    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
-        self.result.metrics.append(dict(metrics or {}))
