@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Mapping
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
@@ -27,6 +26,15 @@ _ENTRY_TYPES: Dict[str, Tuple[type, ...]] = {
     "val_dataloader": (dict, list),
     "val_evaluator": (dict, list),
 }
+_NOT_IMPORTED = """this config does not import valloss_compat{}. That is fine if \
+`python -m valloss_compat run` starts the train script, or if the script imports \
+valloss_compat. Otherwise add custom_imports=dict(imports={}, \
+allow_failed_imports=False)"""
+_FAILED = """{} cannot be imported here ({}): a training in this environment and \
+folder would {}. Fix: install it, or add its folder to PYTHONPATH"""
+_MAY_FAIL = """this config imports valloss_compat with allow_failed_imports=True: if \
+it is not installed, the training has no validation loss. Fix: \
+allow_failed_imports=False"""
 
 
 def check_config(
@@ -107,34 +115,19 @@ def _check_custom_imports(
     if not is_imported and not _is_imported_by_hook(config):
         # Only a note: the train script or `run` may import the package, and a training
         # without it ends at its start, as the hook is not registered.
-        needed = f", which {_config.VAL_LOSS_HOOK} needs"
+        is_needed = bool(_config.val_loss_hooks(config))
+        needed = f", which {_config.VAL_LOSS_HOOK} needs" * is_needed
         # A list in a child config replaces that of its base: the whole one is given.
         imports = [*custom_imports(config), "valloss_compat"]
-        yield note(
-            check,
-            "this config does not import valloss_compat"
-            f"{needed if _config.val_loss_hooks(config) else ''}. That is fine if "
-            "`python -m valloss_compat run` starts the train script, or if the script "
-            "imports valloss_compat. Otherwise add "
-            f"custom_imports=dict(imports={imports}, allow_failed_imports=False)",
-        )
+        yield note(check, _NOT_IMPORTED.format(needed, imports))
     elif is_imported and may_fail:
-        yield note(
-            check,
-            "this config imports valloss_compat with allow_failed_imports=True: if it "
-            "is not installed, the training has no validation loss. Fix: "
-            "allow_failed_imports=False",
-        )
+        yield note(check, _MAY_FAIL)
     else:
         yield ok(check, "this config imports valloss_compat")
     for name, error in failed_imports:
         end = "go on without it" if may_fail else "end"
-        yield (note if may_fail else problem)(
-            check,
-            f"{name} cannot be imported here ({error}): a training in this "
-            f"environment and folder would {end}. Fix: install it, or add its folder "
-            "to PYTHONPATH",
-        )
+        report = note if may_fail else problem
+        yield report(check, _FAILED.format(name, error, end))
 
 
 def is_of_this_package(name: str) -> bool:

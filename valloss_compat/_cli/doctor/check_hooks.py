@@ -26,18 +26,16 @@ _PACKAGE_HOOKS = ("EarlyStoppingHook", _config.VAL_LOSS_HOOK)
 #: Ratios of difflib: one typo in ten letters, and EarlyStopHook for this package's.
 _MIN_SIMILARITY, _MIN_SIMILARITY_OF_OWN = 0.9, 0.86
 _NOT_ARGUMENTS = ("type", "_scope_", "priority", "convert_to_iter_based")
-_PREFIXED = (
-    ": only a loop that prefixes its passes reports it, such as mmdet's "
-    f"TeacherStudentValLoop. Otherwise monitor {TOTAL!r}"
-)
-_AUTO = (
-    f": that is the first metric, which is {TOTAL!r} only if the evaluator has no "
-    f"metrics. For the loss monitor {TOTAL!r}"
-)
-_NAMED = (
-    ": the loss element of the model has to have a loss of that name. The sum of all "
-    f"is {TOTAL!r}"
-)
+_PREFIXED = f""": only a loop that prefixes its passes reports it, such as mmdet's \
+TeacherStudentValLoop. Otherwise monitor {TOTAL!r}"""
+_AUTO = f""": that is the first metric, which is {TOTAL!r} only if the evaluator has \
+no metrics. For the loss monitor {TOTAL!r}"""
+_NAMED = f""": the loss element of the model has to have a loss of that name. The sum \
+of all is {TOTAL!r}"""
+_ONLY_LOGGED = f"""nothing monitors {TOTAL}: it is only logged. For early stopping add \
+default_hooks=dict(early_stopping=dict(type='EarlyStoppingHook', monitor='{TOTAL}', \
+min_delta=1e-4)), for the best checkpoint \
+default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))"""
 
 
 class Hooks(NamedTuple):
@@ -150,16 +148,15 @@ def _unknown_type(
 
 def _closest_name(registry: str, name: str, scope: str) -> Optional[str]:
     """Return the registered name of which a name is a typo, if there is one."""
-    own = _PACKAGE_HOOKS if registry == "HOOKS" else ()
+    own = [*_PACKAGE_HOOKS] if registry == "HOOKS" else []
     # Names that need no scope come last: they override those of other libraries.
     pairs = sorted(_registered_names(registry, scope), key=lambda p: p[0] == p[1])
     names = {plain.lower(): full for plain, full in [*pairs, *zip(own, own)]}
     lower = name.lower()
     stem = _stem(lower)
     matches = difflib.get_close_matches(lower, list(names), 3, _MIN_SIMILARITY)
-    matches += difflib.get_close_matches(
-        lower, [plain.lower() for plain in own], 1, _MIN_SIMILARITY_OF_OWN
-    )
+    own = [plain.lower() for plain in own]
+    matches += difflib.get_close_matches(lower, own, 1, _MIN_SIMILARITY_OF_OWN)
     for match in matches or [other for other in names if _stem(other) == stem]:
         # Not a typo but a user's class: MyEarlyStoppingHook, EMAHook2.
         is_longer = stem != lower and stem != _stem(match) and _stem(match) in stem
@@ -200,13 +197,7 @@ def check_monitors(
         for is_wrong, text in monitors.check_hook(source):
             yield (problem if is_wrong else note)(MONITOR, text)
     if not hooks.monitors_loss:
-        yield note(
-            MONITOR,
-            f"nothing monitors {TOTAL}: it is only logged. For early stopping add "
-            "default_hooks=dict(early_stopping=dict(type='EarlyStoppingHook', "
-            f"monitor='{TOTAL}', min_delta=1e-4)), for the best checkpoint "
-            f"default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))",
-        )
+        yield note(MONITOR, _ONLY_LOGGED)
 
 
 def _check_name(

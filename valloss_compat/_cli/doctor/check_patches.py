@@ -16,6 +16,9 @@ from valloss_compat.errors import CommandError
 from valloss_compat.options import VARIABLE
 
 CHECK = "patches"
+_INACTIVE = """{0.target} is {0.state}: {0.reason}. Expected: the patch of \
+valloss_compat, or a wrapper around it. Fix: import valloss_compat after the code that \
+replaces it, or call the original there"""
 
 
 def apply_patches() -> List[Finding]:
@@ -57,12 +60,7 @@ def check_patches(status: Status) -> List[Finding]:
     findings = [_check_plan(status)]
     if status.plan in ("add", "correct", "parity"):
         findings += [
-            problem(
-                CHECK,
-                f"{patch.target} is {patch.state}: {patch.reason}. Expected: the patch "
-                "of valloss_compat, or a wrapper around it. Fix: import valloss_compat "
-                "after the code that replaces it, or call the original there",
-            )
+            problem(CHECK, _INACTIVE.format(patch))
             for patch in status.patches
             if patch.state != "active"
         ]

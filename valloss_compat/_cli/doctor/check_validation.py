@@ -18,6 +18,10 @@ from valloss_compat._cli.doctor.report import Finding, note, ok, problem
 CHECK = "config.validation"
 #: mmengine expects all of these entries, or none of them.
 _ENTRIES = ("val_dataloader", "val_evaluator", "val_cfg")
+_WORKFLOW = """workflow is {!r}, an entry of mmcv 1.x that mmengine ignores. Fix: \
+leave it out, as mmengine validates by val_cfg, val_dataloader and val_evaluator"""
+_OTHER_CLASS = """{} has the class {}, which valloss_compat patches as well. A tiny \
+training with it is above, if it can be built"""
 _ARGUMENTS = ("val_begin", "val_interval", "dynamic_intervals")
 
 
@@ -26,46 +30,35 @@ def check_validation(
 ) -> Iterator[Finding]:
     """Check the entries that make a training validate."""
     if "val" in str(config.get("workflow")):
-        yield problem(
-            CHECK,
-            f"workflow is {config['workflow']!r}, an entry of mmcv 1.x that mmengine "
-            "ignores. Fix: leave it out, as mmengine validates by val_cfg, "
-            "val_dataloader and val_evaluator",
-        )
+        yield problem(CHECK, _WORKFLOW.format(config["workflow"]))
     missing = [name for name in _ENTRIES if config.get(name) is None]
+    present = [name for name in _ENTRIES if name not in missing]
     entries = ", ".join(_ENTRIES)
-    if len(missing) == len(_ENTRIES):
-        text = f"this config has none of {entries}, so that nothing validates"
-        if monitors_loss:
-            yield problem(CHECK, f"{text}, but a loss is monitored. Fix: add all three")
-        else:
-            yield note(CHECK, text)
-    elif missing:
-        present = [name for name in _ENTRIES if name not in missing]
+    if missing and present:
         yield problem(
             CHECK,
             f"{' and '.join(present)} without {' and '.join(missing)}, but mmengine "
             f"expects all of {entries}, or none",
         )
+    elif missing:
+        text = f"this config has none of {entries}, so that nothing validates"
+        if monitors_loss:
+            yield problem(CHECK, f"{text}, but a loss is monitored. Fix: add all three")
+        else:
+            yield note(CHECK, text)
     else:
         yield from check_interval(config)
-        yield from _check_class(config, "val_cfg", "ValLoop")
+        yield from _check_classes(config)
+
+
+def _check_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
+    for name, default in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
         # Runner.build_evaluator takes an entry without `metrics` for a metric.
-        is_metric = "metrics" not in (config["val_evaluator"] or ())
-        yield from _check_class(config, "val_evaluator", "Evaluator", is_metric)
-
-
-def _check_class(
-    config: Mapping[str, Any], name: str, default: str, is_default: bool = False
-) -> Iterator[Finding]:
-    if is_default or _config.class_name(config[name]) in ("", default):
-        yield ok(CHECK, f"{name} uses mmengine's {default}")
-    else:
-        yield note(
-            CHECK,
-            f"{name} has the class {config[name]['type']}, which valloss_compat "
-            "patches as well. A tiny training with it is above, if it can be built",
-        )
+        is_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
+        if is_metric or _config.class_name(config[name]) in ("", default):
+            yield ok(CHECK, f"{name} uses mmengine's {default}")
+        else:
+            yield note(CHECK, _OTHER_CLASS.format(name, config[name]["type"]))
 
 
 class _Enough(Exception):
@@ -107,8 +100,7 @@ def check_interval(config: Mapping[str, Any]) -> Iterator[Finding]:
     by_epoch = name == EpochBasedTrainLoop.__name__ or "max_epochs" in train_cfg
     cls: Any = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
     limit, counter = ("max_epochs", "_epoch") if by_epoch else ("max_iters", "_iter")
-    names = (limit, *_ARGUMENTS)
-    arguments = {key: train_cfg[key] for key in names if key in train_cfg}
+    arguments = {k: train_cfg[k] for k in (limit, *_ARGUMENTS) if k in train_cfg}
     report, exception = problem, ""
     if name not in ("", cls.__name__):
         report, exception = note, f", unless {name} validates at other times"

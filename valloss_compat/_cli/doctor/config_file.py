@@ -60,8 +60,7 @@ def load(name: str) -> Dict[str, Any]:
             "does not know the package of 'PACKAGE::PATH'"
         )
     to_dict = getattr(config, "to_dict", None) or config._cfg_dict.to_dict
-    contents: Dict[str, Any] = _to_plain(to_dict())
-    return contents
+    return dict(_to_plain(to_dict()))
 
 
 def _describe_missing_file(package: str, path: str) -> str:
@@ -70,11 +69,9 @@ def _describe_missing_file(package: str, path: str) -> str:
     if spec is None:
         return f"there is no package {package!r} here. Fix: install it"
     place = os.path.join(".mim", "configs")
-    if any(
-        os.path.isfile(os.path.join(folder, place, path + suffix))
-        for folder in spec.submodule_search_locations or ()
-        for suffix in ("", ".py")
-    ):
+    folders = spec.submodule_search_locations or ()
+    files = [os.path.join(folder, place, path) for folder in folders]
+    if any(os.path.isfile(file + suffix) for file in files for suffix in ("", ".py")):
         return ""
     return (
         f"the package {package!r} has no file {path!r} in its {place}. Fix: name the "

@@ -36,10 +36,10 @@ _EXPECTED = {"batch": 2.0 + 0.5, "sample": 1.7 + 0.5}
 #: Increase of ``loss_cls`` per epoch, so that the first epoch is the best.
 _RISE = 1.0
 _SET_BY_TRIAL = ("type", "_scope_", "metrics", "runner", "dataloader", "evaluator")
-_FIX = (
-    "Other code replaces or overrides a method of mmengine's loops or evaluators and "
-    "does not call the original, see the findings on patches"
-)
+_FIX = """Other code replaces or overrides a method of mmengine's loops or evaluators \
+and does not call the original, see the findings on patches"""
+_AS_EXPECTED = """ reported val_loss = {:g} and {:g}, as expected, and \
+EarlyStoppingHook and CheckpointHook used it"""
 _TO_METRIC = "{} loss elements reached the metric, but none was expected"
 _TO_HOOKS = "{} loss elements reached hooks, but none was expected"
 _COUNT = "the metric got {} predictions in the epochs, but 5 in each were expected"
@@ -139,11 +139,7 @@ def check_trial(
         return [problem(check, f"{text}are active. Fix: {remedy}")]
     if differences:
         return [problem(check, f"{subject}: {'; '.join(differences)}. {_FIX}")]
-    text = (
-        f"{subject} reported val_loss = {first:g} and {first + _RISE:g}, as expected, "
-        "and EarlyStoppingHook and CheckpointHook used it"
-    )
-    return [ok(check, text)]
+    return [ok(check, subject + _AS_EXPECTED.format(first, first + _RISE))]
 
 
 def _differences(result: TrialResult, expected: List[float]) -> List[str]:
