@@ -97,7 +97,7 @@ def _import(module: str) -> Any:
 
 
 def describe_error(error: BaseException) -> str:
-    """Describe an error with the file and the line that raised it."""
+    """Describe an error, and the file and line that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     # Imports go through frames of the interpreter.
     last = [frame for frame in frames if not frame.filename.startswith("<")][-1]
