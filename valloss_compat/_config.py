@@ -16,9 +16,15 @@ def class_name(entry: Any) -> str:
     return str(getattr(entry_type, "__name__", entry_type)).rpartition(".")[2]
 
 
-def scope_of(config: Any) -> str:
-    """Return the registry scope of config entries without a scope."""
-    return str(config.get("default_scope") or "mmengine")
+def scope_of(config: Any, entry: Any = None) -> str:
+    """Return the registry scope of an entry of a config, or of those without one."""
+    return str(setting(entry, "_scope_") or config.get("default_scope") or "mmengine")
+
+
+def scoped_name(entry: Mapping[str, Any], scope: str) -> str:
+    """Return the type in a config entry with its scope, or its full name as it is."""
+    name = str(entry.get("type", "?"))
+    return name if "." in name else f"{entry.get('_scope_') or scope}.{name}"
 
 
 def hooks_with_paths(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
@@ -70,9 +76,8 @@ def names_of(source: Any, scope: str = "") -> Tuple[str, ...]:
     if isinstance(source, Mapping):
         cls = source.get("type", "?")
         if isinstance(cls, str):
-            scope = source.get("_scope_", scope)
-            library = cls.partition(".")[0] if "." in cls else scope
-            return (f"{library}.{cls.rpartition('.')[2]}",)
+            name = scoped_name(source, scope)
+            return (f"{name.partition('.')[0]}.{name.rpartition('.')[2]}",)
     else:
         functions = (types.FunctionType, types.BuiltinFunctionType)  # as transforms
         cls = source if isinstance(source, functions) else type(source)

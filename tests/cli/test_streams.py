@@ -12,7 +12,7 @@ import pytest
 
 from valloss_compat import _cli
 from valloss_compat._cli import doctor, plot, run
-from valloss_compat._cli.doctor import check_validation, output, trial_run
+from valloss_compat._cli.doctor import report, trial_run
 
 #: A command line that only prints, without mmengine.
 PRINTING = """
@@ -69,13 +69,13 @@ def test_closed_stdout_keeps_the_exit_code():
 def test_output_of_configs_and_trial_runs_does_not_reach_stdout(capfd):
     """The output of child processes does not reach it either."""
     talk = "echo out; echo err >&2"
-    with output.silent():
+    with report.silent():
         os.system(talk)
         print("out")
         print("err", file=sys.stderr)
         warnings.warn("of a library", stacklevel=1)
     assert capfd.readouterr() == ("", "")
-    with output.stdout_to_stderr():
+    with report.stdout_to_stderr():
         os.system(talk)
     assert capfd.readouterr() == ("", "out\nerr\n")
     os.system(talk)
@@ -85,7 +85,7 @@ def test_output_of_configs_and_trial_runs_does_not_reach_stdout(capfd):
 def test_closed_descriptor_is_closed_again_after_redirection():
     code = """
 import os
-from valloss_compat._cli.doctor.output import _redirected
+from valloss_compat._cli.doctor.report import _redirected
 for descriptor, to in ((1, 2), (1, 99), (2, 99)):
     with _redirected(descriptor, to):
         os.write(descriptor, b"x") if to == 2 else None
@@ -101,7 +101,7 @@ def test_redirection_ends_if_stdin_is_closed():
     """The original of stdout was kept as descriptor 0."""
     code = """
 import os
-from valloss_compat._cli.doctor.output import _redirected
+from valloss_compat._cli.doctor.report import _redirected
 with _redirected(1, 2):
     os.write(1, b"x")
 os._exit(6 + os.write(1, b"y"))
@@ -138,7 +138,7 @@ def test_trial_run_that_cannot_start_is_a_problem(monkeypatch):
         raise RuntimeError("not today")
 
     monkeypatch.setattr(trial_run.Runner, "build_val_loop", build)
-    (finding,) = check_validation.check_trial()
+    (finding,) = trial_run.check_trial()
     assert finding.severity == "problem"
     line = build.__code__.co_firstlineno + 1
     place = f"({build.__code__.co_filename}, line {line})"

@@ -108,6 +108,12 @@ class Odd:
             "value item of type float",
             "convert it with torch.as_tensor()",
         ),
+        pytest.param(
+            10**400,
+            "value of type int beyond the range of float",
+            "scale the loss down",
+            id="int",
+        ),
     ],
 )
 def test_value_of_another_type_is_rejected(value, reason, fix):

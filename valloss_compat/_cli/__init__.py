@@ -13,9 +13,9 @@ import importlib
 import os
 import re
 import sys
-import traceback
 from typing import List, Optional, Sequence, TextIO, Tuple
 
+from valloss_compat._patches.mmengine_api import describe_error
 from valloss_compat._version import __version__
 from valloss_compat.errors import CommandError
 
@@ -58,8 +58,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             raise
         _discard_stdout()
         if not isinstance(error, BrokenPipeError):  # as with `| head -1`
-            text = f"{parser.prog} {args.command}: error: {_one_line(error)}"
-            print_plain(text, sys.stderr)
+            text = " ".join(describe_error(error).split())
+            print_plain(f"{parser.prog} {args.command}: error: {text}", sys.stderr)
         return 2
     return code
 
@@ -83,13 +83,6 @@ def _discard_stdout() -> None:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, sys.stdout.fileno())
         os.close(devnull)
-
-
-def _one_line(error: Exception) -> str:
-    """Format an unexpected error in one line."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"{text} ({last.filename}, line {last.lineno})"
 
 
 def make_parser() -> argparse.ArgumentParser:

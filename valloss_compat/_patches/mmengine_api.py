@@ -88,15 +88,20 @@ def _import(module: str) -> Any:
                 "reinstall mmengine, as the package of that name is not OpenMMLab's or "
                 "not whole"
             )
-        frames = traceback.extract_tb(error.__traceback__)
-        last = [frame for frame in frames if not frame.filename.startswith("<")][-1]
         raise UnusableMMEngineError(
             "valloss_compat patches mmengine, but importing mmengine.runner failed "
-            f"with {type(error).__name__}: {error} ({last.filename}, line "
-            f"{last.lineno}). Fix: "
+            f"with {describe_error(error)}. Fix: "
             f"{remedy or 'make `import mmengine.runner` work in this environment'}",
             name=name or "mmengine",
         ) from None
+
+
+def describe_error(error: BaseException) -> str:
+    """Describe an error, and the file and line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    # Imports go through frames of the interpreter.
+    last = [frame for frame in frames if not frame.filename.startswith("<")][-1]
+    return f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
 
 
 def remedy_for(error: BaseException) -> str:

@@ -73,8 +73,8 @@ class LossAccumulator:
             batch_idx (int): Index of the batch in its epoch, for messages.
 
         Raises:
-            TypeError: If the value is of another type, or a tensor that has no
-                real mean (complex, sparse, quantized, without data).
+            TypeError: If the value is of another type, a tensor that has no real mean
+                (complex, sparse, quantized, without data), or an int beyond float.
         """
         if (  # Most losses are such a tensor.
             _HAS_IS_CPU
@@ -85,7 +85,11 @@ class LossAccumulator:
         ):
             number = value.item()
         elif isinstance(value, numbers.Real):  # numpy's scalars are registered there
-            number = float(value)
+            try:
+                number = float(value)
+            except OverflowError:
+                kind = f"{type_name(value)} beyond the range of float"
+                raise self._error(kind, "scale the loss down") from None
         elif isinstance(value, LossSum):
             self.add_sum(value)
             return
@@ -153,10 +157,12 @@ class LossAccumulator:
                 return value.detach().to(_precision(value.device)).mean()
         elif hasattr(value, "__array__") or (where and isinstance(value, numbers.Real)):
             fix = "convert it with torch.as_tensor()"
-        raise TypeError(
+        raise self._error(kind, fix, where)
+
+    def _error(self, kind: str, fix: str, where: str = "") -> TypeError:
+        return TypeError(
             f"loss {self._name!r} has a value{where} of type {kind}, but a real "
-            "tensor, a number, or a list or tuple of tensors is expected. Fix: "
-            f"{fix}"
+            f"tensor, a number, or a list or tuple of tensors is expected. Fix: {fix}"
         )
 
     def _fold(self) -> None:

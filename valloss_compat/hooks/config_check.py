@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import torch
@@ -72,8 +73,7 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
     except UnsupportedError as error:
         return ConfigCheck("rejected", str(error), repairs)
     except Exception as error:  # of the libraries, or of the user
-        text = f"{failing}: {type(error).__name__}: {error}"
-        return ConfigCheck("not checked", text, repairs)
+        return ConfigCheck("not checked", _explain(failing, error), repairs)
     if found is None:
         text = "the validation has no batch, or the model appends a loss element itself"
         return ConfigCheck("not checked", text, repairs)
@@ -102,13 +102,19 @@ def reported_losses(config: Mapping[str, Any]) -> Tuple[Optional[Set[str]], str]
             with torch.no_grad():
                 result = model.val_step(next(batches))
     except Exception as error:  # of the libraries, or of the user
-        return None, f"{failing}: {type(error).__name__}: {error}"
+        return None, _explain(failing, error)
     rest, losses = extract_losses(result)
     if losses is None:
         return set(), explain_missing_element(rest)
     accumulators = EpochAccumulators()
     accumulators.record(losses)
     return set(means_with_total(accumulators.sums(), "val")), ""
+
+
+def _explain(failing: str, error: Exception) -> str:
+    text = f"{failing}: {type(error).__name__}: {error}"
+    # mmengine ends with the address of its page on registries.
+    return re.sub(r" More details can be found at [^\s'\"]+", "", text)
 
 
 def _build_model(config: Mapping[str, Any]) -> Any:

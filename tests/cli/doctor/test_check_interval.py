@@ -10,7 +10,7 @@ import pytest
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
-from valloss_compat._cli.doctor import check_interval
+from valloss_compat._cli.doctor.check_validation import check_interval
 
 LOOPS = {"max_epochs": EpochBasedTrainLoop, "max_iters": IterBasedTrainLoop}
 
@@ -26,10 +26,7 @@ class Data(list):
 
 def findings_of(**train):
     """Return severity and text of the findings on a ``train_cfg``."""
-    return [
-        (f.severity, f.text)
-        for f in check_interval.check_interval({"train_cfg": train})
-    ]
+    return [(f.severity, f.text) for f in check_interval({"train_cfg": train})]
 
 
 def validations(end, limit, **train):
@@ -122,4 +119,4 @@ def test_interval_that_the_loop_cannot_use_is_a_problem(train):
 def test_training_without_a_length_is_a_problem():
     ((severity, text),) = findings_of(val_interval=5)
     assert (severity, "max_iters" in text) == ("problem", True)
-    assert list(check_interval.check_interval({"train_cfg": None})) == []
+    assert list(check_interval({"train_cfg": None})) == []

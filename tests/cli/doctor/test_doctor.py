@@ -13,8 +13,7 @@ import torch
 from cli.doctor.runs import examine, texts
 from cli.processes import as_command, python
 from valloss_compat import __version__
-from valloss_compat._cli import doctor
-from valloss_compat._cli.doctor.findings import Finding
+from valloss_compat._cli.doctor.report import Finding, as_text
 
 
 def test_json_document_of_working_environment(nursery, tmp_path):
@@ -70,7 +69,7 @@ def test_report_does_not_break_words(monkeypatch):
     status = {"options": {"mode": "default"}}
     findings = [Finding("patches", "note", " ".join(words))]
     document = {"environment": {}, "status": status, "findings": findings}
-    lines = doctor._report(document).splitlines()
+    lines = as_text(document).splitlines()
     assert max(map(len, lines)) <= 60
     assert " ".join(lines).split()[4:-3] == words
 
@@ -88,7 +87,7 @@ def test_report_is_as_wide_as_the_terminal(monkeypatch, columns, width):
     findings = [Finding("ab", "ok", "x " * 200 + "y" * 120)]
     status = {"options": {"mode": "default"}}
     document = {"environment": {}, "status": status, "findings": findings}
-    first, *others, path = doctor._report(document).splitlines()[2:-2]
+    first, *others, path = as_text(document).splitlines()[2:-2]
     # Every other column is a space.
     assert (len(first), max(map(len, others))) == (width, width - 1)
     assert path == "    " + "y" * 120
@@ -106,7 +105,7 @@ def test_report_names_distribution_of_fork(distribution, shown):
     package = {"version": "0.10.4", "where": "/here", "distribution": distribution}
     status = {"options": {"mode": "default"}}
     document = {"environment": {"mmengine": package}, "status": status, "findings": []}
-    assert doctor._report(document).splitlines()[0] == shown
+    assert as_text(document).splitlines()[0] == shown
 
 
 def test_mode_off_is_a_problem(nursery, tmp_path):

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from valloss_compat._cli.doctor import check_validation, trial_run
+from valloss_compat._cli.doctor import trial_run
 
 #: The expected result.
-RESULT = trial_run.TrialResult(
-    metrics=[{"val_loss": 2.5}, {"val_loss": 3.5}],
-    metric_elements=0,
-    hook_elements=0,
-    samples=[5, 5],
-    epochs=2,
-    best=["best_val_loss_epoch_1.pth"],
-    error=None,
-)
+RESULT = {
+    "metrics": [{"val_loss": 2.5}, {"val_loss": 3.5}],
+    "samples": [5, 5],
+    "epochs": 2,
+    "best": ["best_val_loss_epoch_1.pth"],
+}
 
 
 def finding_on(monkeypatch, **changed):
     """Return the finding on a changed result."""
-    result = RESULT._replace(**changed)
+    result = trial_run.TrialResult()
+    vars(result).update(RESULT, **changed)
     monkeypatch.setattr(trial_run, "run_trial", lambda *args: result)
-    (finding,) = check_validation.check_trial()
+    (finding,) = trial_run.check_trial()
     return finding
 
 

@@ -64,9 +64,10 @@ def test_incomplete_lines_are_skipped_with_a_note(tmp_path):
         '{"lr": 0.1, "loss": 1.0, "step": NaN}',
         '{"lr": 0.1, "loss": 1.0, "step": true}',
         '{"val_loss": 1.0, "step": 1' + "0" * 400 + "}",
+        '{"lr": 0.1, "loss": 1.0, "step": 1, "epoch": Infinity}',
         "[" * 100000,
     ],
-    ids=["no step", "NaN", "a boolean", "too far", "nested"],
+    ids=["no step", "NaN", "a boolean", "too far", "no last epoch", "nested"],
 )
 def test_invalid_lines_are_skipped_with_a_note(tmp_path, broken):
     """The format of mmengine has no such lines."""
@@ -74,6 +75,14 @@ def test_invalid_lines_are_skipped_with_a_note(tmp_path, broken):
     write(tmp_path / "20260101_000000", [], tail=good + broken + "\n" + good)
     (file,) = scalars.find(str(tmp_path))
     assert scalars.read(file)[1] == ["1 broken lines are left out, first line 2"]
+
+
+def test_int_beyond_the_range_of_float_is_infinite(tmp_path):
+    """As a loss that has diverged. Its line is kept."""
+    tail = '{"lr": 0.1, "loss": 1' + "0" * 400 + ', "step": 1}\n'
+    write(tmp_path / "a", [], tail=tail)
+    starts, notes = scalars.read(str(tmp_path / "a" / "vis_data" / "scalars.json"))
+    assert (starts[0].lines, notes) == ([{"lr": 0.1, "loss": math.inf, "step": 1}], [])
 
 
 def test_values_that_are_no_numbers_are_left_out(tmp_path):

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import textwrap
 from typing import Any, Dict, List, Optional, TextIO
 
 from valloss_compat import _api
 from valloss_compat._cli import print_plain
-from valloss_compat._cli.doctor import check_patches
-from valloss_compat._cli.doctor.findings import PROBLEM, UNCHECKED, Finding
-from valloss_compat._cli.doctor.output import stdout_to_stderr
+from valloss_compat._cli.doctor import check_patches, report
 
 #: Version of the JSON document. Raised when a key is removed or changes its meaning.
 SCHEMA = 1
@@ -57,38 +53,28 @@ def register(subparsers: Any) -> None:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Run all checks and print the findings.
+    """Run all checks and print the findings; return 1 if one is a problem, else 0.
 
-    The JSON document has the keys ``schema`` (1), ``environment`` (name -> ``version``
-    and ``where``), ``status`` (as :meth:`valloss_compat.Status.as_dict`), ``config``
-    (the argument, or null), ``findings`` (a list of ``check``, ``severity`` and
-    ``text``) and ``exit_code``. Where the check itself failed, it has ``schema``,
-    ``config``, ``error`` and ``exit_code``.
-
-    Args:
-        args (argparse.Namespace): ``json`` and ``config``.
-
-    Returns:
-        int: 1 if a finding is a problem, else 0.
+    docs/commands.md describes the JSON document.
 
     Raises:
         CommandError: If mmengine or the config cannot be read, or
             ``VALLOSS_COMPAT`` is invalid.
     """
-    with stdout_to_stderr(for_good=args.json) as stdout:
+    with report.stdout_to_stderr(for_good=args.json) as stdout:
         try:
             document = examine(args.config)
         except Exception as error:
             if args.json:
                 print_failure(stdout, str(error) or repr(error), args.config)
             raise
-        code = int(any(f.severity == PROBLEM for f in document["findings"]))
+        code = int(any(f.severity == report.PROBLEM for f in document["findings"]))
         if args.json:
             findings = [dict(f._asdict()) for f in document["findings"]]
             document.update(findings=findings, exit_code=code)
             print(json.dumps(document, indent=2), file=stdout, flush=True)
     if not args.json:
-        print_plain(_report(document))
+        print_plain(report.as_text(document))
     return code
 
 
@@ -99,67 +85,27 @@ def print_failure(stdout: TextIO, error: str, config: Optional[str] = None) -> N
 
 
 def examine(path: Optional[str]) -> Dict[str, Any]:
-    """Apply the patches, check the config and train the trial models.
-
-    Args:
-        path (str, optional): The config, as on the command line.
-
-    Returns:
-        dict: The JSON document without ``exit_code``. Its findings are
-        :class:`Finding` objects.
-    """
+    """Return the JSON document without ``exit_code``, with ``Finding`` objects."""
     findings = check_patches.apply_patches()
     # These import mmengine, which the patches have found by now.
-    from valloss_compat._cli.doctor import (
-        check_bases,
-        check_config,
-        check_validation,
-        config_file,
-    )
+    from valloss_compat._cli.doctor import check_bases, check_config, config_file
+    from valloss_compat._cli.doctor.trial_run import check_trials
 
-    config_findings: List[Finding] = []
+    on_config: List[report.Finding] = []
     contents: Dict[str, Any] = {}
     if path is not None:
         with check_bases.record_files() as files:
             contents = config_file.load(path)
-        # Before the trial trainings: custom imports may patch mmengine or register a
-        # loop.
+        # Before the trial trainings: they may patch mmengine or register a loop.
         failed_imports = config_file.import_custom_modules(contents)
-        config_findings = check_config.check_config(contents, failed_imports)
-        config_findings += check_bases.check_bases(files)
-    findings += check_validation.check_validation(contents)
+        on_config = check_config.check_config(contents, failed_imports)
+        on_config += check_bases.check_bases(files)
+    findings += check_trials(contents)
     status = _api.status()
-    findings += config_findings
     return {
         "schema": SCHEMA,
         "environment": check_patches.describe_environment(status),
         "status": status.as_dict(),
         "config": path,
-        "findings": check_patches.check_patches(status) + findings,
+        "findings": [*check_patches.check_patches(status), *findings, *on_config],
     }
-
-
-def _report(document: Dict[str, Any]) -> str:
-    """Format the document as text."""
-    lines = []
-    for name, package in document["environment"].items():
-        distribution = package.get("distribution")
-        suffix = "" if distribution in (None, name) else f" ({distribution})"
-        lines.append(f"{name} {package['version']}{suffix}, {package['where']}")
-    options = ", ".join(f"{k}={v}" for k, v in document["status"]["options"].items())
-    lines += [f"options: {options}", ""]
-    for finding in document["findings"]:
-        head = f"[{finding.severity}] {finding.check}: "
-        lines += textwrap.wrap(
-            head + finding.text,
-            width=max(60, min(100, shutil.get_terminal_size((100, 24)).columns)),
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    severities = [finding.severity for finding in document["findings"]]
-    problems, points = severities.count(PROBLEM), severities.count(UNCHECKED)
-    verdict = f"{problems or 'no'} problem{'s' * (problems != 1)} found"
-    if points:
-        verdict += f"; {points} point{'s' * (points != 1)} not checked"
-    return "\n".join([*lines, "", verdict])

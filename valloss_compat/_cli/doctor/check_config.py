@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Mapping
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
@@ -10,15 +9,11 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 from mmengine import utils
 
 from valloss_compat import _config
-from valloss_compat._cli.doctor import (
-    check_hooks,
-    check_interval,
-    check_model,
-)
-from valloss_compat._cli.doctor.check_hooks import check_monitors
+from valloss_compat._cli.doctor import check_hooks, check_model
+from valloss_compat._cli.doctor.check_validation import check_validation
 from valloss_compat._cli.doctor.class_lookup import may_report_loss, registered
 from valloss_compat._cli.doctor.config_file import custom_imports
-from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+from valloss_compat._cli.doctor.report import Finding, note, ok, problem
 from valloss_compat._libraries.pipelines import training_transforms
 from valloss_compat._patches.mmengine_api import remedy_for
 
@@ -31,22 +26,23 @@ _ENTRY_TYPES: Dict[str, Tuple[type, ...]] = {
     "val_dataloader": (dict, list),
     "val_evaluator": (dict, list),
 }
-#: mmengine expects all of these entries, or none of them.
-_VALIDATION = ("val_dataloader", "val_evaluator", "val_cfg")
+_NOT_IMPORTED = """this config does not import valloss_compat{}. That is fine if \
+`python -m valloss_compat run` starts the train script, or if the script imports \
+valloss_compat. Otherwise add custom_imports=dict(imports={}, \
+allow_failed_imports=False)"""
+_FAILED = """{} cannot be imported here ({}): a training in this environment and \
+folder would {}. Fix: install it, or add its folder to PYTHONPATH"""
+_MAY_FAIL = """this config imports valloss_compat with allow_failed_imports=True: if \
+it is not installed, the training has no validation loss. Fix: \
+allow_failed_imports=False"""
 
 
 def check_config(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> List[Finding]:
-    """Run all checks of a config.
+    """Run all checks of a whole config, in the order in which a training reads it.
 
-    Args:
-        config (dict): A whole config, as :func:`config_file.load` reads it.
-        failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
-            import that failed.
-
-    Returns:
-        list[Finding]: In the order in which a training reads the entries.
+    ``failed_imports`` are name and error of each custom import that failed.
     """
     findings, config = check_types(config)
     hooks = check_hooks.build(config, failed_imports)
@@ -61,11 +57,25 @@ def check_config(
         *findings,
         *_check_library(config),
         *_check_custom_imports(config, failed_imports),
-        *_check_validation(config, hooks.monitors_loss),
+        *check_validation(config, hooks.monitors_loss),
         *hooks.findings,
-        *check_monitors(config, hooks, losses, others),
+        *check_hooks.check_monitors(config, hooks, losses, others),
         *on_model,
     ]
+
+
+def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
+    """Report each entry of a wrong type; return the config with these entries empty."""
+    findings: List[Finding] = []
+    checked = dict(config)
+    for name, types in _ENTRY_TYPES.items():
+        value = config.get(name)
+        if value is not None and not isinstance(value, types):
+            checked[name] = types[0]()
+            expected = " or ".join(f"a {cls.__name__}" for cls in types)
+            text = f"{name} is {value!r:.80}, but {expected} is expected"
+            findings.append(problem("config", text))
+    return findings, checked
 
 
 def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -74,16 +84,12 @@ def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
     mmengine goes on without it, and then only says that a class is not registered.
     """
     dataset = _config.setting(config.get("val_dataloader"), "dataset")
-    needed = {
-        "models": [("MODELS", config.get("model"))],
-        "datasets": [
-            ("DATASETS", dataset),
-            *(("TRANSFORMS", step) for step in training_transforms(dataset)),
-        ],
-    }
+    transforms = [("TRANSFORMS", step) for step in training_transforms(dataset)]
     library = _config.scope_of(config)
-    for part, entries in needed.items():
-        name = f"{library}.{part}"
+    for name, entries in (
+        (f"{library}.models", [("MODELS", config.get("model"))]),
+        (f"{library}.datasets", [("DATASETS", dataset), *transforms]),
+    ):
         try:
             if importlib.util.find_spec(name):
                 importlib.import_module(name)
@@ -99,73 +105,29 @@ def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
             )
 
 
-def check_types(config: Mapping[str, Any]) -> Tuple[List[Finding], Mapping[str, Any]]:
-    """Check the types of the entries that the other checks read.
-
-    Args:
-        config (dict): A whole config.
-
-    Returns:
-        tuple[list[Finding], dict]: A problem for each entry of the wrong type, and
-        the config with these entries empty, so that the other checks can run.
-    """
-    findings: List[Finding] = []
-    checked = dict(config)
-    for name, types in _ENTRY_TYPES.items():
-        value = config.get(name)
-        if value is None or isinstance(value, types):
-            continue
-        checked[name] = types[0]()
-        expected = " or ".join(f"a {cls.__name__}" for cls in types)
-        findings.append(
-            problem(
-                "config",
-                f"{name} is {value!r:.80}, but {expected} is expected",
-            )
-        )
-    return findings, checked
-
-
 def _check_custom_imports(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> Iterator[Finding]:
     check = "config.custom_imports"
     entry = config.get("custom_imports")
-    may_fail = isinstance(entry, Mapping) and bool(entry.get("allow_failed_imports"))
+    may_fail = bool(_config.setting(entry, "allow_failed_imports"))
     is_imported = any(map(is_of_this_package, custom_imports(config)))
     if not is_imported and not _is_imported_by_hook(config):
         # Only a note: the train script or `run` may import the package, and a training
         # without it ends at its start, as the hook is not registered.
-        consequence = ""
-        if _config.val_loss_hooks(config):
-            consequence = f", which {_config.VAL_LOSS_HOOK} needs"
+        is_needed = bool(_config.val_loss_hooks(config))
+        needed = f", which {_config.VAL_LOSS_HOOK} needs" * is_needed
         # A list in a child config replaces that of its base: the whole one is given.
         imports = [*custom_imports(config), "valloss_compat"]
-        yield note(
-            check,
-            f"this config does not import valloss_compat{consequence}. That is fine if "
-            "`python -m valloss_compat run` starts the train script, or if the script "
-            "imports valloss_compat. Otherwise add "
-            f"custom_imports=dict(imports={imports}, allow_failed_imports=False)",
-        )
+        yield note(check, _NOT_IMPORTED.format(needed, imports))
     elif is_imported and may_fail:
-        yield note(
-            check,
-            "this config imports valloss_compat with allow_failed_imports=True: if it "
-            "is not installed, the training has no validation loss. Fix: "
-            "allow_failed_imports=False",
-        )
+        yield note(check, _MAY_FAIL)
     else:
         yield ok(check, "this config imports valloss_compat")
     for name, error in failed_imports:
         end = "go on without it" if may_fail else "end"
-        finding = note if may_fail else problem
-        yield finding(
-            check,
-            f"{name} cannot be imported here ({error}): a training in this "
-            f"environment and folder would {end}. Fix: install it, or add its folder "
-            "to PYTHONPATH",
-        )
+        report = note if may_fail else problem
+        yield report(check, _FAILED.format(name, error, end))
 
 
 def is_of_this_package(name: str) -> bool:
@@ -176,57 +138,10 @@ def is_of_this_package(name: str) -> bool:
 def _is_imported_by_hook(config: Mapping[str, Any]) -> bool:
     """Whether building a hook imports this package.
 
-    It does if the type of the hook is a class of this package or, in mmengine with
-    the new config style, the full name of one.
+    Its type is a class of it or, in mmengine with the new config style, a full name.
     """
     types = [entry.get("type") for entry in _config.hooks(config)]
     names = [name for name in types if isinstance(name, str)]
     names = names if hasattr(utils, "get_object_from_string") else []
     names += [cls.__module__ for cls in types if isinstance(cls, type)]
     return any(map(is_of_this_package, names))
-
-
-def _check_validation(
-    config: Mapping[str, Any], monitors_loss: bool
-) -> Iterator[Finding]:
-    check = check_interval.CHECK
-    if "val" in str(config.get("workflow")):
-        yield problem(
-            check,
-            f"workflow is {config['workflow']!r}, an entry of mmcv 1.x that mmengine "
-            "ignores. Fix: leave it out, as mmengine validates by val_cfg, "
-            "val_dataloader and val_evaluator",
-        )
-    present = [name for name in _VALIDATION if config.get(name) is not None]
-    missing = [name for name in _VALIDATION if name not in present]
-    if present and missing:
-        yield problem(
-            check,
-            f"{' and '.join(present)} without {' and '.join(missing)}, but mmengine "
-            f"expects all of {', '.join(_VALIDATION)}, or none",
-        )
-    elif missing:
-        text = f"this config has none of {', '.join(_VALIDATION)}, so that nothing "
-        text += "validates"
-        if monitors_loss:
-            yield problem(check, f"{text}, but a loss is monitored. Fix: add all three")
-        else:
-            yield note(check, text)
-    else:
-        yield from check_interval.check_interval(config)
-        yield from _check_classes(config)
-
-
-def _check_classes(config: Mapping[str, Any]) -> Iterator[Finding]:
-    for name, default in (("val_cfg", "ValLoop"), ("val_evaluator", "Evaluator")):
-        cls = _config.class_name(config.get(name))
-        # Runner.build_evaluator takes an entry without `metrics` for a metric.
-        is_metric = name == "val_evaluator" and "metrics" not in (config[name] or ())
-        if cls in ("", default) or is_metric:
-            yield ok(check_interval.CHECK, f"{name} uses mmengine's {default}")
-        else:
-            yield note(
-                check_interval.CHECK,
-                f"{name} has the class {config[name]['type']}, which valloss_compat "
-                "patches as well. A tiny training with it is above, if it can be built",
-            )

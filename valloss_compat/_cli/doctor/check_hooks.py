@@ -9,56 +9,48 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import torch
 from mmengine import registry as registries
 
 from valloss_compat import _config
 from valloss_compat._cli.doctor.class_lookup import registered
-from valloss_compat._cli.doctor.findings import Finding, note, ok, problem, unchecked
-from valloss_compat._recording.monitor_warnings import (
-    TOTAL,
-    check_hook,
-    explain_name,
-    explain_other_hook,
-    may_monitor,
-    monitored_by,
-)
+from valloss_compat._cli.doctor.report import Finding, note, ok, problem, unchecked
+from valloss_compat._recording import monitor_warnings as monitors
+from valloss_compat._recording.monitor_warnings import TOTAL, explain_name
 
 CHECK, MONITOR = "config.hooks", "config.monitor"
 #: Found by their names without being registered.
 _PACKAGE_HOOKS = ("EarlyStoppingHook", _config.VAL_LOSS_HOOK)
 #: Ratios of difflib: one typo in ten letters, and EarlyStopHook for this package's.
 _MIN_SIMILARITY, _MIN_SIMILARITY_OF_OWN = 0.9, 0.86
+_NOT_ARGUMENTS = ("type", "_scope_", "priority", "convert_to_iter_based")
+_PREFIXED = f""": only a loop that prefixes its passes reports it, such as mmdet's \
+TeacherStudentValLoop. Otherwise monitor {TOTAL!r}"""
+_AUTO = f""": that is the first metric, which is {TOTAL!r} only if the evaluator has \
+no metrics. For the loss monitor {TOTAL!r}"""
+_NAMED = f""": the loss element of the model has to have a loss of that name. The sum \
+of all is {TOTAL!r}"""
+_ONLY_LOGGED = f"""nothing monitors {TOTAL}: it is only logged. For early stopping add \
+default_hooks=dict(early_stopping=dict(type='EarlyStoppingHook', monitor='{TOTAL}', \
+min_delta=1e-4)), for the best checkpoint \
+default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))"""
 
 
 class Hooks(NamedTuple):
-    """What was built of a config.
+    """What was built of a config."""
 
-    Attributes:
-        findings (list[Finding]): On hooks and schedulers that fail.
-        monitors (list): Hooks and schedulers that monitor a metric.
-        val_loss_hooks (list[dict]): The entries that are this package's hook.
-        monitors_loss (bool): Whether a loss is monitored, also by what cannot be built.
-    """
-
-    findings: List[Finding]
-    monitors: List[Any]
-    val_loss_hooks: List[Mapping[str, Any]]
-    monitors_loss: bool
+    findings: List[Finding]  #: On hooks and schedulers that fail.
+    monitors: List[Any]  #: Hooks and schedulers that monitor a metric.
+    val_loss_hooks: List[Mapping[str, Any]]  #: The entries of this package's hook.
+    monitors_loss: bool  #: Whether a loss is monitored, also by what cannot be built.
 
 
 def build(
     config: Mapping[str, Any], failed_imports: Sequence[Tuple[str, str]]
 ) -> Hooks:
-    """Look up all hooks and schedulers, and build those that monitor a metric.
-
-    Args:
-        config (dict): A whole config, after its custom imports.
-        failed_imports (Sequence[tuple[str, str]]): Name and error of each custom
-            import that failed.
-    """
+    """Look up all hooks and schedulers, and build those that monitor a metric."""
     findings: List[Finding] = []
     built: List[Any] = []
     own: List[Mapping[str, Any]] = []
@@ -71,13 +63,13 @@ def build(
         if cls is None:
             findings += _unknown_type(registry, path, entry, config, absent)
             continue
-        is_own = cls.__module__.partition(".")[0] == "valloss_compat"
-        if cls.__name__ == _config.VAL_LOSS_HOOK and not is_own:
-            findings.append(problem(CHECK, f"{path}: {explain_other_hook(cls)}"))
-            continue
         if cls.__name__ == _config.VAL_LOSS_HOOK:
+            if cls.__module__.partition(".")[0] != "valloss_compat":
+                text = f"{path}: {monitors.explain_other_hook(cls)}"
+                findings.append(problem(CHECK, text))
+                continue
             own.append(entry)
-        elif not may_monitor(cls):
+        elif not monitors.may_monitor(cls):
             continue
         best = entry.get("save_best")
         given = [entry.get("monitor"), *(best if isinstance(best, list) else [best])]
@@ -90,7 +82,7 @@ def build(
             reasons = [f"{text}: {type(error).__name__}: {error}"]
             reasons += filter(None, map(explain_name, given))
             findings.append(problem(CHECK, "; ".join(reasons)))
-    names += [metric for one in built for metric in monitored_by(one)]
+    names += [metric for one in built for metric in monitors.monitored_by(one)]
     monitors_loss = any("loss" in name.lower() or explain_name(name) for name in names)
     return Hooks(findings, built, own, monitors_loss)
 
@@ -108,8 +100,7 @@ def _schedulers(config: Mapping[str, Any]) -> Iterator[Tuple[str, Mapping[str, A
 
 
 def _build(registry: str, cls: Any, entry: Mapping[str, Any]) -> Any:
-    not_arguments = ("type", "_scope_", "priority", "convert_to_iter_based")
-    arguments = {key: entry[key] for key in entry if key not in not_arguments}
+    arguments = {key: entry[key] for key in entry if key not in _NOT_ARGUMENTS}
     if registry == "PARAM_SCHEDULERS":
         weight = torch.nn.Parameter(torch.ones(()))
         arguments["optimizer"] = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
@@ -127,24 +118,26 @@ def _unknown_type(
     if "type" not in entry:
         yield problem(CHECK, f"{path} has no type. Fix: add the name of its class")
         return
+    scope = _config.scope_of(config, entry)
+    library = _config.scoped_name(entry, scope).partition(".")[0]
+    if library != "mmengine":
+        try:
+            importlib.import_module(f"{library}.engine")  # registers its hooks
+        except (Exception, SystemExit):
+            absent = [*absent, library]
+        else:
+            if registered(registry, entry, config) is not None:
+                return
     name = str(entry["type"])
-    scope = str(entry.get("_scope_") or _config.scope_of(config))
-    library = name.partition(".")[0] if "." in name else scope
-    if library != "mmengine" and not _can_import(library):
-        absent = [*absent, library]
-    elif registered(registry, entry, config) is not None:  # the import registers it
-        return
     text = f"{path} has the type {name!r}, which is not registered"
     suggestion = _closest_name(registry, name.rpartition(".")[2], scope)
+    meant = f"Did you mean {suggestion!r}?"
     if absent:
         places = " and ".join(dict.fromkeys(absent))
-        hint = f". Did you mean {suggestion!r}?" if suggestion else ""
+        hint = f". {meant}" if suggestion else ""
         yield unchecked(CHECK, f"{text}: {places} cannot be imported here{hint}")
     elif suggestion:
-        yield problem(
-            CHECK,
-            f"{text}: the training ends with a KeyError. Did you mean {suggestion!r}?",
-        )
+        yield problem(CHECK, f"{text}: the training ends with a KeyError. {meant}")
     else:
         yield unchecked(
             CHECK,
@@ -155,18 +148,15 @@ def _unknown_type(
 
 def _closest_name(registry: str, name: str, scope: str) -> Optional[str]:
     """Return the registered name of which a name is a typo, if there is one."""
-    own = _PACKAGE_HOOKS if registry == "HOOKS" else ()
-    names: Dict[str, str] = {}
+    own = [*_PACKAGE_HOOKS] if registry == "HOOKS" else []
     # Names that need no scope come last: they override those of other libraries.
     pairs = sorted(_registered_names(registry, scope), key=lambda p: p[0] == p[1])
-    names.update((plain.lower(), scoped) for plain, scoped in pairs)
-    names.update((plain.lower(), plain) for plain in own)
+    names = {plain.lower(): full for plain, full in [*pairs, *zip(own, own)]}
     lower = name.lower()
     stem = _stem(lower)
     matches = difflib.get_close_matches(lower, list(names), 3, _MIN_SIMILARITY)
-    matches += difflib.get_close_matches(
-        lower, [plain.lower() for plain in own], 1, _MIN_SIMILARITY_OF_OWN
-    )
+    own = [plain.lower() for plain in own]
+    matches += difflib.get_close_matches(lower, own, 1, _MIN_SIMILARITY_OF_OWN)
     for match in matches or [other for other in names if _stem(other) == stem]:
         # Not a typo but a user's class: MyEarlyStoppingHook, EMAHook2.
         is_longer = stem != lower and stem != _stem(match) and _stem(match) in stem
@@ -189,46 +179,25 @@ def _registered_names(registry: str, scope: str) -> Iterator[Tuple[str, str]]:
         waiting += one.children.values()
 
 
-def _can_import(library: str) -> bool:
-    """Whether a library can be imported, which registers its hooks."""
-    try:
-        importlib.import_module(f"{library}.engine")
-    except (Exception, SystemExit):
-        return False
-    return True
-
-
 def check_monitors(
     config: Mapping[str, Any],
     hooks: Hooks,
     losses: Optional[Set[str]],
     others: Sequence[str],
 ) -> Iterator[Finding]:
-    """Check the monitored metrics of a config.
+    """Check the monitored metrics of a config, with at least one finding.
 
-    Args:
-        config (dict): The config.
-        hooks (Hooks): What was built of it.
-        losses (set[str], optional): What the model is known to report, if it is.
-        others (Sequence[str]): Classes of the user that may report more.
-
-    Yields:
-        Finding: At least one.
+    ``losses`` are what the model reports, if that is known. ``others`` are classes of
+    the user that may report more.
     """
     for source in hooks.monitors:
-        for metric in monitored_by(source):
+        for metric in monitors.monitored_by(source):
             text = f"{_config.type_name(source)} monitors {metric!r}"
-            yield _check_name(config, text, metric, losses, others)
-        for is_wrong, text in check_hook(source):
+            yield _check_name(config, text, metric, losses, bool(others))
+        for is_wrong, text in monitors.check_hook(source):
             yield (problem if is_wrong else note)(MONITOR, text)
     if not hooks.monitors_loss:
-        yield note(
-            MONITOR,
-            f"nothing monitors {TOTAL}: it is only logged. For early stopping add "
-            "default_hooks=dict(early_stopping=dict(type='EarlyStoppingHook', "
-            f"monitor='{TOTAL}', min_delta=1e-4)), for the best checkpoint "
-            f"default_hooks=dict(checkpoint=dict(save_best='{TOTAL}'))",
-        )
+        yield note(MONITOR, _ONLY_LOGGED)
 
 
 def _check_name(
@@ -236,36 +205,24 @@ def _check_name(
     text: str,
     metric: str,
     losses: Optional[Set[str]],
-    others: Sequence[str],
+    more_losses: bool,
 ) -> Finding:
     reason = explain_name(metric)
-    if metric.startswith("val/") and "'prefix': 'val'" in str(
-        config.get("val_evaluator")
-    ):
-        reason = ""  # a metric of this prefix
+    if "'prefix': 'val'" in str(config.get("val_evaluator")):
+        reason = "" if metric.startswith("val/") else reason  # a metric of this prefix
     if metric in (losses or ()) or metric == TOTAL:
         return ok(MONITOR, text)
     if reason:
         return problem(MONITOR, f"{text}: {reason}")
     if metric.replace(".", "/").rpartition("/")[2] == TOTAL:
-        return note(
-            MONITOR,
-            f"{text}: only a loop that prefixes its passes reports it, such as mmdet's "
-            f"TeacherStudentValLoop. Otherwise monitor {TOTAL!r}",
-        )
-    if metric == "auto":
-        return note(
-            MONITOR,
-            f"{text}: that is the first metric, which is {TOTAL!r} only if the "
-            f"evaluator has no metrics. For the loss monitor {TOTAL!r}",
-        )
-    if "loss" not in metric.lower():
-        return note(MONITOR, f"{text}, which is no loss")
-    if losses is None or others:
-        return note(
-            MONITOR,
-            f"{text}: the loss element of the model has to have a loss of that name. "
-            f"The sum of all is {TOTAL!r}",
-        )
-    shown = ", ".join(map(repr, sorted(losses))) or "no loss"
-    return problem(MONITOR, f"{text}, but the model reports {shown}")
+        text += _PREFIXED
+    elif metric == "auto":
+        text += _AUTO
+    elif "loss" not in metric.lower():
+        text += ", which is no loss"
+    elif losses is None or more_losses:
+        text += _NAMED
+    else:
+        shown = ", ".join(map(repr, sorted(losses))) or "no loss"
+        return problem(MONITOR, f"{text}, but the model reports {shown}")
+    return note(MONITOR, text)

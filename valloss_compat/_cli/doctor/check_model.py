@@ -11,7 +11,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Set, Tuple
 from valloss_compat import _config
 from valloss_compat._cli.doctor.check_hooks import Hooks
 from valloss_compat._cli.doctor.class_lookup import LIBRARIES, registered
-from valloss_compat._cli.doctor.findings import Finding, note, ok, problem, unchecked
+from valloss_compat._cli.doctor.report import Finding, note, ok, problem, unchecked
 from valloss_compat._libraries import models
 from valloss_compat._recording.loss_element import FORM
 from valloss_compat._recording.monitor_warnings import HOOK_ENTRY, TOTAL
@@ -30,10 +30,7 @@ def check_model(
 ) -> Tuple[List[Finding], Optional[Set[str]]]:
     """Check the model, or the hook that computes its losses.
 
-    Args:
-        config (dict): A whole config.
-        hooks (Hooks): What was built of it.
-        others (Sequence[str]): Classes of the user that may report losses as well.
+    ``others`` are classes of the user that may report losses as well.
 
     Returns:
         tuple[list[Finding], set[str]]: At least one finding, and the names of the
@@ -44,21 +41,30 @@ def check_model(
         text = "this config has no model with a type. Fix: add model=dict(type=...)"
         return [problem(CHECK, text)], None
     chain = list(_model_chain(model))
-    names = ", which wraps ".join(_name_of(one, config) for one in chain)
+    classes = [registered("MODELS", one, config) for one in chain]
+    names = ", which wraps ".join(
+        _config.type_name(cls) if cls else str(one["type"])
+        for one, cls in zip(chain, classes)
+    )
     if hooks.val_loss_hooks:
         return list(_check_hook(config, names)), None
-    of_library = [_is_of_library(one, config) for one in chain]
+    text = f"the model is {names}"
     missing = unchecked if others else problem
     more = f". {' and '.join(others)} may add {TOTAL}" if others else ""
-    if False not in of_library:
+    # The scope does not tell, as user classes are registered in the library's scope.
+    libraries = [
+        cls.__module__ if cls else _config.names_of(one, _config.scope_of(config))[0]
+        for one, cls in zip(chain, classes)
+    ]
+    if {library.partition(".")[0] for library in libraries} <= set(LIBRARIES):
         rejection = models.check_config(config)
         hook_fix = "" if rejection else f"add {HOOK_ENTRY}, or "
         # A class that cannot be imported may be the user's.
-        report = unchecked if None in of_library else missing
+        report = unchecked if None in classes else missing
         report = report if hooks.monitors_loss else note
-        text = (
-            f"the model is {names}, of a library whose models append no loss element. "
-            f"Fix: {hook_fix}derive a model whose forward in mode 'predict' ends its "
+        text += (
+            ", of a library whose models append no loss element. Fix: "
+            f"{hook_fix}derive a model whose forward in mode 'predict' ends its "
             f"result with {FORM}{more}"
         )
         findings = [report(CHECK, text)]
@@ -67,75 +73,44 @@ def check_model(
             findings.append(note(_HOOK_CHECK, text))
         return findings, None
     if config.get("val_dataloader") is None:
-        return [note(CHECK, f"the model is {names}, and nothing validates it")], None
+        return [note(CHECK, f"{text}, and nothing validates it")], None
     try:
         losses, reason = reported_losses(config)
     except TypeError as error:
-        return [problem(CHECK, f"the model is {names}: {error}")], None
+        return [problem(CHECK, f"{text}: {error}")], None
     if losses is None:
-        text = (
-            f"the model is {names}: whether it returns a loss element is not checked, "
-            f"as {reason}. Expected: its forward in mode 'predict' ends its result with"
-            f" {FORM}"
+        text += (
+            f": whether it returns a loss element is not checked, as {reason}. "
+            f"Expected: its forward in mode 'predict' ends its result with {FORM}"
         )
         return [unchecked(CHECK, text)], None
     if losses:
-        shown = ", ".join(sorted(losses))
-        findings = [ok(CHECK, f"the model is {names}: a batch reports {shown}")]
+        findings = [ok(CHECK, f"{text}: a batch reports {', '.join(sorted(losses))}")]
         if TOTAL not in losses and hooks.monitors_loss:
             text = f"no name of a loss of {names} contains 'loss'. Fix: rename one"
             findings.append(missing(CHECK, text + more))
         return findings, losses
     report = missing if hooks.monitors_loss else note
-    return [report(CHECK, f"the model is {names}: {reason}{more}")], losses
+    return [report(CHECK, f"{text}: {reason}{more}")], losses
 
 
 def _check_hook(config: Mapping[str, Any], names: str) -> Iterator[Finding]:
     checked = check_config(config)
     if checked.repairs:
         yield note(_HOOK_CHECK, f"the loss gets {'; '.join(checked.repairs)}")
+    text = f"{_config.VAL_LOSS_HOOK} computes the losses of {names}"
     if checked.verdict == "rejected":
         yield problem(_HOOK_CHECK, checked.text)
+    elif checked.verdict == "accepted":
+        # The text of the self-check begins with the hook and the model as well.
+        yield ok(_HOOK_CHECK, f"{text}: {checked.text.split(': ', 2)[-1]}")
     else:
-        report = ok if checked.verdict == "accepted" else unchecked
-        text = f"{_config.VAL_LOSS_HOOK} computes the losses of {names}"
-        verdict = ", not checked" if report is unchecked else ""
-        yield report(_HOOK_CHECK, f"{text}{verdict}: {checked.text}")
+        yield unchecked(_HOOK_CHECK, f"{text}, not checked: {checked.text}")
 
 
-def _model_chain(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _model_chain(model: Any) -> Iterator[Mapping[str, Any]]:
     """Iterate over a model, the model that it wraps, and so on."""
-    while True:
+    while isinstance(model, Mapping) and "type" in model:
         yield model
-        wrapped = [
-            model[key]
-            for key in _WRAPPED_MODEL_KEYS
-            if isinstance(model.get(key), Mapping)
-        ]
-        if not wrapped or "type" not in wrapped[0]:
-            return
-        model = wrapped[0]
-
-
-def _is_of_library(
-    model: Mapping[str, Any], config: Mapping[str, Any]
-) -> Optional[bool]:
-    """Return whether the class of a model belongs to a library, not to the user.
-
-    The scope does not tell, as user classes are registered in the library's scope.
-
-    Returns:
-        bool, optional: None if the class cannot be imported, and the scope is that of
-        a library.
-    """
-    cls = registered("MODELS", model, config)
-    if cls is not None:
-        return cls.__module__.split(".")[0] in LIBRARIES
-    library = _config.names_of(model, _config.scope_of(config))[0].partition(".")[0]
-    return None if library in LIBRARIES else False
-
-
-def _name_of(model: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Full name of the class of a model; as the config has it if it is not here."""
-    cls = registered("MODELS", model, config)
-    return str(model["type"]) if cls is None else _config.type_name(cls)
+        wrapped = (model.get(key) for key in _WRAPPED_MODEL_KEYS)
+        model = next((one for one in wrapped if isinstance(one, Mapping)), None)

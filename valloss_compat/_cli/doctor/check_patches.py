@@ -9,10 +9,16 @@ from typing import Any, Dict, List
 
 from valloss_compat import _api
 from valloss_compat._api import Status
-from valloss_compat._cli.doctor.findings import Finding, note, ok, problem
+from valloss_compat._cli.doctor.report import Finding, note, ok, problem
 from valloss_compat._patches.mmengine_api import import_targets
+from valloss_compat._version import __version__
 from valloss_compat.errors import CommandError
 from valloss_compat.options import VARIABLE
+
+CHECK = "patches"
+_INACTIVE = """{0.target} is {0.state}: {0.reason}. Expected: the patch of \
+valloss_compat, or a wrapper around it. Fix: import valloss_compat after the code that \
+replaces it, or call the original there"""
 
 
 def apply_patches() -> List[Finding]:
@@ -32,91 +38,53 @@ def apply_patches() -> List[Finding]:
         except (ImportError, RuntimeError, ValueError) as error:
             raise CommandError(str(error)) from None
     messages = [w for w in caught if "valloss_compat" in type(w.message).__module__]
-    return [note("patches", str(w.message)) for w in messages]
+    return [note(CHECK, str(w.message)) for w in messages]
 
 
 def describe_environment(status: Status) -> Dict[str, Any]:
-    """Describe the versions of this environment.
-
-    Args:
-        status (Status): The status after :func:`apply_patches`.
-
-    Returns:
-        dict: Name -> ``version`` and ``where`` (a path), for JSON.
-    """
-    environment: Dict[str, Any] = {
-        "python": {
-            "version": ".".join(map(str, sys.version_info[:3])),
-            "where": sys.executable,
-        }
-    }
-    for name in ("torch", "mmengine", "valloss_compat"):
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None)
-        version = getattr(module, "__version__", None)
-        environment[name] = {
-            "version": None if version is None else str(version),
-            "where": os.path.dirname(file) if file else None,
-        }
+    """Return name -> ``version`` and ``where`` (a path), for JSON."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    environment: Dict[str, Any] = {}
+    environment["python"] = {"version": python, "where": sys.executable}
+    versions = {"torch": status.torch, "mmengine": status.mmengine}
+    for name, version in {**versions, "valloss_compat": __version__}.items():
+        file = getattr(sys.modules.get(name), "__file__", None)
+        where = os.path.dirname(file) if file else None
+        environment[name] = {"version": version, "where": where}
     environment["mmengine"]["distribution"] = status.distribution
     return environment
 
 
 def check_patches(status: Status) -> List[Finding]:
-    """Check that the patches are active.
-
-    Args:
-        status (Status): The status after :func:`apply_patches`.
-
-    Returns:
-        list[Finding]: One for the plan, one for each patch that is not active, and
-        notes on overrides.
-    """
+    """Check the plan, patches that are not active, and overrides of patched methods."""
     findings = [_check_plan(status)]
-    for patch in status.patches:
-        if status.plan not in ("add", "correct", "parity") or patch.state == "active":
-            continue
-        findings.append(
-            problem(
-                "patches",
-                f"{patch.target} is {patch.state}: {patch.reason}. Expected: the patch "
-                "of valloss_compat, or a wrapper around it. Fix: import valloss_compat "
-                "after the code that replaces it, or call the original there",
-            )
-        )
-    patched_overrides = sorted(set(status.overrides) - set(status.unpatched_overrides))
-    if patched_overrides:
-        findings.append(
-            note(
-                "patches",
-                "these methods override a patched one, and are patched as well: "
-                f"{', '.join(patched_overrides)}",
-            )
-        )
-    if status.unpatched_overrides:
-        findings.append(
-            note(
-                "patches",
-                "these methods override a patched one, and are not patched: "
-                f"{', '.join(sorted(status.unpatched_overrides))}",
-            )
-        )
-    return findings + [note("patches", text) for text in status.notes]
+    if status.plan in ("add", "correct", "parity"):
+        findings += [
+            problem(CHECK, _INACTIVE.format(patch))
+            for patch in status.patches
+            if patch.state != "active"
+        ]
+    unpatched = set(status.unpatched_overrides)
+    for names, state in (
+        (set(status.overrides) - unpatched, "are patched as well"),
+        (unpatched, "are not patched"),
+    ):
+        text = f"these methods override a patched one, and {state}: "
+        findings += [note(CHECK, text + ", ".join(sorted(names)))] if names else []
+    return findings + [note(CHECK, text) for text in status.notes]
 
 
 def _check_plan(status: Status) -> Finding:
-    active = sum(patch.state == "active" for patch in status.patches)
+    reason = status.reason
     if status.mode == "off":
-        return problem(
-            "patches",
-            f"nothing is patched: {status.reason}. Fix: unset {VARIABLE}",
-        )
+        return problem(CHECK, f"nothing is patched: {reason}. Fix: unset {VARIABLE}")
     if status.plan == "unknown":
         return problem(
-            "patches",
+            CHECK,
             "nothing is patched, because this mmengine has an unknown structure: "
-            f"{status.reason}. Fix: update valloss_compat",
+            f"{reason}. Fix: update valloss_compat",
         )
     if status.plan == "native":
-        return ok("patches", f"nothing to patch: {status.reason}")
-    return ok("patches", f"{active} patches are active: {status.reason}")
+        return ok(CHECK, f"nothing to patch: {reason}")
+    active = sum(patch.state == "active" for patch in status.patches)
+    return ok(CHECK, f"{active} patches are active: {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Mapping
 from typing import Any, Iterator, Optional
@@ -17,46 +18,25 @@ LIBRARIES = (
     *("mmaction", "mmagic", "mmcls", "mmdet", "mmdet3d", "mmocr", "mmpose"),
     *("mmpretrain", "mmrazor", "mmrotate", "mmseg", "mmtrack", "mmyolo"),
 )
-_WITHOUT_LOSS = ("mmengine", "valloss_compat", "mmcv")
-
-
-def lookup(registry: Any, *keys: str) -> Any:
-    """Return the first object that one of several names finds in a registry.
-
-    Returns:
-        type or Callable, optional: None if no name is registered.
-    """
-    for key in keys:
-        try:
-            registered_object = registry.get(key)
-        except Exception:  # the library is not installed, or its import fails
-            continue
-        if registered_object is not None:
-            return registered_object
-    return None
+_WITHOUT_LOSS = (*LIBRARIES, "mmengine", "valloss_compat", "mmcv")
 
 
 def registered(registry: str, entry: Any, config: Mapping[str, Any]) -> Optional[type]:
-    """Return the class that a config entry names.
+    """Return the class that an entry names in a registry, such as ``'LOOPS'``.
 
-    Args:
-        registry (str): Name of a registry in ``mmengine.registry``, such as
-            ``'LOOPS'``.
-        entry: The entry. Only a dict with ``type`` names a class.
-        config (dict): The whole config, for its ``default_scope``.
-
-    Returns:
-        type, optional: None if the entry names no class, or none is registered.
+    None if the entry is no dict with ``type``, or none is registered.
     """
     name = entry.get("type") if isinstance(entry, Mapping) else None
     if not name or isinstance(name, type):
         return name or None
-    scope = str(entry.get("_scope_") or _config.scope_of(config))
+    scope = _config.scope_of(config, entry)
+    found: Any = None
     # In mmengine's order: the registry of the scope first, then its parents.
-    keys = (str(name) if "." in str(name) else f"{scope}.{name}", str(name))
     with registries.DefaultScope.overwrite_default_scope(scope):
-        cls = lookup(getattr(registries, registry), *keys)
-    return cls if isinstance(cls, type) else None
+        for key in (_config.scoped_name(entry, scope), str(name)):
+            with contextlib.suppress(Exception):  # of a library that is not here
+                found = found or getattr(registries, registry).get(key)
+    return found if isinstance(found, type) else None
 
 
 def may_report_loss(config: Mapping[str, Any]) -> Iterator[str]:
@@ -64,8 +44,7 @@ def may_report_loss(config: Mapping[str, Any]) -> Iterator[str]:
 
     These are metrics, evaluators, loops and hooks with ``loss`` in their source.
     """
-    evaluator = config.get("val_evaluator")
-    metrics = evaluator
+    metrics = evaluator = config.get("val_evaluator")
     named = [("LOOPS", config.get("val_cfg"))]
     if isinstance(evaluator, Mapping) and "metrics" in evaluator:
         metrics = evaluator["metrics"]
@@ -75,11 +54,10 @@ def may_report_loss(config: Mapping[str, Any]) -> Iterator[str]:
     named += [("HOOKS", hook) for hook in _config.hooks(config)]
     for registry, entry in named:
         cls: Any = registered(registry, entry, config)
-        if cls is None:
+        if cls is None or cls.__module__.partition(".")[0] in _WITHOUT_LOSS:
             continue
-        is_known = cls.__module__.partition(".")[0] in (*LIBRARIES, *_WITHOUT_LOSS)
         adds_nothing = getattr(cls, "after_val_epoch", 0) is Hook.after_val_epoch
-        if not is_known and not adds_nothing and "loss" in _source_of(cls):
+        if not adds_nothing and "loss" in _source_of(cls):
             yield _config.type_name(cls)
 
 

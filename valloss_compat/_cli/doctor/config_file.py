@@ -17,60 +17,50 @@ _SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
 
 def load(name: str) -> Dict[str, Any]:
-    """Read a config file and its bases.
+    """Read a config file and its bases, by a path or ``'PACKAGE::PATH'``.
 
-    Args:
-        name (str): Path of a file, or ``'PACKAGE::PATH'`` as in ``_base_``.
-
-    Returns:
-        dict: Plain dicts and lists. Classes, as in the new config style, become
-        strings: ``'package.module.Class'``.
+    Classes, as in the new config style, become strings: ``'package.module.Class'``.
 
     Raises:
         CommandError: If the file cannot be read.
     """
-    if "::" not in name:
-        if not os.path.isfile(name):
-            raise CommandError(
-                f"there is no config file {name!r}. Fix: name a .py, .json or .yaml "
-                "file, or 'PACKAGE::PATH' for a config of a package"
-            )
-        if not name.endswith(_SUFFIXES):
-            raise CommandError(
-                f"{name!r} is no config: a name that ends in {', '.join(_SUFFIXES)} is "
-                "expected"
-            )
+    package, in_package, inner = name.partition("::")
+    if not in_package and not os.path.isfile(name):
+        raise CommandError(
+            f"there is no config file {name!r}. Fix: name a .py, .json or .yaml "
+            "file, or 'PACKAGE::PATH' for a config of a package"
+        )
+    if not in_package and not name.endswith(_SUFFIXES):
+        raise CommandError(
+            f"{name!r} is no config: a name that ends in {', '.join(_SUFFIXES)} is "
+            "expected"
+        )
     failure = ""
     try:
-        if "::" not in name:
-            config = Config.fromfile(name, import_custom_modules=False)
-        else:
-            # mmengine resolves 'PACKAGE::PATH' in `_base_` only.
-            with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder:
+        with tempfile.TemporaryDirectory(prefix="valloss_compat-") as folder:
+            path = name
+            if in_package:  # which mmengine resolves in `_base_` only
                 path = os.path.join(folder, "config.py")
                 with open(path, "w", encoding="utf-8") as file:
                     file.write(f"_base_ = [{name!r}]\n")
-                config = Config.fromfile(path, import_custom_modules=False)
+            config = Config.fromfile(path, import_custom_modules=False)
     except (Exception, SystemExit) as error:
         failure = f"{type(error).__name__}: {error}"
-    if failure and "::" in name:
-        missing = _describe_missing_file(*name.split("::", 1))
-        if missing:
-            raise CommandError(f"there is no config {name!r}: {missing}")
-    elif failure and not name.endswith(".py"):
-        failure = _describe_wrong_content(name) or failure
     # Not raised within `except`: the error of mmengine would be kept as the context,
     # and with it the files that mmengine left open.
     if failure:
+        missing = _describe_missing_file(package, inner) if in_package else ""
+        if missing:
+            raise CommandError(f"there is no config {name!r}: {missing}")
+        if not in_package and not name.endswith(".py"):
+            failure = _describe_wrong_content(name) or failure
         raise CommandError(
             f"the config {name!r} cannot be read: {failure}. Expected: Python code "
             "that runs here, and bases that exist, by their path where this mmengine "
             "does not know the package of 'PACKAGE::PATH'"
         )
     to_dict = getattr(config, "to_dict", None) or config._cfg_dict.to_dict
-    contents = _to_plain(to_dict())
-    assert isinstance(contents, dict)
-    return contents
+    return dict(_to_plain(to_dict()))
 
 
 def _describe_missing_file(package: str, path: str) -> str:
@@ -79,11 +69,9 @@ def _describe_missing_file(package: str, path: str) -> str:
     if spec is None:
         return f"there is no package {package!r} here. Fix: install it"
     place = os.path.join(".mim", "configs")
-    if any(
-        os.path.isfile(os.path.join(folder, place, path + suffix))
-        for folder in spec.submodule_search_locations or ()
-        for suffix in ("", ".py")
-    ):
+    folders = spec.submodule_search_locations or ()
+    files = [os.path.join(folder, place, path) for folder in folders]
+    if any(os.path.isfile(file + suffix) for file in files for suffix in ("", ".py")):
         return ""
     return (
         f"the package {package!r} has no file {path!r} in its {place}. Fix: name the "
@@ -104,14 +92,7 @@ def _describe_wrong_content(name: str) -> str:
 
 
 def import_custom_modules(config: Mapping[str, Any]) -> List[Tuple[str, str]]:
-    """Import the modules of ``custom_imports``, as a Runner does.
-
-    Args:
-        config (dict): A whole config.
-
-    Returns:
-        list[tuple[str, str]]: Name and error of each module that failed.
-    """
+    """Import ``custom_imports`` as a Runner does; return name and error of failures."""
     failed = []
     for name in custom_imports(config):
         try:

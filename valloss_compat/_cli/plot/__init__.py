@@ -65,10 +65,7 @@ def register(subparsers: Any) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Draw the requested runs.
-
-    Returns:
-        int: 0, or 1 if a run could not be drawn and others could.
+    """Draw the requested runs; return 1 if a run could not be drawn, else 0.
 
     Raises:
         CommandError: If nothing was drawn.
@@ -136,11 +133,9 @@ def _check_output(path: str) -> None:
 
 
 def _read_runs(paths: Sequence[str], metric: str) -> Tuple[List[curves.Run], List[str]]:
-    """Read runs and write notes about them on stderr.
+    """Return the runs that can be drawn, at least one, and errors of the others.
 
-    Returns:
-        tuple: The runs that can be drawn, at least one, and an error message for
-        each of the others.
+    Notes about the runs are written on stderr.
     """
     runs: List[curves.Run] = []
     errors: List[str] = []

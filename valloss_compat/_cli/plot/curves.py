@@ -28,20 +28,13 @@ class TrainLength(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A line of the log with its position in the training.
+    """A line of the log with its position in the training."""
 
-    Attributes:
-        train (bool): True for a line of training, False for a validation.
-        iteration (float, optional): Iterations done. None if unknown.
-        epoch (float, optional): Epochs done, including the fraction of the
-            current epoch. None in an iteration-based training.
-        scalars (dict): The number for each tag.
-    """
-
-    train: bool
-    iteration: Optional[float]
+    train: bool  #: True for a line of training, False for a validation.
+    iteration: Optional[float]  #: Iterations done. None if unknown.
+    #: Epochs done, with the fraction of the current one. None if it counts iterations.
     epoch: Optional[float]
-    scalars: Scalars
+    scalars: Scalars  #: The number for each tag.
 
     def position(self, unit: str) -> Optional[float]:
         """Return the position in a unit, ``'epoch'`` or ``'iter'``."""
@@ -49,22 +42,13 @@ class Point(NamedTuple):
 
 
 class Run(NamedTuple):
-    """The points of one run.
+    """The points of one run."""
 
-    Attributes:
-        points (list[Point]): The points in order. Points that a restart
-            repeated are left out.
-        unit (str): What the training counts, ``'epoch'`` or ``'iter'``.
-        planned (int, optional): Configured number of epochs or iterations.
-        notes (list[str]): Notes for the user.
-        name (str): A name that no other run of the figure has.
-    """
-
-    points: List[Point]
-    unit: str
-    planned: Optional[int]
-    notes: List[str]
-    name: str = ""
+    points: List[Point]  #: In order, without those that a restart repeated.
+    unit: str  #: What the training counts, ``'epoch'`` or ``'iter'``.
+    planned: Optional[int]  #: Configured number of epochs or iterations.
+    notes: List[str]  #: For the user.
+    name: str = ""  #: A name that no other run of the figure has.
 
     @property
     def last(self) -> float:
@@ -93,37 +77,22 @@ Curve = Tuple[Sequence[float], Sequence[float]]
 
 
 class RunCurves(NamedTuple):
-    """The data that the figure shows of one run.
+    """The data that the figure shows of one run."""
 
-    Attributes:
-        name (str): Name in the legend.
-        train (tuple): Positions and values of training. May be empty.
-        val (tuple): Positions and values of the validations. May be empty.
-        best (tuple, optional): Position and value of the best validation.
-        best_label (str): Label of the best validation in the legend, such as
-            ``'epoch 7, 0.216'``. Empty if there is none.
-        end (float): Position at which the run ended.
-        planned (float, optional): Planned end, if the run did not reach it.
-    """
-
-    name: str
-    train: Curve
+    name: str  #: In the legend.
+    train: Curve  #: May be empty, as ``val`` may.
     val: Curve
-    best: Optional[Tuple[float, float]]
-    best_label: str
-    end: float
-    planned: Optional[float]
+    best: Optional[Tuple[float, float]]  #: Position and value of the best validation.
+    best_label: str  #: Its label, such as ``'epoch 7, 0.216'``. Empty if there is none.
+    end: float  #: Position at which the run ended.
+    planned: Optional[float]  #: Planned end, if the run did not reach it.
 
 
 def join(starts: Sequence[Start], planned: TrainLength) -> Run:
     """Join the starts of one run; where two overlap, the later one is used.
 
-    Starts that only validated are left out, unless there are no others.
-
-    Args:
-        starts (Sequence[Start]): At least one start, in chronological order, each
-            with at least one line.
-        planned (TrainLength): The configured length.
+    There is at least one, each has at least one line, and they are in chronological
+    order. Starts that only validated are left out, unless there are no others.
     """
     notes: List[str] = []
     training = [

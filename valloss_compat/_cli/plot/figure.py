@@ -20,19 +20,10 @@ _GREY, _GRID = "#5f6368", "#e3e5e8"
 
 _TRAIN: Dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2, "alpha": 0.7}
 _VAL: Dict[str, Any] = {"linewidth": 1.8}
-_BEST: Dict[str, Any] = {
-    "linestyle": "none",
-    "marker": "*",
-    "markersize": 15,
-    "markeredgecolor": "white",
-}
+_MARK: Dict[str, Any] = {"linestyle": "none"}
+_BEST = {**_MARK, "marker": "*", "markersize": 15, "markeredgecolor": "white"}
 _STOP: Dict[str, Any] = {"linestyle": ":", "linewidth": 1.5}
-_END: Dict[str, Any] = {
-    "linestyle": "none",
-    "marker": "|",
-    "markersize": 14,
-    "markeredgewidth": 2.2,
-}
+_END = {**_MARK, "marker": "|", "markersize": 14, "markeredgewidth": 2.2}
 
 
 class _PlainFormatter(LogFormatterSciNotation):

@@ -132,15 +132,16 @@ def _run_name(path: str) -> str:
 
 def _parse(text: str) -> Any:
     try:
-        parsed = json.loads(text)  # with NaN and Infinity, as mmengine writes them
-        items = parsed.items()
-        line = {k: float(v) for k, v in items if type(v) in (int, float)}
-    except (AttributeError, OverflowError, ValueError, RecursionError):
+        # With NaN and Infinity, as mmengine writes them. An int may be beyond float.
+        items = json.loads(text, parse_int=float).items()
+        line = {tag: value for tag, value in items if type(value) is float}
+    except (AttributeError, ValueError, RecursionError):
         return None
     mode = "train" if is_train(line) else "val"
     line = {without_mode(tag, mode): value for tag, value in line.items()}
     # Only a validation may lack its step, which then counts as 0.
-    if not math.isfinite(line.get("step", math.nan if is_train(line) else 0.0)):
+    step = line.get("step", math.nan if is_train(line) else 0.0)
+    if not math.isfinite(step + line.get("epoch", 0.0)):
         return None
     return line
 

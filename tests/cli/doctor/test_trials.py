@@ -129,6 +129,9 @@ class Sound(Evaluator):
     def evaluate(self, size):
         return super().evaluate(size)
 
+class Plain(Evaluator):
+    pass
+
 class Broken(Evaluator):
     def evaluate(self, size):
         super().evaluate(size)
@@ -182,6 +185,7 @@ def test_loaded_evaluators_are_tried(nursery, tmp_path):
         hidden = [finding["text"] for finding in by_check["validation.Hidden"]]
         assert any("loss elements reached the metric" in text for text in hidden)
         assert any("there is no val_loss" in text for text in hidden)
+    assert "validation.Plain" not in by_check  # it overrides nothing
     # Like mmdet's MultiDatasetsEvaluator: not in a config, so it is skipped silently.
     assert not {"validation.Refusing", "validation.Choosy"} & set(by_check)
     (unpatched_overrides,) = [
