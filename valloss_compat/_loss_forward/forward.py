@@ -17,9 +17,9 @@ from valloss_compat._config import type_name
 from valloss_compat._libraries.models import crop, preprocess
 from valloss_compat._loss_forward.frozen_training import freeze, frozen_functions
 from valloss_compat._loss_forward.isolation import (
-    ParameterWatch,
     accelerators_of,
     message_hub_restored,
+    parameters_kept,
     seeded,
 )
 from valloss_compat._loss_forward.replica import Change, Replica
@@ -176,10 +176,9 @@ class LossForward:
                 do that merge their weights into them.
         """
         replica = Replica(self._original, self._watching_hooks)
-        watch = ParameterWatch(replica.parameters, content)
-        freeze(replica, self.noise)
         # train() of some libraries sets requires_grad of stages, which is restored.
-        self._reject_changes(watch.finish(), "train()")
+        with parameters_kept(self.name, "train()", replica.parameters, content):
+            freeze(replica, self.noise)
         return replica
 
     def keep_state(self, untouched: Replica) -> None:
@@ -204,36 +203,24 @@ class LossForward:
         """
         if self.changes:
             self.replica.restore(self.changes, self._untouched)
-        watch = ParameterWatch(self.replica.parameters, content)
         own = (seeded(self.devices), message_hub_restored(), torch.no_grad())
-        try:
-            with ExitStack() as stack:
-                for context in (*own, frozen_functions(), *contexts):
-                    stack.enter_context(context)
-                if self.crop is not None:
-                    batch = crop(batch, self.crop)
-                model = self.replica.model
-                losses = model._run_forward(preprocess(model, batch), mode="loss")
-        except UnsupportedError:
-            raise
-        except Exception as error:
-            is_lookup = isinstance(error, (AttributeError, KeyError))
-            lacks_annotations = is_lookup and _ANNOTATIONS.search(str(error))
-            raise UnsupportedError(
-                self.name,
-                f"mode 'loss' raised {type(error).__name__}: {error}",
-                _ANNOTATIONS_FIX if lacks_annotations else _ERROR_FIX,
-            ) from error
-        finally:
-            self._reject_changes(watch.finish(), "mode 'loss'")
+        with parameters_kept(
+            self.name, "mode 'loss'", self.replica.parameters, content
+        ):
+            try:
+                with ExitStack() as stack:
+                    for context in (*own, frozen_functions(), *contexts):
+                        stack.enter_context(context)
+                    if self.crop is not None:
+                        batch = crop(batch, self.crop)
+                    model = self.replica.model
+                    losses = model._run_forward(preprocess(model, batch), mode="loss")
+            except Exception as error:
+                is_lookup = isinstance(error, (AttributeError, KeyError))
+                lacks_annotations = is_lookup and _ANNOTATIONS.search(str(error))
+                raise UnsupportedError(
+                    self.name,
+                    f"mode 'loss' raised {type(error).__name__}: {error}",
+                    _ANNOTATIONS_FIX if lacks_annotations else _ERROR_FIX,
+                ) from error
         return reduce_losses(losses, self.name)
-
-    def _reject_changes(self, changed: List[str], cause: str) -> None:
-        """Raise if parameters changed, never a mere warning: a replica shares them."""
-        if changed:
-            names = ", ".join(changed[:5]) + " and others" * (len(changed) > 5)
-            raise RuntimeError(
-                f"{self.name}: {cause} changed parameters in a validation ({names}), "
-                "which cannot be restored. Fix: remove ValLossHook from the config, "
-                "then start again or resume from the last checkpoint"
-            )
