@@ -293,9 +293,11 @@ def _changes(act):
     model.head.teacher = [nn.BatchNorm1d(2)]
     replica, untouched = Replica(model), Replica(model)
     act(replica.model)
-    changes = replica.changes_from(untouched)
-    replica.restore(changes, untouched)
-    assert replica.changes_from(untouched) == []
+    replica.find_changes(untouched)
+    changes = replica.changes
+    replica.restore()
+    replica.find_changes(untouched)
+    assert replica.changes == []
     return sorted(change.path for change in changes), replica.model, untouched.model
 
 
@@ -332,7 +334,8 @@ def test_what_refers_to_a_module_refers_to_that_of_the_replica_when_restored():
     model.current = [model.head, model.head.fc.weight]
     replica, untouched = Replica(model), Replica(model)
     replica.model.current.append(1)
-    replica.restore(replica.changes_from(untouched), untouched)
+    replica.find_changes(untouched)
+    replica.restore()
     assert replica.model.current[0] is replica.model.head
     assert replica.model.current[1] is model.head.fc.weight
     assert len(replica.model.current) == 2

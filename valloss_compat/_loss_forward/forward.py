@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any, Callable, Collection, ContextManager, Dict, List, Optional, Set
+from typing import Any, Callable, Collection, ContextManager, Dict, Optional, Set
 
 import torch
 from mmengine.dist import all_gather_object
@@ -22,7 +22,7 @@ from valloss_compat._loss_forward.isolation import (
     parameters_kept,
     seeded,
 )
-from valloss_compat._loss_forward.replica import Change, Replica
+from valloss_compat._loss_forward.replica import Replica
 from valloss_compat.errors import UnsupportedError
 
 Losses = Dict[str, torch.Tensor]
@@ -157,10 +157,8 @@ class LossForward:
         self.devices = accelerators_of(model)
         self.noise: Set[str] = set(noise)
         self.crop = crop
-        self.changes: List[Change] = []  # restored before each batch
         self._original = model
         self._watching_hooks = watching_hooks
-        self._untouched: Any = None
         self.replica = self.make_replica(content=first)
 
     def freeze(self, noise: Collection[str]) -> None:
@@ -181,11 +179,6 @@ class LossForward:
             freeze(replica, self.noise)
         return replica
 
-    def keep_state(self, untouched: Replica) -> None:
-        """Restore what the loss of a batch changed before each batch from now on."""
-        self.changes = self.replica.changes_from(untouched)
-        self._untouched = untouched if self.changes else None
-
     def losses_of(
         self,
         batch: Any,
@@ -201,8 +194,7 @@ class LossForward:
             UnsupportedError: If there is no correct number.
             RuntimeError: If the training's parameters changed and there is no copy.
         """
-        if self.changes:
-            self.replica.restore(self.changes, self._untouched)
+        self.replica.restore()
         own = (seeded(self.devices), message_hub_restored(), torch.no_grad())
         with parameters_kept(
             self.name, "mode 'loss'", self.replica.parameters, content

@@ -73,7 +73,7 @@ def check_batch(
     parts = ["deterministic" if deterministic else "not deterministic"]
     if drew:
         parts.append("draws random numbers (each batch starts from one seed)")
-    changed = [change.path for change in forward.changes]
+    changed = [change.path for change in forward.replica.changes]
     if changed:
         names = ", ".join(changed[:3]) + " ..." * (len(changed) > 3)
         parts.append(f"changes {names} (restored before each batch)")
@@ -124,7 +124,7 @@ def _first_run(
             trace.reject_escape(forward.name)
         except UnsupportedError as raised:
             error = raised
-        forward.keep_state(untouched)
+        forward.replica.find_changes(untouched)
         size = None if forward.crop else crop_size(forward.replica.model)
         if size is not None and any(all_gather_object(bool(error))):
             forward.crop = size
