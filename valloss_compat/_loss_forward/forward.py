@@ -15,13 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from valloss_compat._config import type_name
 from valloss_compat._libraries.models import crop, preprocess
+from valloss_compat._loss_forward import isolation
 from valloss_compat._loss_forward.frozen_training import freeze, frozen_functions
-from valloss_compat._loss_forward.isolation import (
-    accelerators_of,
-    message_hub_restored,
-    parameters_kept,
-    seeded,
-)
 from valloss_compat._loss_forward.replica import Replica
 from valloss_compat.errors import UnsupportedError
 
@@ -134,15 +129,11 @@ def raise_on_all_ranks(error: Optional[UnsupportedError]) -> None:
 
 
 class LossForward:
-    """Runs a replica of a model for its losses.
+    """Runs a replica of a model, without wrappers, for its losses.
 
-    Args:
-        model (nn.Module): The model, without wrappers.
-        watching_hooks (Collection[int]): Forward hooks that only watch.
-        noise (Collection[str]): Paths of modules that only add noise in training mode,
-            beside those that are known by class.
-        crop (tuple, optional): Height and width to which batches are cropped.
-        first (bool): Whether it is the first replica of a run.
+    ``noise`` has the paths of modules that only add noise in training mode, beside
+    those that are known by class. Batches are cropped to ``crop``, a height and width.
+    ``first`` is whether it is the first replica of a run.
     """
 
     def __init__(
@@ -154,7 +145,7 @@ class LossForward:
         first: bool = True,
     ) -> None:
         self.name = type_name(model)
-        self.devices = accelerators_of(model)
+        self.devices = isolation.accelerators_of(model)
         self.noise: Set[str] = set(noise)
         self.crop = crop
         self._original = model
@@ -175,7 +166,8 @@ class LossForward:
         """
         replica = Replica(self._original, self._watching_hooks)
         # train() of some libraries sets requires_grad of stages, which is restored.
-        with parameters_kept(self.name, "train()", replica.parameters, content):
+        parameters = replica.parameters
+        with isolation.parameters_kept(self.name, "train()", parameters, content):
             freeze(replica, self.noise)
         return replica
 
@@ -187,21 +179,20 @@ class LossForward:
     ) -> Losses:
         """Return the named losses of a copy of a batch, which is written into.
 
-        ``content`` is as of :class:`ParameterWatch`; mode ``'loss'`` runs in
-        ``contexts``.
+        ``content`` is as of ``parameters_kept``; mode ``'loss'`` runs in ``contexts``.
 
         Raises:
             UnsupportedError: If there is no correct number.
-            RuntimeError: If the training's parameters changed and there is no copy.
+            RuntimeError: If parameters changed.
         """
         self.replica.restore()
-        own = (seeded(self.devices), message_hub_restored(), torch.no_grad())
-        with parameters_kept(
-            self.name, "mode 'loss'", self.replica.parameters, content
-        ):
+        seeded, hub = isolation.seeded(self.devices), isolation.message_hub_restored()
+        contexts = (seeded, hub, torch.no_grad(), frozen_functions(), *contexts)
+        parameters = self.replica.parameters
+        with isolation.parameters_kept(self.name, "mode 'loss'", parameters, content):
             try:
                 with ExitStack() as stack:
-                    for context in (*own, frozen_functions(), *contexts):
+                    for context in contexts:
                         stack.enter_context(context)
                     if self.crop is not None:
                         batch = crop(batch, self.crop)
