@@ -25,22 +25,20 @@ pytestmark = pytest.mark.slow  # asks little of mmengine
 
 
 def test_random_states_are_restored():
-    state = RandomState([torch.device("cpu")])
-    assert state.same()
-    drawn = torch.rand(2).tolist(), random.random(), np.random.rand()
-    assert not state.same()
-    state.restore()
+    with RandomState([torch.device("cpu")]) as state:
+        assert state.same()
+        drawn = torch.rand(2).tolist(), random.random(), np.random.rand()
+        assert not state.same()
     assert state.same()
     assert drawn == (torch.rand(2).tolist(), random.random(), np.random.rand())
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(1)])
 def test_a_draw_changes_the_random_state(draw):
-    start = RandomState()
-    draw()
-    assert not start.same()
-    later = RandomState()
-    start.restore()
+    with RandomState() as start:
+        draw()
+        assert not start.same()
+        later = RandomState()
     assert not later.same()
 
 
@@ -71,11 +69,10 @@ def test_random_state_of_a_device_is_restored(kind, monkeypatch):
     backend = Backend(kind)
     monkeypatch.setattr(torch, kind, backend, raising=False)
     device = Device(kind)
-    before = RandomState([device])
-    assert before.same()
-    backend.state = torch.ones(2)
-    assert not before.same()
-    before.restore()
+    with RandomState([device]) as before:
+        assert before.same()
+        backend.state = torch.ones(2)
+        assert not before.same()
     assert before.same()
     # torch.mps has one device, and no argument for it.
     assert set(backend.asked) == {() if kind == "mps" else (device,)}

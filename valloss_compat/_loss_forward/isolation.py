@@ -35,10 +35,6 @@ class RandomState:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self.restore()
-
-    def restore(self) -> None:
-        """Restore the random states."""
         random.setstate(self._python)
         np.random.set_state(self._numpy)
         for module, device, state in self._torch:
