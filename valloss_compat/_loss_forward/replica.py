@@ -46,18 +46,8 @@ class Replica:
     Buffers, Python attributes, flags and caches are its own. Wrapped and compiled
     ``forward`` functions on instances are bound to the copied modules. What the model
     refers to without owning it (the runner, loggers, data loaders) is shared.
-
-    Args:
-        model (nn.Module): The model, without wrappers.
-        watching_hooks (Collection[int]): Those of :func:`hooks_that_watch`.
-        share_parameters (bool): False for predictions, which may change them.
-
-    Attributes:
-        model (nn.Module): The copy.
-        modules (list): Path, original and copy of each module, including those that
-            are no submodules, such as a teacher in a list.
-        parameters (dict): Path -> shared parameter.
-        changes (list[Change]): What a loss changed.
+    ``watching_hooks`` are those of :func:`hooks_that_watch`. Predictions do not share
+    the parameters, as they may change them.
 
     Raises:
         UnsupportedError: If the model holds something that cannot be copied. The
@@ -70,7 +60,7 @@ class Replica:
         watching_hooks: Collection[int] = (),
         share_parameters: bool = True,
     ) -> None:
-        self.changes: List[Change] = []
+        self.changes: List[Change] = []  # of a loss, which are restored
         self._untouched: List[Tuple[str, Any, Any]] = []
         originals, self.parameters, memo = _collect(model)
         if not share_parameters:
@@ -85,6 +75,8 @@ class Replica:
                 "'loss' runs on a copy of the model",
                 "keep it outside of the model, or define __deepcopy__ in its class",
             ) from error
+        #: Path, original and copy of each module, including those that are no
+        #: submodules, such as a teacher in a list.
         self.modules = [
             (path, original, memo[id(original)])
             for path, original in originals
@@ -141,9 +133,7 @@ class Change(NamedTuple):
     saved: Any  #: Its value before.
 
 
-def _collect(
-    held: Any, known: Collection[int] = ()
-) -> Tuple[List[Tuple[str, Any]], Dict[str, torch.Tensor], Dict[int, Any]]:
+def _collect(held: Any, known: Collection[int] = ()) -> Tuple[Any, Any, Dict[int, Any]]:
     """Return modules and parameters with their paths, and a memo for deepcopy.
 
     ``known`` has the ids of modules that are not entered.
@@ -192,7 +182,6 @@ def _uncopyable_path(model: Any) -> str:
 def _reachable(model: Any, seen: Set[int]) -> Iterator[Tuple[str, Any]]:
     """Yield, with its path, what a deep copy of a model has to treat specially.
 
-    Modules, tensors, generators, and what the model refers to without owning it.
     ``seen`` gets the ids of all objects that the model holds.
     """
     waiting = [("", model)]
