@@ -14,10 +14,10 @@ from torch import nn
 from loss_forward.models import Classifier
 from loss_forward.test_content import meta
 from valloss_compat._loss_forward.isolation import (
-    ParameterWatch,
     RandomState,
     accelerators_of,
     message_hub_restored,
+    parameters_kept,
     seed_all,
 )
 
@@ -25,22 +25,20 @@ pytestmark = pytest.mark.slow  # asks little of mmengine
 
 
 def test_random_states_are_restored():
-    state = RandomState([torch.device("cpu")])
-    assert state.same()
-    drawn = torch.rand(2).tolist(), random.random(), np.random.rand()
-    assert not state.same()
-    state.restore()
+    with RandomState([torch.device("cpu")]) as state:
+        assert state.same()
+        drawn = torch.rand(2).tolist(), random.random(), np.random.rand()
+        assert not state.same()
     assert state.same()
     assert drawn == (torch.rand(2).tolist(), random.random(), np.random.rand())
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(1)])
 def test_a_draw_changes_the_random_state(draw):
-    start = RandomState()
-    draw()
-    assert not start.same()
-    later = RandomState()
-    start.restore()
+    with RandomState() as start:
+        draw()
+        assert not start.same()
+        later = RandomState()
     assert not later.same()
 
 
@@ -71,11 +69,10 @@ def test_random_state_of_a_device_is_restored(kind, monkeypatch):
     backend = Backend(kind)
     monkeypatch.setattr(torch, kind, backend, raising=False)
     device = Device(kind)
-    before = RandomState([device])
-    assert before.same()
-    backend.state = torch.ones(2)
-    assert not before.same()
-    before.restore()
+    with RandomState([device]) as before:
+        assert before.same()
+        backend.state = torch.ones(2)
+        assert not before.same()
     assert before.same()
     # torch.mps has one device, and no argument for it.
     assert set(backend.asked) == {() if kind == "mps" else (device,)}
@@ -146,35 +143,44 @@ def test_entries_of_the_message_hub_are_restored():
     assert dict(hub.runtime_info) == {"epoch": 3}
 
 
+def kept(parameters, content=False):
+    return parameters_kept("Net", "mode 'loss'", parameters, content)
+
+
 def watched(act, content=False, gradient=False):
-    """Return what a watch reports of an act on a linear layer, and the layer."""
+    """Return the layer on which an act leaves the parameters as they were."""
     layer = nn.Linear(2, 1)
     if gradient:
         layer.weight.sum().backward()
-    watch = ParameterWatch(dict(layer.named_parameters()), content)
-    with torch.no_grad():
+    with kept(dict(layer.named_parameters()), content), torch.no_grad():
         act(layer)
-    return watch.finish(), layer
+    return layer
+
+
+def changes(name):
+    """Expect the error for one parameter that changed."""
+    found = rf"^Net: mode 'loss' changed parameters in a validation \({name}\), which"
+    return pytest.raises(RuntimeError, match=found)
 
 
 @pytest.mark.parametrize("content", [True, False])
 def test_a_write_into_a_parameter_is_reported_by_its_path(content):
-    found, _ = watched(lambda layer: layer.weight.add_(1), content)
-    assert found == ["weight"]
-    assert watched(lambda layer: None, content)[0] == []
+    with changes("weight"):
+        watched(lambda layer: layer.weight.add_(1), content)
+    watched(lambda layer: None, content)
 
 
 def test_a_write_by_data_is_reported_by_content_only():
     def act(layer):
         layer.bias.data.add_(1)
 
-    assert watched(act, content=True)[0] == ["bias"]
-    assert watched(act, content=False)[0] == []
+    with changes("bias"):
+        watched(act, content=True)
+    watched(act, content=False)
 
 
 def test_flags_are_restored():
-    found, layer = watched(lambda layer: layer.requires_grad_(False))
-    assert found == []
+    layer = watched(lambda layer: layer.requires_grad_(False))
     assert layer.weight.requires_grad
     assert layer.bias.requires_grad
 
@@ -184,22 +190,18 @@ def test_a_gradient_that_was_not_there_is_removed():
         with torch.enable_grad():
             layer.weight.sum().backward()
 
-    found, layer = watched(act)
-    assert found == []
+    layer = watched(act)
     assert layer.weight.grad is None
 
 
 def test_a_write_into_a_gradient_is_reported():
-    found, _ = watched(lambda layer: layer.weight.grad.add_(1), gradient=True)
-    assert found == ["weight.grad"]
+    with changes("weight.grad"):
+        watched(lambda layer: layer.weight.grad.add_(1), gradient=True)
 
 
 @pytest.mark.parametrize("new", [None, torch.zeros(1, 2)])
 def test_a_gradient_that_was_taken_away_is_restored(new):
-    found, layer = watched(
-        lambda layer: setattr(layer.weight, "grad", new), gradient=True
-    )
-    assert found == []
+    layer = watched(lambda layer: setattr(layer.weight, "grad", new), gradient=True)
     assert layer.weight.grad.tolist() == [[1.0, 1.0]]
 
 
@@ -208,7 +210,8 @@ def test_a_parameter_of_many_steps_has_not_changed():
     with torch.no_grad():
         for _ in range(300):  # Python caches smaller numbers
             layer.weight.add_(1)
-    assert ParameterWatch(dict(layer.named_parameters())).finish() == []
+    with kept(dict(layer.named_parameters())):
+        pass
 
 
 @pytest.mark.parametrize("kind", ["meta", "lazy", "inference"])
@@ -224,4 +227,5 @@ def test_parameters_without_content_or_version_have_not_changed(kind):
             pytest.skip("this torch has no inference mode")
         with torch.inference_mode():
             parameter = nn.Parameter(torch.ones(2), requires_grad=False)
-    assert ParameterWatch({"odd": parameter}, content=True).finish() == []
+    with kept({"odd": parameter}, content=True):
+        pass

@@ -68,9 +68,9 @@ def test_tensors_of_all_kinds_are_copied_and_restored(kind, place):
     replica, untouched = Replica(model), Replica(model)
     assert replica.model.cache is not model.cache
     replica.model.cache = None
-    changes = replica.changes_from(untouched)
-    assert "cache" in [change.path for change in changes]
-    replica.restore(changes, untouched)
+    replica.find_changes(untouched)
+    assert "cache" in [change.path for change in replica.changes]
+    replica.restore()
     restored = replica.model.cache
     assert type(restored) is type(model.cache)
     restored = restored[0] if place == "list" else restored
@@ -95,4 +95,5 @@ def test_a_scripted_module_is_copied():
     replica, untouched = Replica(model), Replica(model)
     replica.model.part.running_mean.add_(1)
     assert model.part.running_mean.tolist() == [0.0, 0.0]
-    assert replica.changes_from(untouched) == []
+    replica.find_changes(untouched)
+    assert replica.changes == []

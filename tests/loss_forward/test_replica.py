@@ -293,9 +293,11 @@ def _changes(act):
     model.head.teacher = [nn.BatchNorm1d(2)]
     replica, untouched = Replica(model), Replica(model)
     act(replica.model)
-    changes = replica.changes_from(untouched)
-    replica.restore(changes, untouched)
-    assert replica.changes_from(untouched) == []
+    replica.find_changes(untouched)
+    changes = replica.changes
+    replica.restore()
+    replica.find_changes(untouched)
+    assert replica.changes == []
     return sorted(change.path for change in changes), replica.model, untouched.model
 
 
@@ -328,11 +330,28 @@ def test_no_change_is_found_where_nothing_ran():
 
 
 def test_what_refers_to_a_module_refers_to_that_of_the_replica_when_restored():
-    model = Classifier()
-    model.current = [model.head, model.head.fc.weight]
+    model, hook = Classifier(), Hook()
+    model.current = [model.head, model.head.fc.weight, hook]
     replica, untouched = Replica(model), Replica(model)
     replica.model.current.append(1)
-    replica.restore(replica.changes_from(untouched), untouched)
+    replica.find_changes(untouched)
+    replica.restore()
     assert replica.model.current[0] is replica.model.head
     assert replica.model.current[1] is model.head.fc.weight
-    assert len(replica.model.current) == 2
+    assert replica.model.current[2] is hook
+    assert len(replica.model.current) == 3
+
+
+def test_a_state_is_restored_each_time_as_it_was():
+    model = Classifier()
+    model.state = {"rng": torch.Generator().manual_seed(1), "seen": [0]}
+    replica, untouched = Replica(model), Replica(model)
+    replica.model.state["seen"].append(1)
+    replica.find_changes(untouched)
+    drawn = []
+    for _ in range(2):
+        replica.restore()
+        drawn.append(torch.rand(2, generator=replica.model.state["rng"]).tolist())
+        assert replica.model.state["seen"] == [0]
+        replica.model.state["seen"].append(1)
+    assert drawn[0] == drawn[1]

@@ -81,11 +81,9 @@ def check_model(names: Sequence[str]) -> Optional[Rejection]:
 
 
 def check_config(config: Mapping[str, Any]) -> Optional[Rejection]:
-    """Reject a config by names alone: nothing is imported or built.
+    """Reject a whole config by names alone: nothing is imported or built.
 
-    Args:
-        config (dict): A whole config. A ``ValLossHook`` among its hooks is respected,
-            with the data loader of its losses.
+    So is the data loader of the losses that a ``ValLossHook`` among its hooks has.
     """
     rejection = check_model(_config.names_of(config["model"], _config.scope_of(config)))
     for hook in _config.val_loss_hooks(config):
@@ -157,12 +155,9 @@ _RULES = {"mmocr": _mmocr, "mmpretrain": _mmpretrain, "mmyolo": _mmyolo}
 
 
 def crop_size(model: Any) -> Optional[Tuple[int, int]]:
-    """Return the window of slide mode (mmseg), which is the crop of the training.
+    """Return height and width of the window of slide mode (mmseg), if a model has one.
 
-    Some backbones take images of this size alone.
-
-    Returns:
-        tuple[int, int], optional: Height and width; None for other models.
+    It is the crop of the training; some backbones take images of this size alone.
     """
     test_cfg: Any = getattr(model, "test_cfg", None)
     slides = isinstance(test_cfg, dict) and test_cfg.get("mode") == "slide"

@@ -6,6 +6,7 @@ it is built, of the bases of its class.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 from typing import Any, Callable, List, Mapping, Optional
 
@@ -76,25 +77,18 @@ RENAMED = {"eval_ann_info": "ann_info"}
 DETECTIONS = "bbox_file"
 
 
-def loads(transform: Any) -> bool:
-    """Return whether a transform loads something."""
-    return _is_named(transform, "Load")
-
-
-def loads_annotations(transform: Any) -> bool:
-    """Return whether a transform loads annotations."""
-    return _is_named(transform, "Load", "Annotation")
-
-
-def packs(transform: Any) -> bool:
-    """Return whether a transform packs a data sample."""
-    return _is_named(transform, "Pack")
-
-
 def _is_named(transform: Any, start: str, part: str = "") -> bool:
     """Return whether the class of a transform, or a base of it, has such a name."""
     names = (name.rpartition(".")[2] for name in names_of(transform))
     return any(name.startswith(start) and part in name for name in names)
+
+
+#: Return whether a transform loads something.
+loads = partial(_is_named, start="Load")
+#: Return whether a transform loads annotations.
+loads_annotations = partial(_is_named, start="Load", part="Annotation")
+#: Return whether a transform packs a data sample.
+packs = partial(_is_named, start="Pack")
 
 
 def transforms_of(dataset: Any) -> List[Any]:

@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any, Callable, Collection, ContextManager, Dict, List, Optional, Set
+from typing import Any, Callable, Collection, ContextManager, Dict, Optional, Set
 
 import torch
 from mmengine.dist import all_gather_object
@@ -15,14 +15,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from valloss_compat._config import type_name
 from valloss_compat._libraries.models import crop, preprocess
+from valloss_compat._loss_forward import isolation
 from valloss_compat._loss_forward.frozen_training import freeze, frozen_functions
-from valloss_compat._loss_forward.isolation import (
-    ParameterWatch,
-    accelerators_of,
-    message_hub_restored,
-    seeded,
-)
-from valloss_compat._loss_forward.replica import Change, Replica
+from valloss_compat._loss_forward.replica import Replica
 from valloss_compat.errors import UnsupportedError
 
 Losses = Dict[str, torch.Tensor]
@@ -134,15 +129,11 @@ def raise_on_all_ranks(error: Optional[UnsupportedError]) -> None:
 
 
 class LossForward:
-    """Runs a replica of a model for its losses.
+    """Runs a replica of a model, without wrappers, for its losses.
 
-    Args:
-        model (nn.Module): The model, without wrappers.
-        watching_hooks (Collection[int]): Forward hooks that only watch.
-        noise (Collection[str]): Paths of modules that only add noise in training mode,
-            beside those that are known by class.
-        crop (tuple, optional): Height and width to which batches are cropped.
-        first (bool): Whether it is the first replica of a run.
+    ``noise`` has the paths of modules that only add noise in training mode, beside
+    those that are known by class. Batches are cropped to ``crop``, a height and width.
+    ``first`` is whether it is the first replica of a run.
     """
 
     def __init__(
@@ -154,13 +145,11 @@ class LossForward:
         first: bool = True,
     ) -> None:
         self.name = type_name(model)
-        self.devices = accelerators_of(model)
+        self.devices = isolation.accelerators_of(model)
         self.noise: Set[str] = set(noise)
         self.crop = crop
-        self.changes: List[Change] = []  # restored before each batch
         self._original = model
         self._watching_hooks = watching_hooks
-        self._untouched: Any = None
         self.replica = self.make_replica(content=first)
 
     def freeze(self, noise: Collection[str]) -> None:
@@ -176,16 +165,11 @@ class LossForward:
                 do that merge their weights into them.
         """
         replica = Replica(self._original, self._watching_hooks)
-        watch = ParameterWatch(replica.parameters, content)
-        freeze(replica, self.noise)
         # train() of some libraries sets requires_grad of stages, which is restored.
-        self._reject_changes(watch.finish(), "train()")
+        parameters = replica.parameters
+        with isolation.parameters_kept(self.name, "train()", parameters, content):
+            freeze(replica, self.noise)
         return replica
-
-    def keep_state(self, untouched: Replica) -> None:
-        """Restore what the loss of a batch changed before each batch from now on."""
-        self.changes = self.replica.changes_from(untouched)
-        self._untouched = untouched if self.changes else None
 
     def losses_of(
         self,
@@ -195,45 +179,31 @@ class LossForward:
     ) -> Losses:
         """Return the named losses of a copy of a batch, which is written into.
 
-        ``content`` is as of :class:`ParameterWatch`; mode ``'loss'`` runs in
-        ``contexts``.
+        ``content`` is as of ``parameters_kept``; mode ``'loss'`` runs in ``contexts``.
 
         Raises:
             UnsupportedError: If there is no correct number.
-            RuntimeError: If the training's parameters changed and there is no copy.
+            RuntimeError: If parameters changed.
         """
-        if self.changes:
-            self.replica.restore(self.changes, self._untouched)
-        watch = ParameterWatch(self.replica.parameters, content)
-        own = (seeded(self.devices), message_hub_restored(), torch.no_grad())
-        try:
-            with ExitStack() as stack:
-                for context in (*own, frozen_functions(), *contexts):
-                    stack.enter_context(context)
-                if self.crop is not None:
-                    batch = crop(batch, self.crop)
-                model = self.replica.model
-                losses = model._run_forward(preprocess(model, batch), mode="loss")
-        except UnsupportedError:
-            raise
-        except Exception as error:
-            is_lookup = isinstance(error, (AttributeError, KeyError))
-            lacks_annotations = is_lookup and _ANNOTATIONS.search(str(error))
-            raise UnsupportedError(
-                self.name,
-                f"mode 'loss' raised {type(error).__name__}: {error}",
-                _ANNOTATIONS_FIX if lacks_annotations else _ERROR_FIX,
-            ) from error
-        finally:
-            self._reject_changes(watch.finish(), "mode 'loss'")
+        self.replica.restore()
+        seeded, hub = isolation.seeded(self.devices), isolation.message_hub_restored()
+        contexts = (seeded, hub, torch.no_grad(), frozen_functions(), *contexts)
+        parameters = self.replica.parameters
+        with isolation.parameters_kept(self.name, "mode 'loss'", parameters, content):
+            try:
+                with ExitStack() as stack:
+                    for context in contexts:
+                        stack.enter_context(context)
+                    if self.crop is not None:
+                        batch = crop(batch, self.crop)
+                    model = self.replica.model
+                    losses = model._run_forward(preprocess(model, batch), mode="loss")
+            except Exception as error:
+                is_lookup = isinstance(error, (AttributeError, KeyError))
+                lacks_annotations = is_lookup and _ANNOTATIONS.search(str(error))
+                raise UnsupportedError(
+                    self.name,
+                    f"mode 'loss' raised {type(error).__name__}: {error}",
+                    _ANNOTATIONS_FIX if lacks_annotations else _ERROR_FIX,
+                ) from error
         return reduce_losses(losses, self.name)
-
-    def _reject_changes(self, changed: List[str], cause: str) -> None:
-        """Raise if parameters changed, never a mere warning: a replica shares them."""
-        if changed:
-            names = ", ".join(changed[:5]) + " and others" * (len(changed) > 5)
-            raise RuntimeError(
-                f"{self.name}: {cause} changed parameters in a validation ({names}), "
-                "which cannot be restored. Fix: remove ValLossHook from the config, "
-                "then start again or resume from the last checkpoint"
-            )

@@ -35,10 +35,6 @@ class RandomState:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self.restore()
-
-    def restore(self) -> None:
-        """Restore the random states."""
         random.setstate(self._python)
         np.random.set_state(self._numpy)
         for module, device, state in self._torch:
@@ -105,38 +101,45 @@ def message_hub_restored() -> Iterator[None]:
             entries.update(saved)
 
 
-class ParameterWatch:
-    """Notices what mode ``'loss'`` changes in the parameters, which a replica shares.
+@contextmanager
+def parameters_kept(
+    model: str, cause: str, parameters: Mapping[str, torch.Tensor], content: bool
+) -> Iterator[None]:
+    """Raise if the parameters change, which a replica shares: never a mere warning.
 
     Whether a parameter is trained, and gradients that were not there before, are
-    restored. Other changes are reported by version counters; those through ``.data``,
+    restored. Other changes are noticed by version counters; those through ``.data``,
     which no version counts, only with ``content``: checksums wait for the device.
+
+    Raises:
+        RuntimeError: At the end; with the ``model``, the ``cause`` and the paths.
     """
 
-    def __init__(
-        self, parameters: Mapping[str, torch.Tensor], content: bool = False
-    ) -> None:
-        self._content = content
-        self._states = [
-            (path, p, p.requires_grad, p.grad, self._marks(p), version_of(p.grad))
-            for path, p in parameters.items()
-        ]
+    def marks(parameter: torch.Tensor) -> Tuple[int, str]:
+        # As text, NaN equals itself.
+        return version_of(parameter), str(checksum(parameter)) if content else ""
 
-    def _marks(self, parameter: torch.Tensor) -> Tuple[int, str]:
-        """Return what changes with the parameter; as text, NaN equals itself."""
-        content = str(checksum(parameter)) if self._content else ""
-        return version_of(parameter), content
-
-    def finish(self) -> List[str]:
-        """Restore what can be; return the paths of what changed beside."""
+    before = [
+        (path, p, p.requires_grad, p.grad, marks(p), version_of(p.grad))
+        for path, p in parameters.items()
+    ]
+    try:
+        yield
+    finally:
         changed = []
-        for path, parameter, trained, gradient, marks, version in self._states:
+        for path, parameter, trained, gradient, mark, version in before:
             if parameter.requires_grad != trained:
                 parameter.requires_grad_(trained)
             if parameter.grad is not gradient:
                 parameter.grad = gradient
-            if self._marks(parameter) != marks:
+            if marks(parameter) != mark:
                 changed.append(path)
             if version_of(gradient) != version:
                 changed.append(f"{path}.grad")
-        return changed
+        if changed:
+            names = ", ".join(changed[:5]) + " and others" * (len(changed) > 5)
+            raise RuntimeError(
+                f"{model}: {cause} changed parameters in a validation ({names}), "
+                "which cannot be restored. Fix: remove ValLossHook from the config, "
+                "then start again or resume from the last checkpoint"
+            )

@@ -14,25 +14,13 @@ from mmengine.dist import all_gather_object
 from torch.utils.data import DataLoader, IterableDataset
 
 from valloss_compat._config import setting
-from valloss_compat._libraries.pipelines import (
-    DETECTIONS,
-    check_sampler,
-    datasets_within,
-    training_transforms,
-)
+from valloss_compat._libraries import pipelines
+from valloss_compat._loss_forward import two_views
 from valloss_compat._loss_forward.isolation import RandomState
 from valloss_compat._loss_forward.ramp import OnRamps, Seen
-from valloss_compat._loss_forward.two_views import (
-    LossPipeline,
-    TwoViews,
-    loss_pipeline,
-    replace_pipelines,
-    split,
-)
+from valloss_compat._loss_forward.two_views import LossPipeline, TwoViews, loss_pipeline
 from valloss_compat.errors import Rejection, UnsupportedError
 
-#: Note where the persons of the validation come from a detector.
-ANNOTATED = "annotated boxes (bbox_file=None) from another data loader"
 #: Samples of which one has to have a point, or a label map, for the ramp.
 _SAMPLES = 16
 
@@ -40,14 +28,10 @@ _SAMPLES = 16
 class LossData:
     """Gives the batches of a loop with ground truth in the frame of the input.
 
-    Args:
-        dataloaders (list[DataLoader]): Those of the loop, or that of the losses alone.
-        training (Sequence): Transforms of the training, built or in a config.
-        pipeline (Sequence, optional): Transforms for the loss, if given by hand.
-        for_loss_alone (bool): Whether the data loaders are for the losses alone, so
-            that one view is enough.
-        notes (Sequence[str]): What the loss gets beside the data of the predictions,
-            for the log, to which the differences of the transforms are added.
+    The transforms are those of the validation in the order of the ``training``, which
+    may be in a config, or those of a ``pipeline`` given by hand. ``for_loss_alone`` is
+    whether the data loaders are for the losses alone, so that one view is enough.
+    ``notes`` say what the loss gets beside the data of the predictions.
 
     Raises:
         UnsupportedError: If the data are known to have no ground truth.
@@ -85,7 +69,7 @@ class LossData:
                     "bbox_file=None, which validates on the annotated boxes",
                 )
             plans: List[LossPipeline] = []
-            replaced = replace_pipelines(dataloader.dataset, planned)
+            replaced = two_views.replace_pipelines(dataloader.dataset, planned)
             self._datasets.append((dataloader, dataloader.dataset, replaced, plans))
         every = [plan for *_, plans in self._datasets for plan in plans]
         for plan in every:
@@ -111,7 +95,7 @@ class LossData:
         """
         if self.for_loss_alone or not self._differs:
             return batch
-        second, views = split(batch)
+        second, views = two_views.split(batch)
         for view in views:
             if isinstance(view, Rejection):
                 raise UnsupportedError(*view)
@@ -160,13 +144,13 @@ def training_of(runner: Any) -> List[Any]:
     entry = getattr(runner, "_train_dataloader", None)
     if entry is None:  # a Runner for validation alone
         entry = runner.cfg.get("train_dataloader")
-    return training_transforms(setting(entry, "dataset"))
+    return pipelines.training_transforms(setting(entry, "dataset"))
 
 
 def detections_in(dataset: Any) -> bool:
     """Return whether the boxes of a dataset come from a detector (mmpose)."""
-    own = bool(setting(dataset, DETECTIONS))
-    return own or any(map(detections_in, datasets_within(dataset)))
+    own = bool(setting(dataset, pipelines.DETECTIONS))
+    return own or any(map(detections_in, pipelines.datasets_within(dataset)))
 
 
 def data_for_losses(
@@ -175,20 +159,21 @@ def data_for_losses(
     training: Sequence[Any],
     load: Callable[[Any], List[Any]],
 ) -> LossData:
-    """Return the data for the losses of a ``ValLossHook``.
+    """Return the data for the losses of a ``ValLossHook``, or of its entry in a config.
 
-    ``options`` is the hook, or its entry in a config, and ``validation`` the data
-    loader of the validation, or its config. ``load`` gets the config of a data loader
-    for the losses alone, or None for those of the validation.
+    ``validation`` is the data loader of the validation, or its config. ``load`` gets
+    the config of a data loader for the losses alone, or None for those of the
+    validation.
     """
     given = setting(options, "dataloader")
     config = given
     if given is None and setting(options, "strategy", "auto") == "auto":
         config = _annotated(validation)
-    alone = config is not None
-    notes = [ANNOTATED] if alone and given is None else []
-    pipeline = setting(options, "pipeline")
+    alone, notes = config is not None, []
+    if alone and given is None:
+        notes = ["annotated boxes (bbox_file=None) from another data loader"]
     training = training if given is None else ()
+    pipeline = setting(options, "pipeline")
     return LossData(load(config), training, pipeline, alone, notes)
 
 
@@ -203,9 +188,9 @@ def _annotated(validation: Any) -> Any:
     config = copy.deepcopy(validation)
     waiting = [config["dataset"]]
     for dataset in waiting:  # grows while it is walked
-        if dataset.get(DETECTIONS):
-            dataset[DETECTIONS] = None
-        waiting += datasets_within(dataset)
+        if dataset.get(pipelines.DETECTIONS):
+            dataset[pipelines.DETECTIONS] = None
+        waiting += pipelines.datasets_within(dataset)
     return config
 
 
@@ -238,7 +223,7 @@ def build_loader(runner: Any, config: Any) -> Any:
         UnsupportedError: If it shuffles or never ends: the losses of two validations
             could not be compared.
     """
-    rejection = check_sampler(config)
+    rejection = pipelines.check_sampler(config)
     if rejection is not None:
         raise UnsupportedError(*rejection)
     with RandomState():
@@ -284,6 +269,6 @@ def similar_loader(dataloader: Any, **changes: Any) -> DataLoader:
         persistent_workers=False,
         pin_memory=False,
         generator=None,  # nothing is drawn from that of the other
+        **changes,
     )
-    vars(similar).update(changes)
     return similar

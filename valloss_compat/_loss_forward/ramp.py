@@ -74,7 +74,13 @@ def _shown(transforms: Sequence[Any], data: Any) -> Seen:
                 seed_all(seed)
                 again = _run(transforms, copy_of(data), 0)[1]
                 if not alike(sample, again):
-                    return Seen(_random(drew), None)
+                    rejection = Rejection(
+                        f"{', '.join(drew)} of the validation pipeline",
+                        "random numbers change the sample, so that no two validations "
+                        "have the same samples",
+                        "remove it, or use a deterministic counterpart",
+                    )
+                    return Seen(rejection, None)
             if seen.compared and seen.rejection is None:
                 seen, _, _ = _run(transforms, copy_of(data), 1)
             return seen
@@ -127,11 +133,17 @@ def _run(
 
 
 def _start(data: Any, axis: int, sizes: Any, points: Any) -> None:
-    """Replace images and label maps that are new by ramps; note new points."""
+    """Replace images and label maps that are new by ramps; note new points.
+
+    The pixels of a ramp are their x (axis 0) or y (axis 1).
+    """
     for name in ("img", _MAP):
         if name not in sizes and isinstance(data.get(name), np.ndarray):
-            sizes[name] = data[name].shape[:2]
-            data[name] = _ramp(data[name].shape, axis)
+            shape = data[name].shape
+            sizes[name] = shape[:2]
+            ramp = np.indices(shape[:2], dtype=np.float32)[1 - axis]
+            ramp = ramp.reshape(*shape[:2], *[1] * (len(shape) - 2))
+            data[name] = np.broadcast_to(ramp, shape).copy()
     for name in _POINTS:
         if name in data and name not in points:
             points[name] = points_of(data[name])
@@ -149,22 +161,6 @@ def _changes_colours_alone(transform: Any, before: Any, after: Any) -> bool:
     shuffled = {**before, "img": pixels[order].reshape(image.shape)}
     found = np.reshape(transform(copy_of(shuffled))["img"], pixels.shape)
     return bool(np.array_equal(found, np.reshape(result, pixels.shape)[order]))
-
-
-def _random(drew: List[str]) -> Rejection:
-    return Rejection(
-        f"{', '.join(drew)} of the validation pipeline",
-        "random numbers change the sample, so that no two validations have the same "
-        "samples",
-        "remove it, or use a deterministic counterpart",
-    )
-
-
-def _ramp(shape: Tuple[int, ...], axis: int) -> np.ndarray:
-    """Return an image whose pixels are their x (axis 0) or y (axis 1)."""
-    ramp = np.indices(shape[:2], dtype=np.float32)[1 - axis]
-    ramp = ramp.reshape(*shape[:2], *[1] * (len(shape) - 2))
-    return np.broadcast_to(ramp, shape).copy()
 
 
 def points_of(value: Any) -> np.ndarray:

@@ -46,17 +46,8 @@ class Replica:
     Buffers, Python attributes, flags and caches are its own. Wrapped and compiled
     ``forward`` functions on instances are bound to the copied modules. What the model
     refers to without owning it (the runner, loggers, data loaders) is shared.
-
-    Args:
-        model (nn.Module): The model, without wrappers.
-        watching_hooks (Collection[int]): Those of :func:`hooks_that_watch`.
-        share_parameters (bool): False for predictions, which may change them.
-
-    Attributes:
-        model (nn.Module): The copy.
-        modules (list): Path, original and copy of each module, including those that
-            are no submodules, such as a teacher in a list.
-        parameters (dict): Path -> shared parameter.
+    ``watching_hooks`` are those of :func:`hooks_that_watch`. Predictions do not share
+    the parameters, as they may change them.
 
     Raises:
         UnsupportedError: If the model holds something that cannot be copied. The
@@ -69,6 +60,8 @@ class Replica:
         watching_hooks: Collection[int] = (),
         share_parameters: bool = True,
     ) -> None:
+        self.changes: List[Change] = []  # of a loss, which are restored
+        self._untouched: List[Tuple[str, Any, Any]] = []
         originals, self.parameters, memo = _collect(model)
         if not share_parameters:
             for parameter in self.parameters.values():
@@ -82,6 +75,8 @@ class Replica:
                 "'loss' runs on a copy of the model",
                 "keep it outside of the model, or define __deepcopy__ in its class",
             ) from error
+        #: Path, original and copy of each module, including those that are no
+        #: submodules, such as a teacher in a list.
         self.modules = [
             (path, original, memo[id(original)])
             for path, original in originals
@@ -98,29 +93,28 @@ class Replica:
                     if hasattr(copied, name):
                         setattr(copied, name, None)
 
-    def changes_from(self, untouched: Replica) -> List[Change]:
+    def find_changes(self, untouched: Replica) -> None:
         """Find what a loss changed, by a replica made at the same time."""
-        changes = []
+        self.changes = []
         for (path, _, one), (_, _, other) in zip(self.modules, untouched.modules):
             if isinstance(one, torch.jit.ScriptModule):
                 continue
-            for held, saved in (
-                (vars(one), vars(other)),
-                (one._buffers, other._buffers),
-            ):
+            pairs = (vars(one), vars(other)), (one._buffers, other._buffers)
+            for held, saved in pairs:
                 for name in {**saved, **held}:
                     now, before = held.get(name, _MISSING), saved.get(name, _MISSING)
                     if name not in _INTERNAL and not alike(now, before):
                         full = f"{path}.{name}".lstrip(".")
-                        changes.append(Change(full, name, held, before))
-        return changes
+                        self.changes.append(Change(full, name, held, before))
+        self._untouched = untouched.modules if self.changes else []
 
-    def restore(self, changes: List[Change], untouched: Replica) -> None:
-        """Restore all that :meth:`changes_from` found."""
-        memo = _collect(untouched.model)[2]
-        for (_, _, one), (_, _, other) in zip(self.modules, untouched.modules):
-            memo[id(other)] = one
-        for change in changes:
+    def restore(self) -> None:
+        """Restore all that :meth:`find_changes` found."""
+        pairs = zip(self._untouched, self.modules)
+        modules = {id(other): one for (_, _, other), (_, _, one) in pairs}
+        saved = [change.saved for change in self.changes]
+        memo = {**_collect(saved, modules)[2], **modules}
+        for change in self.changes:
             if change.saved is _MISSING:
                 change.held.pop(change.name, None)
             else:
@@ -139,15 +133,16 @@ class Change(NamedTuple):
     saved: Any  #: Its value before.
 
 
-def _collect(
-    model: Any,
-) -> Tuple[List[Tuple[str, Any]], Dict[str, torch.Tensor], Dict[int, Any]]:
-    """Return modules and parameters with their paths, and a memo for deepcopy."""
+def _collect(held: Any, known: Collection[int] = ()) -> Tuple[Any, Any, Dict[int, Any]]:
+    """Return modules and parameters with their paths, and a memo for deepcopy.
+
+    ``known`` has the ids of modules that are not entered.
+    """
     modules: List[Tuple[str, Any]] = []
     parameters: Dict[str, torch.Tensor] = {}
     memo: Dict[int, Any] = {}
-    owned: Set[int] = set()
-    for path, item in _reachable(model, owned):
+    owned = set(known)
+    for path, item in _reachable(held, owned):
         if isinstance(item, nn.Module):
             modules.append((path, item))
         elif isinstance(item, _NOT_OWNED) or item is torch.default_generator:
@@ -187,7 +182,6 @@ def _uncopyable_path(model: Any) -> str:
 def _reachable(model: Any, seen: Set[int]) -> Iterator[Tuple[str, Any]]:
     """Yield, with its path, what a deep copy of a model has to treat specially.
 
-    Modules, tensors, generators, and what the model refers to without owning it.
     ``seen`` gets the ids of all objects that the model holds.
     """
     waiting = [("", model)]

@@ -39,14 +39,11 @@ _NEGLIGIBLE = 1e-6
 def check_batch(
     forward: LossForward, batch: Any, cache: ForwardCache
 ) -> Tuple[Losses, str]:
-    """Compute the losses of a batch several times, and compare.
+    """Return the losses of a batch, computed several times, and a line for the log.
 
     ``forward`` has not run yet, and gets the noise, crop and state that are found.
     Modules that cannot be reused are removed from ``cache``. The batch, as the data
     loader gave it, is not changed.
-
-    Returns:
-        tuple[dict, str]: The losses, and a line for the log, without their numbers.
     """
 
     def run(**options: Any) -> Losses:
@@ -73,18 +70,16 @@ def check_batch(
     parts = ["deterministic" if deterministic else "not deterministic"]
     if drew:
         parts.append("draws random numbers (each batch starts from one seed)")
-    changed = [change.path for change in forward.changes]
+    changed = [change.path for change in forward.replica.changes]
     if changed:
         names = ", ".join(changed[:3]) + " ..." * (len(changed) > 3)
         parts.append(f"changes {names} (restored before each batch)")
     if forward.noise:
         parts.append(f"without the noise of {', '.join(sorted(forward.noise))}")
     if forward.crop is not None:
-        height, width = forward.crop
-        parts.append(
-            f"on the central {height} x {width} of each image, because the whole "
-            "image raises"
-        )
+        size = " x ".join(map(str, forward.crop))
+        whole = "because the whole image raises"
+        parts.append(f"on the central {size} of each image, {whole}")
     reused = ", ".join(sorted(cache.names)) or "nothing"
     parts.append(f"reuses {reused} of the predictions")
     return losses, f"ValLossHook: mode 'loss' of {forward.name}: {'; '.join(parts)}"
@@ -95,15 +90,13 @@ def reject_difference(one: Losses, other: Losses, model: str, found: str) -> Non
 
     ``found`` has a ``{}`` for each result.
     """
-    error = None
-    if not _close(one, other):
-        error = UnsupportedError(
-            model,
-            found.format(_shown(one), _shown(other)),
-            "make the loss depend on the batch alone, not on the clock or on earlier "
-            "batches",
-        )
-    raise_on_all_ranks(error)
+    reason = found.format(_shown(one), _shown(other))
+    fix = (
+        "make the loss depend on the batch alone, not on the clock or on earlier "
+        "batches"
+    )
+    error = UnsupportedError(model, reason, fix)
+    raise_on_all_ranks(None if _close(one, other) else error)
 
 
 def _first_run(
@@ -124,7 +117,7 @@ def _first_run(
             trace.reject_escape(forward.name)
         except UnsupportedError as raised:
             error = raised
-        forward.keep_state(untouched)
+        forward.replica.find_changes(untouched)
         size = None if forward.crop else crop_size(forward.replica.model)
         if size is not None and any(all_gather_object(bool(error))):
             forward.crop = size
@@ -210,7 +203,7 @@ class ModuleTrace:
         self.noise: Set[str] = set()
         #: Ids of modules of which an attribute was assigned.
         self.assigned: List[int] = []
-        self._escaped: List[str] = []
+        self._ran: List[int] = []  # ids of modules
         self._originals = {id(one): path for path, one, _ in replica.modules}
         self._paths = {id(copied): path for path, _, copied in replica.modules}
         self._devices = tuple(devices)
@@ -226,7 +219,6 @@ class ModuleTrace:
 
         def traced(module: Any, name: str, value: Any) -> None:
             self.assigned.append(id(module))
-            self._note_escape(module)
             assign(module, name, value)
 
         self._start = RandomState(self._devices)
@@ -239,12 +231,8 @@ class ModuleTrace:
             handle.remove()
         self.drew = not self._start.same()
 
-    def _note_escape(self, module: Any) -> None:
-        if id(module) in self._originals:
-            self._escaped.append(self._originals[id(module)])
-
     def _before(self, module: Any, args: Any) -> None:
-        self._note_escape(module)
+        self._ran.append(id(module))
         if id(module) in self._paths:
             self._running.append((module, RandomState(self._devices)))
 
@@ -268,11 +256,12 @@ class ModuleTrace:
             self.noise.add(self._paths[id(module)])
 
     def reject_escape(self, model: str) -> None:
-        """Reject a model whose replica runs modules of the original."""
-        if self._escaped:
-            raise UnsupportedError(
-                f"{model}.{self._escaped[0]}",
-                "a function refers to this module directly, so that mode 'loss' would "
-                "run the training's module instead of its copy",
-                "refer to the module by an attribute of the model",
-            )
+        """Reject a model whose replica runs or changes modules of the original."""
+        for module in (*self._ran, *self.assigned):
+            if module in self._originals:
+                raise UnsupportedError(
+                    f"{model}.{self._originals[module]}",
+                    "a function refers to this module directly, so that mode 'loss' "
+                    "would run the training's module instead of its copy",
+                    "refer to the module by an attribute of the model",
+                )

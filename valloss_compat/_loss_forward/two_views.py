@@ -21,16 +21,8 @@ from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
 from valloss_compat._config import kind_of
-from valloss_compat._libraries.pipelines import (
-    IMAGE_ALONE,
-    RENAMED,
-    TARGETS,
-    WITH_ANNOTATIONS,
-    loads,
-    loads_annotations,
-    packs,
-    transforms_of,
-)
+from valloss_compat._libraries import pipelines
+from valloss_compat._libraries.pipelines import TARGETS, loads, loads_annotations, packs
 from valloss_compat._loss_forward.content import alike
 from valloss_compat._loss_forward.isolation import RandomState
 from valloss_compat.errors import Rejection
@@ -64,7 +56,8 @@ def loss_pipeline(validation: List[Any], training: Sequence[Any]) -> LossPipelin
     loaders += [one for one in own if kind_of(one) not in kinds]
     # What a training has among these stays behind the loader, wherever the validation
     # has it: boxes are converted before they are resized.
-    follow = {kind_of(one) for one in training if loaders} & set(WITH_ANNOTATIONS)
+    follow = {kind_of(one) for one in training if loaders}
+    follow &= set(pipelines.WITH_ANNOTATIONS)
     rest = [one for one in validation if not loads_annotations(one)]
     rest = [one for one in rest if kind_of(one) not in follow]
     # Whatever its name is, the last transform packs.
@@ -88,8 +81,8 @@ def loss_pipeline(validation: List[Any], training: Sequence[Any]) -> LossPipelin
             into.append(_own_or_built(one, validation, notes))
     for one in rest[loaded:end]:
         steps.append(one)
-        if kind_of(one) in IMAGE_ALONE:
-            steps.append(IMAGE_ALONE[kind_of(one)](one))
+        if kind_of(one) in pipelines.IMAGE_ALONE:
+            steps.append(pipelines.IMAGE_ALONE[kind_of(one)](one))
             notes.append(f"annotations moved by {kind_of(one)}")
     steps += targets
     steps += [_packing(one, training, notes) for one in rest[end:]]
@@ -191,7 +184,7 @@ def copy_of(data: Dict[str, Any]) -> Dict[str, Any]:
     """Copy what transforms write into; not a dataset, which mmpose has in there."""
     shared = {id(v): v for v in data.values() if isinstance(v, Dataset)}
     data = copy.deepcopy(data, shared)
-    for other, name in RENAMED.items():
+    for other, name in pipelines.RENAMED.items():
         if other in data:
             data.setdefault(name, data[other])
     return data
@@ -220,10 +213,8 @@ def _checked(first: Any, second: Any) -> Any:
 def split(batch: Any) -> Tuple[Any, List[Any]]:
     """Remove the second views from a batch, as a data loader gave it.
 
-    Returns:
-        tuple[Any, list]: The batch with those in place of its data samples, which
-        shares the rest; and the views: of each data sample a data element, a
-        :class:`Rejection` or, if it has none, None.
+    Return the batch with those in place of its data samples, which shares the rest; and
+    the views: of each data sample a data element, a :class:`Rejection`, or None.
     """
     views: List[Any] = []
 
@@ -254,7 +245,7 @@ def replace_pipelines(dataset: Any, make: Callable[[List[Any]], Any]) -> Any:
     kind: Any = type(dataset)
     new = kind.__new__(kind)
     vars(new).update(own)
-    transforms = transforms_of(own)
+    transforms = pipelines.transforms_of(own)
     if transforms:
         vars(new)["pipeline"] = make(transforms)
         return new

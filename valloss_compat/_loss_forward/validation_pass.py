@@ -13,6 +13,7 @@ from mmengine.structures import BaseDataElement
 from valloss_compat import options
 from valloss_compat._config import names_of, type_name
 from valloss_compat._libraries.models import check_model
+from valloss_compat._loss_forward import isolation, loss_data, self_check
 from valloss_compat._loss_forward.forward import (
     ComputedLosses,
     Losses,
@@ -20,25 +21,8 @@ from valloss_compat._loss_forward.forward import (
     copy_batch,
     on_all_ranks,
 )
-from valloss_compat._loss_forward.isolation import (
-    RandomState,
-    accelerators_of,
-    message_hub_restored,
-    seeded,
-)
-from valloss_compat._loss_forward.loss_data import (
-    LossData,
-    check_equal_batches,
-    first_batch,
-)
 from valloss_compat._loss_forward.replica import Replica, hooks_that_watch
 from valloss_compat._loss_forward.reuse import ForwardCache, reusable_modules
-from valloss_compat._loss_forward.self_check import (
-    check_batch,
-    has_objects,
-    needs_ground_truth,
-    reject_difference,
-)
 from valloss_compat._recording.accumulator import EpochAccumulators
 from valloss_compat._recording.batch_size import KEY, batch_size_of
 from valloss_compat._recording.loss_element import is_loss_element
@@ -57,7 +41,7 @@ class LossSource:
             ranks have different numbers of batches.
     """
 
-    def __init__(self, model: Any, data: LossData, reuse: bool) -> None:
+    def __init__(self, model: Any, data: loss_data.LossData, reuse: bool) -> None:
         self.name = type_name(model)
         rejection = check_model(names_of(model))
         if rejection is not None:
@@ -68,19 +52,12 @@ class LossSource:
                 "it has no forward with a mode 'loss'",
                 "derive its class from mmengine.model.BaseModel",
             )
-        check_equal_batches(self.name, data.dataloaders)
+        loss_data.check_equal_batches(self.name, data.dataloaders)
         self.model, self.data = model, data
         self.reuse = reuse and not data.for_loss_alone
         self.noise: Set[str] = set()
         self.crop: Any = None
         self.found = ""
-
-    def learn(self, forward: LossForward, found: str) -> None:
-        """Keep what a self-check found, and log it if it is new."""
-        self.noise, self.crop = forward.noise, forward.crop
-        if found != self.found:
-            self.found = found
-            warn_in_log(found, logging.INFO)
 
     def sanity_check(self) -> Optional[str]:
         """Run predictions and loss on one batch before a training, on replicas alone.
@@ -88,8 +65,9 @@ class LossSource:
         Return what was found; None if there is no batch, or if the model appends a loss
         element itself.
         """
-        with RandomState(accelerators_of(self.model)), message_hub_restored():
-            batch = first_batch(self.data.dataloaders[0])
+        random = isolation.RandomState(isolation.accelerators_of(self.model))
+        with random, isolation.message_hub_restored():
+            batch = loss_data.first_batch(self.data.dataloaders[0])
             if batch is None:
                 return None
             second = on_all_ranks(lambda: self.data.take(batch))
@@ -178,8 +156,11 @@ class ValidationPass:
             *(source.model, self._watching, source.noise, source.crop),
             first=not source.found,
         )
-        losses, found = check_batch(self._forward, batch, self._cache)
-        source.learn(self._forward, found)
+        losses, found = self_check.check_batch(self._forward, batch, self._cache)
+        source.noise, source.crop = self._forward.noise, self._forward.crop
+        if found != source.found:
+            source.found = found
+            warn_in_log(found, logging.INFO)
         self._first_batch, self._first_losses = batch, losses
         return losses
 
@@ -188,7 +169,7 @@ class ValidationPass:
 
         With the ``last`` batch of the pass, its end is checked.
         """
-        objects = has_objects(batch)
+        objects = self_check.has_objects(batch)
         if objects is not None:
             self.saw_objects = bool(self.saw_objects) or objects
         prove = objects and not self._proven
@@ -200,11 +181,10 @@ class ValidationPass:
             losses = self._agreed(
                 lambda: self._forward.losses_of(batch, contexts=[reuse])
             )
-        forward = self._forward
         if prove:
-            self._proven = needs_ground_truth(forward, kept, losses)
+            self._proven = self_check.needs_ground_truth(self._forward, kept, losses)
         if last:
-            self._check_end(forward)
+            self._check_end()
         return losses
 
     def element_of_all(self, number: int) -> Optional[BaseDataElement]:
@@ -217,7 +197,7 @@ class ValidationPass:
             return None
         chosen, total = options.current(), 0
         losses = EpochAccumulators()
-        with seeded():  # transforms that draw all the same, draw the same
+        with isolation.seeded():  # transforms that draw all the same, draw the same
             for index, batch in zip(range(number), self._source.data.dataloaders[0]):
                 weighted = chosen.weighting == "sample"
                 size = batch_size_of(BaseDataElement(), batch, []) if weighted else 1
@@ -231,18 +211,19 @@ class ValidationPass:
         known = ComputedLosses(losses.sums())
         return BaseDataElement(loss=known, metainfo={KEY: total})
 
-    def _check_end(self, forward: LossForward) -> None:
+    def _check_end(self) -> None:
         """Compute the losses of the first batch once more."""
-        again = on_all_ranks(lambda: forward.losses_of(self._first_batch, content=True))
+        name, batch = self._source.name, self._first_batch
+        again = on_all_ranks(lambda: self._forward.losses_of(batch, content=True))
         found = (
             "mode 'loss' returned {} for the first batch, and {} at the end of the "
             "validation"
         )
-        reject_difference(self._first_losses, again, forward.name, found)
+        self_check.reject_difference(self._first_losses, again, name, found)
         self._first_batch = None
         if self.saw_objects and not self._proven:
             raise UnsupportedError(
-                forward.name,
+                name,
                 "for each batch of the validation, mode 'loss' returned the same "
                 "without its ground truth",
                 "load annotations in the validation pipeline, and compare with them in "

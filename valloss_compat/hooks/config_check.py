@@ -15,11 +15,8 @@ from valloss_compat._libraries import models
 from valloss_compat._libraries.pipelines import training_transforms
 from valloss_compat._loss_forward.loss_data import data_for_losses
 from valloss_compat._loss_forward.validation_pass import LossSource
+from valloss_compat._recording import loss_element
 from valloss_compat._recording.accumulator import EpochAccumulators, means_with_total
-from valloss_compat._recording.loss_element import (
-    explain_missing_element,
-    extract_losses,
-)
 from valloss_compat.errors import UnsupportedError
 
 
@@ -55,7 +52,7 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
     if rejection is not None:
         return ConfigCheck("rejected", str(rejection), [])
     repairs: List[str] = []
-    failing = "model and data cannot be built here"
+    verdict, text = "not checked", "model and data cannot be built here"
     try:
         with DefaultScope.overwrite_default_scope(_config.scope_of(config)):
             model = _build_model(config)
@@ -66,29 +63,26 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
                 lambda chosen: [_build_loader(chosen or config["val_dataloader"])],
             )
             repairs = data.notes
-            failing = "one validation batch cannot be run"
+            text = "one validation batch cannot be run"
             data.check_frame()
             source = LossSource(model, data, hook.get("strategy", "auto") == "auto")
             found = source.sanity_check()
     except UnsupportedError as error:
-        return ConfigCheck("rejected", str(error), repairs)
+        verdict, text = "rejected", str(error)
     except Exception as error:  # of the libraries, or of the user
-        return ConfigCheck("not checked", _explain(failing, error), repairs)
-    if found is None:
+        text = _explain(text, error)
+    else:
         text = "the validation has no batch, or the model appends a loss element itself"
-        return ConfigCheck("not checked", text, repairs)
-    return ConfigCheck("accepted", found, repairs)
+        if found is not None:
+            verdict, text = "accepted", found
+    return ConfigCheck(verdict, text, repairs)
 
 
 def reported_losses(config: Mapping[str, Any]) -> Tuple[Optional[Set[str]], str]:
     """Find what a model reports by its own loss element, by one validation batch.
 
-    Args:
-        config (dict): A whole config without a ``ValLossHook``.
-
-    Returns:
-        tuple[set[str], str]: Names of the losses and of their total, and why there are
-        none. None in the place of the names if that could not be found out.
+    Return the names of the losses and of their total, None if they could not be found
+    out, and why there are none.
 
     Raises:
         TypeError: If the loss element is not as the convention has it.
@@ -103,9 +97,9 @@ def reported_losses(config: Mapping[str, Any]) -> Tuple[Optional[Set[str]], str]
                 result = model.val_step(next(batches))
     except Exception as error:  # of the libraries, or of the user
         return None, _explain(failing, error)
-    rest, losses = extract_losses(result)
+    rest, losses = loss_element.extract_losses(result)
     if losses is None:
-        return set(), explain_missing_element(rest)
+        return set(), loss_element.explain_missing_element(rest)
     accumulators = EpochAccumulators()
     accumulators.record(losses)
     return set(means_with_total(accumulators.sums(), "val")), ""

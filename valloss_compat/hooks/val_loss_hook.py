@@ -14,18 +14,7 @@ from mmengine.runner.amp import autocast
 from mmengine.structures import BaseDataElement
 
 from valloss_compat._config import type_name
-from valloss_compat._loss_forward.forward import (
-    ComputedLosses,
-    on_all_ranks,
-    unwrap_model,
-)
-from valloss_compat._loss_forward.loss_data import (
-    LossData,
-    build_loader,
-    data_for_losses,
-    number_of_batches,
-    training_of,
-)
+from valloss_compat._loss_forward import forward, loss_data
 from valloss_compat._loss_forward.two_views import split
 from valloss_compat._loss_forward.validation_pass import LossSource, ValidationPass
 from valloss_compat._recording.monitor_warnings import warn_in_log
@@ -35,34 +24,32 @@ from valloss_compat.errors import UnsupportedError
 _STRATEGIES = ("auto", "second_forward", "dataloader")
 
 
-class PatchedStep:
-    """Replaces ``val_step`` or ``test_step`` of a model, or its wrapper, for one call.
+def patch_step(model: Any, name: str, wrapper: Any) -> Callable[[], bool]:
+    """Replace ``val_step`` or ``test_step`` of a model, or its wrapper, for one call.
 
-    It is put into the namespace of the instance, past ``nn.Module.__setattr__``, and
-    removes itself before anything runs, so that nothing is left whatever is raised. The
-    function that is called instead gets the model's own step and the arguments.
+    The replacement is put into the namespace of the instance, past
+    ``nn.Module.__setattr__``. It removes itself before anything runs, so that nothing
+    is left whatever is raised, and calls ``wrapper`` with the model's own step and the
+    arguments. Return what removes it, and returns whether there was no call.
     """
+    own = vars(model)
+    before = own.get(name)  # of the instance: a compiled one, say
 
-    def __init__(self, model: Any, name: str, wrapper: Callable[..., Any]) -> None:
-        self._model, self._name, self._wrapper = model, name, wrapper
-        self._before = vars(model).get(name)  # of the instance: a compiled one, say
-        vars(model)[name] = self
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Remove itself, and hand the call on."""
-        self.remove()
+    def step(*args: Any, **kwargs: Any) -> Any:
+        remove()
         # By now the model may have another step than when this was made.
-        return self._wrapper(getattr(self._model, self._name), *args, **kwargs)
+        return wrapper(getattr(model, name), *args, **kwargs)
 
-    def remove(self) -> bool:
-        """Restore what was there; return whether there was no call."""
-        own = vars(self._model)
-        if own.get(self._name) is not self:
+    def remove() -> bool:
+        if own.get(name) is not step:
             return False
-        del own[self._name]
-        if self._before is not None:
-            own[self._name] = self._before
+        del own[name]
+        if before is not None:
+            own[name] = before
         return True
+
+    own[name] = step
+    return remove
 
 
 class ValLossHook(Hook):
@@ -73,10 +60,9 @@ class ValLossHook(Hook):
     dropout, normalisation statistics and batch augmentations frozen, without
     gradients. That is the training loss on the validation data, without the noise.
     Predictions, metrics, hooks, random states and the training stay as they are
-    without this hook. The losses are reported as those of a model that appends
-    ``BaseDataElement(loss={...})``: with their names, and as ``val_loss`` the sum of
-    those with ``loss`` in the name. The workers make the ground truth for it by the
-    transforms of the validation in the order of a training.
+    without this hook. The losses are reported with their names, and as ``val_loss`` the
+    sum of those with ``loss`` in the name. The workers make the ground truth for it by
+    the transforms of the validation in the order of a training.
 
     Any model is accepted whose loss is a function of the batch. A self-check computes
     it several times for one batch before the training and at the start of each
@@ -134,7 +120,7 @@ class ValLossHook(Hook):
         self._phase = "val"
         self._sources: WeakKeyDictionary[Any, LossSource] = WeakKeyDictionary()
         self._source: Any = None  # that of the loop, if there are losses
-        self._step: Optional[PatchedStep] = None
+        self._remove: Optional[Callable[[], bool]] = None  # the patch of a step
         self._pass: Optional[ValidationPass] = None
         self._batch = 0
         self._off = False
@@ -191,7 +177,7 @@ class ValLossHook(Hook):
         if is_wanted and self._prepare(runner, mode):
             if batch_idx == 0 or self._pass is None:
                 self._pass = ValidationPass(self._source, self._source.model)
-            self._step = PatchedStep(runner.model, f"{mode}_step", self._run_step)
+            self._remove = patch_step(runner.model, f"{mode}_step", self._run_step)
         elif not self._is_second(runner):
             split(data_batch)  # second views are for no one else
 
@@ -200,13 +186,12 @@ class ValLossHook(Hook):
     ) -> None:
         """Leave nothing on a model whose step was not called."""
         if mode != "train" and self._remove_step() and not self._off:
-            self._reject(
-                UnsupportedError(
+            with self._rejecting():
+                raise UnsupportedError(
                     type_name(self._loop),
                     f"its iterations do not call {mode}_step of the runner's model",
                     "use a ValLoop, or monitor another metric",
                 )
-            )
 
     def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
         """Log what makes this val_loss one that cannot be compared."""
@@ -229,8 +214,9 @@ class ValLossHook(Hook):
     # One step.
 
     def _remove_step(self) -> bool:
-        step, self._step = self._step, None
-        return step is not None and step.remove()
+        """Remove the patch of a step; return whether there was no call."""
+        remove, self._remove = self._remove, None
+        return remove is not None and remove()
 
     def _run_step(self, step: Any, *args: Any, **kwargs: Any) -> Any:
         current, element, batch = self._pass, None, None
@@ -258,12 +244,13 @@ class ValLossHook(Hook):
             )
             return None
         dataloaders = self._source.data.dataloaders
-        number = 0 if len(dataloaders) > 1 else number_of_batches(dataloaders[0])
+        several = len(dataloaders) > 1
+        number = 0 if several else loss_data.number_of_batches(dataloaders[0])
         number = min(number, self.limit_batches or number)
         if self._source.data.for_loss_alone:
             return current.element_of_all(number)
         losses = current.losses_of(batch, last=self._batch + 1 == number)
-        return BaseDataElement(loss=ComputedLosses(losses))
+        return BaseDataElement(loss=forward.ComputedLosses(losses))
 
     def _is_second(self, runner: Any) -> bool:
         """Return whether another hook of this kind comes before this one."""
@@ -292,7 +279,7 @@ class ValLossHook(Hook):
         self._loop = running_loop() or getattr(runner, f"{phase}_loop")
         source = self._sources.get(self._loop)
         with self._rejecting():
-            model = unwrap_model(runner.model)
+            model = forward.unwrap_model(runner.model)
             if source is None or source.model is not model:
                 data = self._make_data(runner) if source is None else source.data
                 reuse = self.strategy == "auto" and "val_step" not in vars(runner.model)
@@ -302,7 +289,7 @@ class ValLossHook(Hook):
             self._source = source
         return not self._off
 
-    def _make_data(self, runner: Any) -> LossData:
+    def _make_data(self, runner: Any) -> loss_data.LossData:
         loop, phase = self._loop, self._phase
         validation = getattr(loop, "dataloader", None)
         if loop is getattr(runner, f"_{phase}_loop", None):
@@ -310,13 +297,15 @@ class ValLossHook(Hook):
 
         def load(config: Any) -> List[Any]:
             if config is not None:
-                return [build_loader(runner, config)]
+                return [loss_data.build_loader(runner, config)]
             # mmagic's MultiValLoop has several.
             return list(getattr(loop, "dataloaders", None) or [loop.dataloader])
 
-        data = data_for_losses(self, validation, training_of(runner), load)
+        data = loss_data.data_for_losses(
+            self, validation, loss_data.training_of(runner), load
+        )
         if self.sanity_check:
-            on_all_ranks(data.check_frame)
+            forward.on_all_ranks(data.check_frame)
         if data.notes:
             text = f"ValLossHook: the loss gets {'; '.join(data.notes)}"
             warn_in_log(text, logging.INFO)
@@ -329,23 +318,18 @@ class ValLossHook(Hook):
 
     @contextmanager
     def _rejecting(self) -> Iterator[None]:
+        """Log a rejection, if so asked, and report no loss from now on.
+
+        It is raised all the same if losses of other batches of this epoch were recorded
+        and cannot be removed: a mean over a part is not the validation loss.
+        """
         try:
             yield
         except UnsupportedError as error:
-            self._reject(error)
-
-    def _reject(self, error: UnsupportedError) -> None:
-        """Raise or, if so asked, log it, and report no loss from now on.
-
-        Raises:
-            UnsupportedError: As asked for; also if losses of other batches of this
-                epoch were recorded and cannot be removed, because a mean over a part
-                is not the validation loss.
-        """
-        if self.on_unsupported == "error" or not self._removed_losses():
-            raise error
-        self.has_rejected = True
-        self._switch_off(str(error))
+            if self.on_unsupported == "error" or not self._removed_losses():
+                raise
+            self.has_rejected = True
+            self._switch_off(str(error))
 
     def _removed_losses(self) -> bool:
         """Remove the losses of this epoch; return whether none are left."""
