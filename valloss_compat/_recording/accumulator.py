@@ -126,11 +126,13 @@ class LossAccumulator:
     def sum(self) -> LossSum:
         """Sum of the updates so far; waits for the device if one is in use."""
         self._fold()
-        total, nan_at = self._total + self._lost, self._nan_at
-        for device_sum in self._devices.values():
-            device_total, device_nan_at = device_sum.read()
-            total += device_total
-            nan_at = min(nan_at, device_nan_at)
+        sums = [(self._total, self._lost, self._nan_at)]
+        sums += [device_sum.read() for device_sum in self._devices.values()]
+        # An infinite sum has lost nothing: inf - inf is NaN.
+        total = sum(
+            part + (lost if math.isfinite(lost) else 0) for part, lost, _ in sums
+        )
+        nan_at = min(index for _, _, index in sums)
         return LossSum(total, self.weight, None if nan_at == math.inf else int(nan_at))
 
     def _mean(self, value: Any, where: str = "") -> Any:
@@ -160,18 +162,14 @@ class LossAccumulator:
         )
 
     def _fold(self) -> None:
-        """Add up the kept numbers, and what rounding loses (Knuth's TwoSum)."""
+        """Add up the kept numbers."""
         try:
             number = math.fsum(self._values)
         except (OverflowError, ValueError):  # beyond the range of float, or inf - inf
             number = sum(self._values)
         self._values = []
-        total = self._total + number
-        added = total - self._total
-        lost = (self._total - (total - added)) + (number - added)
-        if math.isfinite(lost):  # an infinite sum has lost nothing
-            self._lost += lost
-        self._total = total
+        self._total, lost = _two_sum(self._total, number)
+        self._lost += lost
 
 
 class DeviceSum:
@@ -190,20 +188,22 @@ class DeviceSum:
     def add(self, value: torch.Tensor, weight: float, batch_idx: int) -> None:
         """Add a tensor without dimensions, on this device, without a graph."""
         number = value.to(self._total.dtype) * weight
-        total = self._total + number
-        added = total - self._total
-        lost = (self._total - (total - added)) + (number - added)
-        # inf - inf is NaN: an infinite sum has lost nothing.
-        self._lost += torch.where(torch.isfinite(lost), lost, torch.zeros_like(lost))
-        self._total = total
+        self._total, lost = _two_sum(self._total, number)
+        self._lost += lost
         here = torch.full_like(self._nan_at, batch_idx)
         first = torch.isnan(number) & (here < self._nan_at)
         self._nan_at = torch.where(first, here, self._nan_at)
 
-    def read(self) -> Tuple[float, float]:
-        """The sum, and the index of the first batch that was NaN, or inf; waits."""
-        total = float(self._total.item()) + float(self._lost.item())
-        return total, float(self._nan_at.item())
+    def read(self) -> Tuple[float, float, float]:
+        """The sum, what it lost, and the first batch that was NaN, or inf; waits."""
+        return self._total.item(), self._lost.item(), self._nan_at.item()
+
+
+def _two_sum(total: Any, number: Any) -> Tuple[Any, Any]:
+    """The sum of two numbers or tensors, and what rounding loses of it (Knuth)."""
+    result = total + number
+    added = result - total
+    return result, (total - (result - added)) + (number - added)
 
 
 class LoopLosses(Dict[str, Any]):
