@@ -10,17 +10,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import (
-    Any,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Tuple,
-)
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 import torch
 
@@ -221,9 +211,10 @@ class EpochAccumulators(LoopLosses):
         Arguments and errors are those of :meth:`LossAccumulator.add`; a name that is
         no string is a TypeError as well.
         """
-        try:
-            for name, value in losses.items():
-                accumulator = self.get(name)
+        errors = []  # all at once: a run may take hours to get here
+        for name, value in losses.items():
+            accumulator = self.get(name)
+            try:
                 if type(accumulator) is not LossAccumulator:
                     if not isinstance(name, str):
                         raise TypeError(
@@ -234,11 +225,10 @@ class EpochAccumulators(LoopLosses):
                 accumulator.add(value, weight, batch_idx)
                 if accumulator.weight:
                     self[name] = accumulator
-        except TypeError:
-            if len(losses) == 1:
-                raise
-            # All that has to be changed at once: a run may take hours to get here.
-            raise TypeError("; ".join(_errors_of(losses))) from None
+            except TypeError as error:
+                errors.append(str(error))
+        if errors:
+            raise TypeError("; ".join(errors))
 
     def sums(self) -> Dict[str, LossSum]:
         """The sum of each loss that had an update, in order."""
@@ -263,14 +253,6 @@ class EpochAccumulators(LoopLosses):
             for name, known in sums.items():
                 self.setdefault(name, LossAccumulator(name)).add_sum(known)
         return self.sums()
-
-
-def _errors_of(losses: Mapping[Any, Any]) -> Iterator[str]:
-    for name, value in losses.items():
-        try:
-            EpochAccumulators().record({name: value})
-        except TypeError as error:
-            yield str(error)
 
 
 def means_with_total(sums: Mapping[str, LossSum], stage: str) -> Dict[str, float]:
