@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import contextmanager, suppress
-from typing import Any, Dict, Iterator, List, Mapping, MutableMapping, Optional, Set
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
 from weakref import WeakKeyDictionary
 
 from mmengine.dist import all_gather_object, get_world_size
@@ -34,23 +34,14 @@ from valloss_compat._recording.monitor_warnings import (
 )
 
 
-class Run:
-    """One call of a loop's ``run``.
+class Run(NamedTuple):
+    """One call of a loop's ``run``."""
 
-    Attributes:
-        loop: The loop.
-        stage (str): ``'val'`` or ``'test'``.
-        evaluators (list): Those of the loop.
-        key (object): Stands for this run without keeping its loop alive.
-        epochs (dict): Evaluator -> its epoch, as far as they are known by now.
-    """
-
-    def __init__(self, loop: Any, stage: str) -> None:
-        self.loop = loop
-        self.stage = stage
-        self.evaluators = evaluators_of(loop)
-        self.key = object()
-        self.epochs: Dict[Any, EpochLosses] = {}
+    loop: Any
+    stage: str  #: ``'val'`` or ``'test'``.
+    evaluators: List[Any]  #: Those of the loop.
+    key: object  #: Stands for this run without keeping its loop alive.
+    epochs: Dict[Any, EpochLosses]  #: Evaluator -> its epoch, if it is known by now.
 
     def reporting_evaluator(self, evaluator: Any) -> Any:
         """The evaluator whose epoch takes the losses.
@@ -63,24 +54,17 @@ class Run:
 
 
 class ThreadContext(threading.local):
-    """What runs in this thread.
+    """What runs in this thread."""
 
-    Attributes:
-        run (Run, optional): The innermost run of a loop.
-        iteration (optional): The call of ``run_iter``, in parity mode.
-        evaluating (Evaluator, optional): The one whose ``evaluate`` runs.
-        extracted (list, optional): The last result without its loss element. Where it
-            is handed on, a second element in it is no loss element any more.
-        without (optional): The last result that was evaluated and had none.
-        found (str, optional): What the first result of this run was in the place of a
-            loss element; empty if it had one.
-    """
-
-    run: Any = None
-    iteration: Any = None
-    evaluating: Any = None
+    run: Any = None  #: The innermost :class:`Run` of a loop.
+    iteration: Any = None  #: The call of ``run_iter``, in parity mode.
+    evaluating: Any = None  #: The evaluator whose ``evaluate`` runs.
+    #: The last result without its loss element. Where it is handed on, a second
+    #: element in it is no loss element any more.
     extracted: Any = None
-    without: Any = None
+    without: Any = None  #: The last result that was evaluated and had none.
+    #: What the first result of this run was in the place of a loss element; empty if
+    #: it had one.
     found: Optional[str] = None
 
 
@@ -111,8 +95,8 @@ class Recorder:
         self.describe_patches: Any = str
         self._native = native
         self._context = _CONTEXT
-        self._epochs: MutableMapping[Any, EpochLosses] = WeakKeyDictionary()
-        self._already_warned: MutableMapping[Any, Set[str]] = WeakKeyDictionary()
+        self._epochs: WeakKeyDictionary[Any, EpochLosses] = WeakKeyDictionary()
+        self._already_warned: WeakKeyDictionary[Any, Set[str]] = WeakKeyDictionary()
 
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
@@ -123,11 +107,12 @@ class Recorder:
             context.evaluating = None  # an interrupt may have left one
             run = outer
             if run is None or run.loop is not loop:
-                run = context.run = Run(loop, stage)
+                run = Run(loop, stage, evaluators_of(loop), object(), {})
+                context.run = run
                 context.found = None
             if run.evaluators:
                 epoch = self._epoch_of(run.evaluators[-1])
-                epoch.start(run.key, stage)
+                epoch.start(run)
                 self._attach(loop, f"{stage}_loss", epoch)
             yield
         finally:
@@ -224,7 +209,7 @@ class Recorder:
                 )
             sums = epoch.merge(sums_by_rank)
         self._context.extracted = self._context.without = None
-        epoch.ended, epoch.stage = True, self._stage(epoch)
+        epoch.ended, epoch.stage = True, run.stage if run else epoch.stage
         if sums:
             epoch.report(sums, metrics, type(evaluator).__name__)
         return metrics
@@ -241,7 +226,7 @@ class Recorder:
             return outputs
         run = self._context.run
         if epoch.ended or epoch.run is not (run and run.key):
-            self._open(epoch)
+            epoch.start(run)
         epoch.record(losses, 1, epoch.batch_idx)
         epoch.keeps_metrics = getattr(losses, "keeps_metrics", False)
         epoch.batch_idx += 1
@@ -265,9 +250,8 @@ class Recorder:
     def check_hooks(self, runner: Any) -> None:
         """Log what hooks and schedulers will make of a loss in this training."""
         for is_wrong, message in check_hooks(runner):
-            self._log_once(
-                runner, message, logging.WARNING if is_wrong else logging.INFO
-            )
+            level = logging.WARNING if is_wrong else logging.INFO
+            self._log_once(runner, message, level)
 
     def check_monitors(self, runner: Any, metrics: Any) -> None:
         """Warn where hooks monitor a loss that these metrics do not have."""
@@ -286,31 +270,18 @@ class Recorder:
             warn_in_log(message, level)
 
     def _epoch_of(self, evaluator: Any) -> EpochLosses:
-        epoch = self._epochs.get(evaluator)
-        if epoch is None:
-            epoch = self._epochs[evaluator] = EpochLosses()
-        return epoch
+        return self._epochs.setdefault(evaluator, EpochLosses())
 
     def _opened(self, evaluator: Any) -> EpochLosses:
-        """The epoch that takes the losses of an evaluator now."""
+        """The epoch that takes the losses of an evaluator now, started if needed."""
         run: Optional[Run] = self._context.run
         who = evaluator if run is None else run.reporting_evaluator(evaluator)
         epoch = self._epoch_of(who)
         if run is not None:
             run.epochs[evaluator] = epoch
-        self._open(epoch)
+        if epoch.ended or epoch.run is not (run and run.key):
+            epoch.start(run)
         return epoch
-
-    def _open(self, epoch: EpochLosses) -> None:
-        """Start an epoch over, unless it is open in the run that runs now."""
-        run: Optional[Run] = self._context.run
-        key = None if run is None else run.key
-        if epoch.ended or epoch.run is not key:
-            epoch.start(key, self._stage(epoch))
-
-    def _stage(self, epoch: EpochLosses) -> str:
-        run: Optional[Run] = self._context.run
-        return (epoch.stage or "val") if run is None else run.stage
 
     def _attach(self, loop: Any, name: str, losses: LoopLosses) -> None:
         """Set a loop's ``val_loss``, unless the loop keeps something else there."""
