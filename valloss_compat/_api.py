@@ -229,6 +229,7 @@ def status() -> Status:
                 for patch in other.patches
                 if patch.name not in names and patch.inspect().state == "disabled"
             ]
+        overrides = shown.overrides() if shown else []
         distributions = distributions_of(sys.modules.get("mmengine"))
         return Status(
             mode=_mode,
@@ -239,8 +240,10 @@ def status() -> Status:
             distribution=distributions[0].name if distributions else None,
             torch=_version_of("torch"),
             patches=[patch.inspect() for patch in patches],
-            overrides=shown.overrides() if shown else [],
-            unpatched_overrides=current.unpatched_overrides() if current else [],
+            overrides=[name for name, _ in overrides],
+            unpatched_overrides=[
+                name for name, is_patched in overrides if current and not is_patched
+            ],
             notes=_notes(shown, distributions),
         )
 

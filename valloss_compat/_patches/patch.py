@@ -111,15 +111,13 @@ class Patch:
         """This one, as a :class:`SubclassPatcher` has several."""
         return [self]
 
-    def overrides(self) -> List[str]:
-        """Full names of the methods of loaded subclasses that override this one."""
+    def overrides(self) -> List[Tuple[str, bool]]:
+        """Methods of loaded subclasses that override this one, none of them patched."""
         return [
-            f"{full_name(cls)}.{self.attribute}"
+            (f"{full_name(cls)}.{self.attribute}", False)
             for cls in class_tree(self.target)[1:]
             if self.attribute in vars(cls) and self.attribute != "__init__"
         ]
-
-    unpatched_overrides = overrides
 
     def apply(self) -> None:
         """Install the wrapper, or enable the one that another wrapper hides."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from functools import partial
-from typing import Any, Dict, List, Mapping, NamedTuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple, Union
 
 from valloss_compat import options
 from valloss_compat._patches.mmengine_api import import_targets, inspect_mmengine
@@ -50,13 +50,9 @@ class PatchSet(NamedTuple):
         """The single patches, then those that stand for what is left alone."""
         return [patch for part in self.parts for patch in part.patches] + self.skipped
 
-    def overrides(self) -> List[str]:
-        """Full names of methods of loaded subclasses that override a patched one."""
-        return [name for part in self.parts for name in part.overrides()]
-
-    def unpatched_overrides(self) -> List[str]:
-        """Those of :meth:`overrides` that are not patched."""
-        return [name for part in self.parts for name in part.unpatched_overrides()]
+    def overrides(self) -> List[Tuple[str, bool]]:
+        """Methods of loaded subclasses that override a patched one; whether patched."""
+        return [override for part in self.parts for override in part.overrides()]
 
     def reloaded(self) -> List[str]:
         """Full names of the targets that were loaded again since."""
@@ -116,7 +112,7 @@ def _parts(plan: str, targets: Mapping[str, Any]) -> List[Part]:
             continue
         if point.target not in trees:
             only = _load(point.only) if point.only else None
-            trees[point.target] = SubclassPatcher(target, only=only)
+            trees[point.target] = SubclassPatcher(target, only)
             parts.append(trees[point.target])
         trees[point.target].add(point.attribute, wrapper)
     return parts
