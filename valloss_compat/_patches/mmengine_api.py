@@ -65,38 +65,36 @@ def import_targets(names: Iterable[str]) -> Dict[str, Any]:
             name="mmengine",
         )
     targets = {}
-    modules: Dict[str, Any] = {}
     for target in names:
         module, _, attribute = target.partition(":")
-        if module not in modules:
-            modules[module] = _import(module)
-        found = modules[module]
+        try:
+            found = importlib.import_module(module)
+        except Exception as error:
+            if module == "mmengine.runner" or getattr(error, "name", None) != module:
+                raise _unusable(error) from None
+            found = None  # a newer mmengine may have it elsewhere
         targets[target] = getattr(found, attribute, None) if attribute else found
     return targets
 
 
-def _import(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except Exception as error:
-        name = getattr(error, "name", None) or ""
-        remedy = remedy_for(error)
-        if name == module and module != "mmengine.runner":
-            return None  # a newer mmengine may have it elsewhere
-        if name.startswith("mmengine"):
-            remedy = (
-                "reinstall mmengine, as the package of that name is not OpenMMLab's or "
-                "not whole"
-            )
-        frames = traceback.extract_tb(error.__traceback__)
-        last = [frame for frame in frames if not frame.filename.startswith("<")][-1]
-        raise UnusableMMEngineError(
-            "valloss_compat patches mmengine, but importing mmengine.runner failed "
-            f"with {type(error).__name__}: {error} ({last.filename}, line "
-            f"{last.lineno}). Fix: "
-            f"{remedy or 'make `import mmengine.runner` work in this environment'}",
-            name=name or "mmengine",
-        ) from None
+def _unusable(error: Exception) -> UnusableMMEngineError:
+    """The error of a user whose mmengine fails to import."""
+    name = getattr(error, "name", None) or ""
+    remedy = remedy_for(error)
+    if name.startswith("mmengine"):
+        remedy = (
+            "reinstall mmengine, as the package of that name is not OpenMMLab's or not "
+            "whole"
+        )
+    frames = traceback.extract_tb(error.__traceback__)
+    last = [frame for frame in frames if not frame.filename.startswith("<")][-1]
+    return UnusableMMEngineError(
+        "valloss_compat patches mmengine, but importing mmengine.runner failed "
+        f"with {type(error).__name__}: {error} ({last.filename}, line "
+        f"{last.lineno}). Fix: "
+        f"{remedy or 'make `import mmengine.runner` work in this environment'}",
+        name=name or "mmengine",
+    )
 
 
 def remedy_for(error: BaseException) -> str:
