@@ -85,8 +85,7 @@ def make_patch_set(mode: str) -> PatchSet:
     skipped = [
         Patch(targets[point.target], point.attribute, reason=reason)
         for point in PATCH_POINTS
-        if plan in ("unknown", "native")
-        and targets[point.target] is not None
+        if targets[point.target] is not None
         and wanted in point.plans
         and plan not in point.plans
         and hasattr(targets[point.target], point.attribute)
