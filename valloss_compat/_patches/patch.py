@@ -135,49 +135,42 @@ class Patch:
     def revert(self) -> None:
         """Restore the original, or disable a wrapper that is not the outermost."""
         current = vars(self.target).get(self.attribute, MISSING)
-        outermost = marker_of(current)
-        marker = outermost or self._find(current) or self._marker
+        marker = self._find(current) or self._marker
         if marker is None:
             return
         marker.wrapper = None
         self._marker = marker
-        if outermost is None and current is not marker.original:
-            return
-        if outermost is not None and marker.original is MISSING:
+        if marker_of(current) is None:
+            if current is not marker.original:
+                return
+        elif marker.original is MISSING:
             delattr(self.target, self.attribute)
-        elif outermost is not None:
+        else:
             setattr(self.target, self.attribute, marker.original)
         self._marker, self._reason = None, "reverted"
 
     def inspect(self) -> PatchStatus:
         """State, reason, owner and original, as the target has them now."""
         current = vars(self.target).get(self.attribute, MISSING)
-        outermost = marker_of(current)
-        marker = outermost or self._marker
-        name = self._name_of(current)
-        return PatchStatus(
-            self.name,
-            *self._state(current, name),
-            f"{outermost.owner} {outermost.version}" if outermost else name,
-            self._name_of(current if marker is None else marker.original),
-        )
-
-    def _state(self, current: Any, name: str) -> Tuple[str, str]:
-        found = self._find(current)
+        outermost, found = marker_of(current), self._find(current)
         marker = found or self._marker
+        name = self._name_of(current)
+        owner = f"{outermost.owner} {outermost.version}" if outermost else name
+        original = self._name_of(marker.original if marker else current)
+        state, reason = "disabled", ""
         if marker is None:
-            return "inactive", self._reason
-        if found is not None and found.wrapper is not None:
-            return "active", ""
-        if found is not None and found is marker_of(current):
-            return "disabled", "it only calls the original, and revert() removes it"
-        if marker.wrapper is not None:
-            return "replaced", f"{name} is there and does not wrap it"
-        if current is marker.original:
-            return "inactive", "reverted, and the wrapper around it is gone"
-        return "disabled", (
-            f"{name} wraps it and stays, so that it only calls the original"
-        )
+            state, reason = "inactive", self._reason
+        elif found is not None and found.wrapper is not None:
+            state = "active"
+        elif outermost is not None:
+            reason = "it only calls the original, and revert() removes it"
+        elif marker.wrapper is not None:
+            state, reason = "replaced", f"{name} is there and does not wrap it"
+        elif current is marker.original:
+            state, reason = "inactive", "reverted, and the wrapper around it is gone"
+        else:
+            reason = f"{name} wraps it and stays, so that it only calls the original"
+        return PatchStatus(self.name, state, reason, owner, original)
 
     def _find(self, current: Any) -> Optional[Marker]:
         """The marker of the wrapper of this target, outermost or below another."""
