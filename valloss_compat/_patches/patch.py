@@ -28,24 +28,22 @@ Original = Callable[..., Any]
 Args = Tuple[Any, ...]
 Kwargs = Dict[str, Any]
 #: Called in place of the original, with the arguments not unpacked: that is faster.
+#: Those of a method begin with the instance.
 Wrapper = Callable[[Original, Args, Kwargs], Any]
 
 
 class Marker(types.SimpleNamespace):
-    """What an installed wrapper says of itself.
-
-    Attributes:
-        installed (Callable): The function that this marker belongs to. A
-            ``functools.wraps`` of it has the same marker, and is no such wrapper.
-        original: What the namespace of the target held before, or ``MISSING``.
-        target (type or module): Whose attribute it is.
-        attribute (str): Its name.
-        wrapper (Callable, optional): What is called in place of the original;
-            None while the patch is disabled.
-    """
+    """What an installed wrapper says of itself."""
 
     owner = "valloss_compat"
     version = __version__
+    #: The function that this marker belongs to. A ``functools.wraps`` of it has the
+    #: same marker, and is no such wrapper.
+    installed: Callable[..., Any]
+    original: Any  #: What the namespace of the target held before, or ``MISSING``.
+    target: Any  #: The class or module whose attribute it is.
+    attribute: str  #: Its name.
+    wrapper: Optional[Wrapper]  #: None while the patch is disabled.
 
     def __reduce__(self) -> Any:
         """Disabled in a copy: classes of ``__main__`` are sent to other processes."""
@@ -77,13 +75,8 @@ class PatchStatus(NamedTuple):
 class Patch:
     """A patch of one attribute of a class or module.
 
-    Args:
-        target (type or module): Whose attribute it is.
-        attribute (str): Name of a function, method or classmethod.
-        wrapper (Callable, optional): ``wrapper(original, args, kwargs)``, called in
-            place of the original, for methods with the instance as ``args[0]``.
-        default (Callable, optional): The original where the target has none.
-        reason (str): Why the patch is inactive.
+    ``default`` is the original where the target has none, ``reason`` is why the patch
+    is inactive.
     """
 
     def __init__(
@@ -208,11 +201,7 @@ def wrap(
 ) -> Any:
     """Create a wrapper with the metadata of the original and a marker, disabled.
 
-    Args:
-        original: What the namespace of the target holds, or ``MISSING``.
-        target (type or module): Whose attribute it is.
-        attribute (str): Name of the attribute.
-        default (Callable, optional): The original where there is none.
+    ``original`` is what the namespace of the target holds, or ``MISSING``.
     """
     # The original as a function of all its arguments, instance or class first.
     call: Any

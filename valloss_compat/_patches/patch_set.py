@@ -14,26 +14,17 @@ from valloss_compat._patches.plan import PATCH_POINTS, PLANS
 from valloss_compat._patches.subclasses import SubclassPatcher
 from valloss_compat._version import __version__
 
-Part = Union[Patch, SubclassPatcher]
-
 
 class PatchSet(NamedTuple):
-    """The patches that one mode applies to one mmengine.
+    """The patches that one mode applies to one mmengine."""
 
-    Attributes:
-        name (str): Of the plan: a key of ``plan.PLANS``, or ``'unknown'`` (nothing
-            is patched, as mmengine is not built as expected).
-        reason (str): Why this plan.
-        parts (list): Patches, and patches of class trees, in the order of the table.
-        skipped (list[Patch]): Stand for the patch points that the plan leaves alone.
-        targets (dict): Name in the table -> what the patches were made for.
-    """
-
+    #: Of the plan: a key of ``plan.PLANS``, or ``'unknown'`` (nothing is patched, as
+    #: mmengine is not built as expected).
     name: str
-    reason: str
-    parts: List[Part]
-    skipped: List[Patch]
-    targets: Mapping[str, Any]
+    reason: str  #: Why this plan.
+    parts: List[Union[Patch, SubclassPatcher]]  #: In the order of the table.
+    skipped: List[Patch]  #: Stand for the patch points that the plan leaves alone.
+    targets: Mapping[str, Any]  #: Name in the table -> what the patches are made for.
 
     def apply(self) -> None:
         """Apply all patches."""
@@ -74,7 +65,7 @@ def make_patch_set(mode: str) -> PatchSet:
     wanted = "add" if mode == "default" else "parity"
     plan = {"add": "correct", "parity": "native"}[wanted] if native else wanted
     reason = PLANS[plan]
-    parts: List[Part] = []
+    parts = []
     if not problem:
         try:
             parts = _parts(plan, targets)
@@ -93,11 +84,11 @@ def make_patch_set(mode: str) -> PatchSet:
     return PatchSet(plan, reason, parts, skipped, targets)
 
 
-def _parts(plan: str, targets: Mapping[str, Any]) -> List[Part]:
+def _parts(plan: str, targets: Mapping[str, Any]) -> List[Any]:
     # Loaded here: they import mmengine, which may be missing.
     kind = "parity_recorder:Parity" if plan == "parity" else "recorder:"
     recorder = _load(f"_recording.{kind}Recorder")(native=plan == "correct")
-    parts: List[Part] = []
+    parts: List[Any] = []
     recorder.describe_patches = lambda: _describe(parts)
     trees: Dict[str, SubclassPatcher] = {}
     for point in PATCH_POINTS:
@@ -117,7 +108,7 @@ def _parts(plan: str, targets: Mapping[str, Any]) -> List[Part]:
     return parts
 
 
-def _describe(parts: List[Part]) -> str:
+def _describe(parts: List[Any]) -> str:
     """Describe the patches in one line, for the log of a run."""
     patches = [patch for part in parts for patch in part.patches]
     active = sum(patch.inspect().state == "active" for patch in patches)

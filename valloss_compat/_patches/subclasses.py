@@ -22,12 +22,7 @@ _enabled: List[SubclassPatcher] = []
 
 
 class SubclassPatcher:
-    """The patches of a class and its subclasses.
-
-    Args:
-        root (type): The class.
-        only (Callable, optional): Tells of a class whether to patch it; None: each one.
-    """
+    """The patches of a class and its subclasses, or of those that ``only`` accepts."""
 
     def __init__(
         self, root: type, only: Optional[Callable[[Any], bool]] = None

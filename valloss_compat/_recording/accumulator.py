@@ -38,13 +38,10 @@ class LossAccumulator:
 
     The counterpart of the ``HistoryBuffer`` that native mmengine keeps for each
     name: ``mean`` is called the same, the history is not kept.
-
-    Args:
-        name (str): Of the loss, for messages.
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._name = name  # for messages
         self._values: List[float] = []  # not yet in the total
         self._total = self._lost = 0.0
         self.weight: float = 0  #: Number of updates so far, or of samples.
@@ -53,14 +50,10 @@ class LossAccumulator:
         self._devices: Dict[torch.device, DeviceSum] = {}
 
     def add(self, value: Any, weight: float = 1, batch_idx: int = 0) -> None:
-        """Add the loss of one batch, as one update.
+        """Add the loss of one batch, as one update, or as ``weight`` samples.
 
-        Args:
-            value (Tensor, number, LossSum, or list or tuple of tensors): A tensor of
-                several elements counts as their mean, a list as the sum of the means
-                of its tensors, as in the ``parse_losses`` of mmengine's training.
-            weight (float): For how many updates (or samples) it stands.
-            batch_idx (int): Index of the batch in its epoch, for messages.
+        A tensor of several elements counts as their mean, a list or tuple of tensors
+        as the sum of their means, as in the ``parse_losses`` of mmengine's training.
 
         Raises:
             TypeError: If the value is of another type, or a tensor that has no
@@ -206,11 +199,7 @@ class EpochAccumulators(LoopLosses):
     def record(
         self, losses: Mapping[Any, Any], weight: float = 1, batch_idx: int = 0
     ) -> None:
-        """Add the named losses of one batch.
-
-        Arguments and errors are those of :meth:`LossAccumulator.add`; a name that is
-        no string is a TypeError as well.
-        """
+        """Add the named losses of one batch, as by :meth:`LossAccumulator.add`."""
         errors = []  # all at once: a run may take hours to get here
         for name, value in losses.items():
             accumulator = self.get(name)

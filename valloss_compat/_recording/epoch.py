@@ -39,13 +39,7 @@ class EpochLosses(EpochAccumulators):
         self.keeps_metrics = False  #: Whether a metric with the name of a loss stays.
 
     def report(self, sums: Mapping[str, LossSum], metrics: Any, who: str) -> None:
-        """Add the losses to the metrics, in place.
-
-        Args:
-            sums (Mapping): Loss name -> sum over the epoch.
-            metrics: What ``evaluate`` returned.
-            who (str): Whose ``evaluate`` that was, for messages.
-        """
+        """Add the losses to what the ``evaluate`` of ``who`` returned, in place."""
         if not isinstance(metrics, MutableMapping):
             self.warn_once(
                 "metrics",

@@ -82,18 +82,11 @@ def missing_element() -> Optional[str]:
 
 
 class Recorder:
-    """Keeps the losses as the contract of this package says.
-
-    Args:
-        native (bool): Whether mmengine has the convention itself.
-
-    Attributes:
-        describe_patches (Callable): Returns the line on the patches for the log.
-    """
+    """Keeps the losses as the contract of this package says."""
 
     def __init__(self, native: bool = False) -> None:
-        self.describe_patches: Any = str
-        self._native = native
+        self.describe_patches: Any = str  #: Returns a line on the patches for the log.
+        self._native = native  # whether mmengine has the convention itself
         self._context = _CONTEXT
         self._epochs: WeakKeyDictionary[Any, EpochLosses] = WeakKeyDictionary()
         self._already_warned: WeakKeyDictionary[Any, Set[str]] = WeakKeyDictionary()
@@ -124,8 +117,7 @@ class Recorder:
     def process(self, evaluator: Any, data_samples: Any, data_batch: Any) -> Any:
         """Accumulate the losses of a result, and return it without its loss element.
 
-        Only what is evaluated counts, not what a hook may ask the model for. The
-        arguments are those of the evaluator's ``process``; the batch may be None.
+        Only what is evaluated counts, not what a hook may ask the model for.
         """
         context = self._context
         if data_samples is context.extracted:  # by a subclass's process, or by native
@@ -179,12 +171,8 @@ class Recorder:
 
         Several ranks exchange sums and counts in one collective, in which all take
         part: a loop's ``run`` has to evaluate on all ranks or on none, as for the
-        metrics of mmengine (or ``sync_dist`` has to be False).
-
-        Args:
-            evaluator (Evaluator): The evaluator.
-            metrics (dict): What its ``evaluate`` returned. Changed in place, as
-                native mmengine does, and returned.
+        metrics of mmengine (or ``sync_dist`` has to be False). The metrics are changed
+        in place, as by native mmengine, and returned.
 
         Raises:
             RuntimeError: On every rank, if ranks weigh their batches differently.
@@ -217,9 +205,8 @@ class Recorder:
     def accumulate(self, outputs: Any, epoch: EpochLosses) -> Any:
         """Accumulate the losses of a result that native mmengine would extract.
 
-        Returns:
-            ``outputs`` without its loss element. Where batches count by their
-            samples, unchanged: only the evaluator gets the batch.
+        Where batches count by their samples, only the evaluator can do so: it gets
+        the batch.
         """
         samples, losses = extract_losses(outputs)
         if losses is None or epoch.options.weighting == "sample":
