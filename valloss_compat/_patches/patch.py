@@ -204,21 +204,19 @@ def wrap(
     ``original`` is what the namespace of the target holds, or ``MISSING``.
     """
     # The original as a function of all its arguments, instance or class first.
-    call: Any
-    if type(original) is types.FunctionType or isinstance(target, types.ModuleType):
-        call = original or default
-    elif original is MISSING:
+    call: Any = original or default
+    is_function = type(original) is types.FunctionType
+    if not is_function and not isinstance(target, types.ModuleType):
 
         def call(first: Any, *args: Any, **kwargs: Any) -> Any:
-            return getattr(super(target, first), attribute)(*args, **kwargs)
-
-    else:  # a classmethod, a proxy of wrapt, or an object that is no descriptor
-
-        def call(first: Any, *args: Any, **kwargs: Any) -> Any:
-            if isinstance(original, classmethod):
-                return original.__get__(None, first)(*args, **kwargs)
-            get = getattr(type(original), "__get__", lambda function, *_: function)
-            return get(original, first, type(first))(*args, **kwargs)
+            if original is MISSING:
+                bound = getattr(super(target, first), attribute)
+            elif isinstance(original, classmethod):
+                bound = original.__get__(None, first)
+            else:  # a proxy of wrapt, or an object that is no descriptor
+                get = getattr(type(original), "__get__", lambda function, *_: function)
+                bound = get(original, first, type(first))
+            return bound(*args, **kwargs)
 
     def installed(*args: Any, **kwargs: Any) -> Any:
         wrapper = marker.wrapper
