@@ -20,17 +20,13 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import TestLoop, ValLoop
 
 from valloss_compat import options
+from valloss_compat._recording import monitor_warnings
 from valloss_compat._recording.accumulator import LoopLosses
 from valloss_compat._recording.batch_size import batch_size_of
 from valloss_compat._recording.epoch import EpochLosses
 from valloss_compat._recording.loss_element import (
     explain_missing_element,
     extract_losses,
-)
-from valloss_compat._recording.monitor_warnings import (
-    check_hooks,
-    missing_metrics,
-    warn_in_log,
 )
 
 
@@ -126,7 +122,12 @@ class Recorder:
         # Most batches are of an epoch that is known and open.
         epoch = None if run is None else run.epochs.get(evaluator)
         if epoch is None or epoch.ended or epoch.run is not run.key:
-            epoch = self._opened(evaluator)
+            who = evaluator if run is None else run.reporting_evaluator(evaluator)
+            epoch = self._epoch_of(who)
+            if run is not None:
+                run.epochs[evaluator] = epoch
+            if epoch.ended or epoch.run is not (run and run.key):
+                epoch.start(run)
         samples, losses = extract_losses(data_samples)
         if not epoch.batch_idx:
             context.found = explain_missing_element(samples) if losses is None else ""
@@ -236,14 +237,15 @@ class Recorder:
 
     def check_hooks(self, runner: Any) -> None:
         """Log what hooks and schedulers will make of a loss in this training."""
-        for is_wrong, message in check_hooks(runner):
+        for is_wrong, message in monitor_warnings.check_hooks(runner):
             level = logging.WARNING if is_wrong else logging.INFO
             self._log_once(runner, message, level)
 
     def check_monitors(self, runner: Any, metrics: Any) -> None:
         """Warn where hooks monitor a loss that these metrics do not have."""
         if isinstance(metrics, Mapping):
-            for message in missing_metrics(runner, metrics, self._context.found):
+            found = self._context.found
+            for message in monitor_warnings.missing_metrics(runner, metrics, found):
                 self._log_once(runner, message)
 
     def _log_once(
@@ -254,21 +256,10 @@ class Recorder:
             already_logged = self._already_warned.setdefault(runner, set())
         if message not in already_logged:
             already_logged.add(message)
-            warn_in_log(message, level)
+            monitor_warnings.warn_in_log(message, level)
 
     def _epoch_of(self, evaluator: Any) -> EpochLosses:
         return self._epochs.setdefault(evaluator, EpochLosses())
-
-    def _opened(self, evaluator: Any) -> EpochLosses:
-        """The epoch that takes the losses of an evaluator now, started if needed."""
-        run: Optional[Run] = self._context.run
-        who = evaluator if run is None else run.reporting_evaluator(evaluator)
-        epoch = self._epoch_of(who)
-        if run is not None:
-            run.epochs[evaluator] = epoch
-        if epoch.ended or epoch.run is not (run and run.key):
-            epoch.start(run)
-        return epoch
 
     def _attach(self, loop: Any, name: str, losses: LoopLosses) -> None:
         """Set a loop's ``val_loss``, unless the loop keeps something else there."""
