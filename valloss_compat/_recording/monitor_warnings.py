@@ -54,11 +54,7 @@ def monitored_by(thing: Any) -> List[str]:
 
 
 def explain_name(name: str) -> str:
-    """Explain why no metric of a validation has a name, with the fix.
-
-    Returns:
-        str: Empty if a metric may have it.
-    """
+    """Explain why no metric of a validation has a name; empty if one may have it."""
     scope, _, rest = name.partition("/")
     if scope == "val" and rest:
         more = f", or {TOTAL!r}" if "loss" in rest and rest != TOTAL else ""
