@@ -70,8 +70,7 @@ class Status(NamedTuple):
         shown = [f"{k}={v}" for k, v in self.options.as_dict().items() if k != "mode"]
         origin = f" (distribution {self.distribution})" if self.distribution else ""
         lines = [
-            f"valloss_compat: mode {self.mode}, plan {self.plan}"
-            + (f" ({self.reason})" if self.reason else ""),
+            f"valloss_compat: mode {self.mode}, plan {self.plan} ({self.reason})",
             f"options {', '.join(shown)}",
             f"mmengine {self.mmengine or 'not imported'}{origin}, "
             f"torch {self.torch or 'not imported'}",
