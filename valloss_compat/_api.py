@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
 from valloss_compat import options
 from valloss_compat._distribution import Distribution, distributions_of
 from valloss_compat._patches.patch import PatchStatus, lock
-from valloss_compat._patches.patch_set import PatchSet, make_patch_set
+from valloss_compat._patches.patch_set import PatchSet
 from valloss_compat.errors import UnknownMMEngineError, VallossCompatWarning
 from valloss_compat.options import Options
 
@@ -147,7 +147,7 @@ def _apply(chosen: Options, stacklevel: int = 4) -> None:
     if known is not None and known.reloaded():
         known.revert()
         patch_set = None
-    patch_set = patch_set or make_patch_set(mode)
+    patch_set = patch_set or PatchSet(mode)
     if patch_set.name == "unknown":
         mmengine = f"mmengine {_version_of('mmengine')} has an unknown structure: "
         if chosen.strict:

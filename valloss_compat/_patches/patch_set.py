@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from functools import partial
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple, Union
+from typing import Any, Dict, List, Mapping, Tuple, Union
 
 from valloss_compat import options
 from valloss_compat._patches.mmengine_api import import_targets, inspect_mmengine
@@ -15,16 +15,39 @@ from valloss_compat._patches.subclasses import SubclassPatcher
 from valloss_compat._version import __version__
 
 
-class PatchSet(NamedTuple):
-    """The patches that one mode applies to one mmengine."""
+class PatchSet:
+    """The patches that one mode applies to the installed mmengine.
 
-    #: Of the plan: a key of ``plan.PLANS``, or ``'unknown'`` (nothing is patched, as
-    #: mmengine is not built as expected).
-    name: str
-    reason: str  #: Why this plan.
-    parts: List[Union[Patch, SubclassPatcher]]  #: In the order of the table.
-    skipped: List[Patch]  #: Stand for the patch points that the plan leaves alone.
-    targets: Mapping[str, Any]  #: Name in the table -> what the patches are made for.
+    Raises:
+        UnusableMMEngineError: If there is no mmengine that can be patched.
+    """
+
+    def __init__(self, mode: str) -> None:
+        #: Name in the table -> what the patches are made for.
+        self.targets = import_targets([point.target for point in PATCH_POINTS])
+        native, problem = inspect_mmengine(self.targets)
+        wanted = "add" if mode == "default" else "parity"
+        plan = {"add": "correct", "parity": "native"}[wanted] if native else wanted
+        #: In the order of the table.
+        self.parts: List[Union[Patch, SubclassPatcher]] = []
+        if not problem:
+            try:
+                self.parts = _parts(plan, self.targets)
+            except ImportError as error:  # of what the wrappers import of mmengine
+                problem = f"{type(error).__name__}: {error}"
+        #: Of the plan: a key of ``plan.PLANS``, or ``'unknown'``: nothing is patched,
+        #: as mmengine is not built as expected.
+        self.name = "unknown" if problem else plan
+        self.reason = problem or PLANS[plan]  #: Why this plan.
+        #: Stand for the patch points that the plan leaves alone.
+        self.skipped = [
+            Patch(self.targets[point.target], point.attribute, reason=self.reason)
+            for point in PATCH_POINTS
+            if self.targets[point.target] is not None
+            and wanted in point.plans
+            and self.name not in point.plans
+            and hasattr(self.targets[point.target], point.attribute)
+        ]
 
     def apply(self) -> None:
         """Apply all patches."""
@@ -52,36 +75,6 @@ class PatchSet(NamedTuple):
             for name, target in self.targets.items()
             if target is not None and _loaded(name) is not target
         ]
-
-
-def make_patch_set(mode: str) -> PatchSet:
-    """Make the patches of a mode for the mmengine that is installed.
-
-    Raises:
-        UnusableMMEngineError: If there is no mmengine that can be patched.
-    """
-    targets = import_targets([point.target for point in PATCH_POINTS])
-    native, problem = inspect_mmengine(targets)
-    wanted = "add" if mode == "default" else "parity"
-    plan = {"add": "correct", "parity": "native"}[wanted] if native else wanted
-    reason = PLANS[plan]
-    parts = []
-    if not problem:
-        try:
-            parts = _parts(plan, targets)
-        except ImportError as error:  # of what the wrappers import of mmengine
-            problem = f"{type(error).__name__}: {error}"
-    if problem:
-        plan, reason = "unknown", problem
-    skipped = [
-        Patch(targets[point.target], point.attribute, reason=reason)
-        for point in PATCH_POINTS
-        if targets[point.target] is not None
-        and wanted in point.plans
-        and plan not in point.plans
-        and hasattr(targets[point.target], point.attribute)
-    ]
-    return PatchSet(plan, reason, parts, skipped, targets)
 
 
 def _parts(plan: str, targets: Mapping[str, Any]) -> List[Any]:
