@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
 from valloss_compat import options
 from valloss_compat._distribution import Distribution, distributions_of
 from valloss_compat._patches.patch import PatchStatus, lock
-from valloss_compat._patches.patch_set import PatchSet, make_patch_set
+from valloss_compat._patches.patch_set import PatchSet
 from valloss_compat.errors import UnknownMMEngineError, VallossCompatWarning
 from valloss_compat.options import Options
 
@@ -70,8 +70,7 @@ class Status(NamedTuple):
         shown = [f"{k}={v}" for k, v in self.options.as_dict().items() if k != "mode"]
         origin = f" (distribution {self.distribution})" if self.distribution else ""
         lines = [
-            f"valloss_compat: mode {self.mode}, plan {self.plan}"
-            + (f" ({self.reason})" if self.reason else ""),
+            f"valloss_compat: mode {self.mode}, plan {self.plan} ({self.reason})",
             f"options {', '.join(shown)}",
             f"mmengine {self.mmengine or 'not imported'}{origin}, "
             f"torch {self.torch or 'not imported'}",
@@ -148,7 +147,7 @@ def _apply(chosen: Options, stacklevel: int = 4) -> None:
     if known is not None and known.reloaded():
         known.revert()
         patch_set = None
-    patch_set = patch_set or make_patch_set(mode)
+    patch_set = patch_set or PatchSet(mode)
     if patch_set.name == "unknown":
         mmengine = f"mmengine {_version_of('mmengine')} has an unknown structure: "
         if chosen.strict:
@@ -229,6 +228,7 @@ def status() -> Status:
                 for patch in other.patches
                 if patch.name not in names and patch.inspect().state == "disabled"
             ]
+        overrides = shown.overrides() if shown else []
         distributions = distributions_of(sys.modules.get("mmengine"))
         return Status(
             mode=_mode,
@@ -239,8 +239,10 @@ def status() -> Status:
             distribution=distributions[0].name if distributions else None,
             torch=_version_of("torch"),
             patches=[patch.inspect() for patch in patches],
-            overrides=shown.overrides() if shown else [],
-            unpatched_overrides=current.unpatched_overrides() if current else [],
+            overrides=[name for name, _ in overrides],
+            unpatched_overrides=[
+                name for name, is_patched in overrides if current and not is_patched
+            ],
             notes=_notes(shown, distributions),
         )
 

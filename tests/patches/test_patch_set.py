@@ -26,7 +26,7 @@ def test_plan_depends_on_mode_and_mmengine(monkeypatch, mode, native, name):
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(native, "")
     )
-    plan = patch_set.make_patch_set(mode)
+    plan = patch_set.PatchSet(mode)
     assert plan.name == name
     assert plan.reason
     targets = [patch.name for patch in plan.patches]
@@ -40,7 +40,7 @@ def test_unknown_mmengine_is_not_patched(monkeypatch):
     monkeypatch.setattr(
         patch_set, "inspect_mmengine", lambda *_: Inspection(True, "odd")
     )
-    plan = patch_set.make_patch_set("default")
+    plan = patch_set.PatchSet("default")
     assert (plan.name, plan.reason) == ("unknown", "odd")
     plan.apply()
     states = [patch.inspect() for patch in plan.patches]
@@ -57,6 +57,6 @@ def test_failed_import_of_a_wrapper_makes_mmengine_unknown(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("valloss_compat")]:
         if "recorder" in name or "_patches." in name:
             monkeypatch.delitem(sys.modules, name)
-    plan = patch_set.make_patch_set("parity" if not NATIVE else "default")
+    plan = patch_set.PatchSet("parity" if not NATIVE else "default")
     assert plan.name == "unknown"
     assert "HistoryBuffer" in plan.reason

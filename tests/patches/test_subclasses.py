@@ -23,10 +23,18 @@ def exclaim(original, args, kwargs):
     return original(*args) + "!"
 
 
+def patcher_of(root, **wrappers):
+    """A patcher that has these wrappers, by the names of the methods."""
+    patcher = SubclassPatcher(root)
+    for attribute, wrapper in wrappers.items():
+        patcher.add(attribute, wrapper)
+    return patcher
+
+
 def test_thousand_cycles_restore_the_original_objects():
     """Of own and of inherited attributes."""
     base = make_base()
-    patcher = SubclassPatcher(base, {"greet": shout})
+    patcher = patcher_of(base, greet=shout)
     child = type("Child", (base,), {"greet": lambda self: "hi"})
     before = {cls: dict(vars(cls)) for cls in (base, child)}
     for _ in range(1000):
@@ -53,7 +61,7 @@ def test_subclasses_created_later_are_patched_while_the_patch_is_active():
         def greet(self):
             return "hello"
 
-    patcher = SubclassPatcher(Base, {"greet": shout})
+    patcher = patcher_of(Base, greet=shout)
     patcher.apply()
 
     class Child(Base, tag=1):
@@ -65,8 +73,9 @@ def test_subclasses_created_later_are_patched_while_the_patch_is_active():
 
     assert (Child().greet(), Grandchild().greet()) == ("HI", "HI")
     assert Base.created == [("Child", {"tag": 1}), ("Grandchild", {})]
-    (name,) = patcher.overrides()
+    ((name, is_patched),) = patcher.overrides()
     assert name.endswith("Child.greet")
+    assert is_patched
     patcher.revert()
     assert Child().greet() == "hi"
 
@@ -74,7 +83,7 @@ def test_subclasses_created_later_are_patched_while_the_patch_is_active():
 def test_disabled_init_subclass_only_calls_the_original():
     """It is disabled below an ``__init_subclass__`` of other code."""
     base = make_base()
-    patcher = SubclassPatcher(base, {"greet": shout})
+    patcher = patcher_of(base, greet=shout)
     patcher.apply()
     installed = vars(base)["__init_subclass__"].__func__
     base.__init_subclass__ = classmethod(lambda cls, **kwargs: installed(cls, **kwargs))
@@ -91,7 +100,7 @@ def test_diamond_of_subclasses_is_patched_once():
     base = make_base()
     sides = [type(name, (base,), {}) for name in ("Left", "Right")]
     bottom = type("Bottom", tuple(sides), {"greet": lambda self: "hi"})
-    patcher = SubclassPatcher(base, {"greet": shout})
+    patcher = patcher_of(base, greet=shout)
     patcher.apply()
     assert bottom().greet() == "HI"
     assert len(patcher.overrides()) == 1
@@ -100,7 +109,7 @@ def test_diamond_of_subclasses_is_patched_once():
 def test_class_is_not_patched_before_apply_or_after_revert():
     """As when another thread reverts while a loop checks the class of its evaluator."""
     base = make_base()
-    patcher = SubclassPatcher(base, {"greet": shout})
+    patcher = patcher_of(base, greet=shout)
     child = type("Child", (base,), {"greet": lambda self: "hi"})
     patcher.ensure_patched(child)
     assert child().greet() == "hi"
@@ -115,7 +124,7 @@ def test_class_may_override_one_method_and_inherit_another():
     """The inherited one is patched in its base already; each wrapper runs once."""
     base = make_base()
     base.wave = lambda self: "bye"
-    patcher = SubclassPatcher(base, {"greet": exclaim, "wave": exclaim})
+    patcher = patcher_of(base, greet=exclaim, wave=exclaim)
     patcher.apply()
     child = type("Child", (base,), {"greet": lambda self: "hi"})
     grandchild = type("Grandchild", (child,), {"wave": lambda self: "see you"})
@@ -316,7 +325,7 @@ def test_override_replaced_after_it_was_patched_is_reported():
 def test_method_that_the_root_lacks_is_not_patched():
     """Neither on the root nor on a subclass that has it."""
     base = make_base()
-    patcher = SubclassPatcher(base, {"greet": shout, "lacking": shout})
+    patcher = patcher_of(base, greet=shout, lacking=shout)
     patcher.apply()
     names = {patch.attribute for patch in patcher.patches}
     assert names == {"__init_subclass__", "greet"}

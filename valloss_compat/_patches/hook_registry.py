@@ -6,19 +6,15 @@ class, so a registered hook of the same name has priority.
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import Any
 
 from mmengine.registry import HOOKS
 
 from valloss_compat._patches.patch import Args, Kwargs, Original
 
-#: Class name -> module, which is imported when a config names the class. From 0.7.0
-#: on, mmengine has an EarlyStoppingHook, which has priority.
-_MODULES = {
-    "EarlyStoppingHook": "valloss_compat.hooks.early_stopping_hook",
-    "ValLossHook": "valloss_compat.hooks.val_loss_hook",
-}
+#: From 0.7.0 on, mmengine has an EarlyStoppingHook, which has priority.
+_NAMES = ("EarlyStoppingHook", "ValLossHook")
 
 
 def get(recorder: Any, original: Original, args: Args, kwargs: Kwargs) -> Any:
@@ -29,10 +25,11 @@ def get(recorder: Any, original: Original, args: Args, kwargs: Kwargs) -> Any:
         scope, _, name = key.rpartition(".")
         # mmengine passes a key of another scope on to the registry of that scope.
         in_scope = scope in ("", "mmengine", registry.scope)
-        if in_scope and name in _MODULES and _root_of(registry) is HOOKS:
+        if in_scope and name in _NAMES and _root_of(registry) is HOOKS:
             # mmengine does not search its own hooks for a key with another scope.
             native = original(HOOKS, name)
-            return native or getattr(importlib.import_module(_MODULES[name]), name)
+            # Imported when a config names a hook: most trainings use none.
+            return native or getattr(import_module("valloss_compat.hooks"), name)
     return found
 
 

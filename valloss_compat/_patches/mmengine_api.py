@@ -65,35 +65,33 @@ def import_targets(names: Iterable[str]) -> Dict[str, Any]:
             name="mmengine",
         )
     targets = {}
-    modules: Dict[str, Any] = {}
     for target in names:
         module, _, attribute = target.partition(":")
-        if module not in modules:
-            modules[module] = _import(module)
-        found = modules[module]
+        try:
+            found = importlib.import_module(module)
+        except Exception as error:
+            if module == "mmengine.runner" or getattr(error, "name", None) != module:
+                raise _unusable(error) from None
+            found = None  # a newer mmengine may have it elsewhere
         targets[target] = getattr(found, attribute, None) if attribute else found
     return targets
 
 
-def _import(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except Exception as error:
-        name = getattr(error, "name", None) or ""
-        remedy = remedy_for(error)
-        if name == module and module != "mmengine.runner":
-            return None  # a newer mmengine may have it elsewhere
-        if name.startswith("mmengine"):
-            remedy = (
-                "reinstall mmengine, as the package of that name is not OpenMMLab's or "
-                "not whole"
-            )
-        raise UnusableMMEngineError(
-            "valloss_compat patches mmengine, but importing mmengine.runner failed "
-            f"with {describe_error(error)}. Fix: "
-            f"{remedy or 'make `import mmengine.runner` work in this environment'}",
-            name=name or "mmengine",
-        ) from None
+def _unusable(error: Exception) -> UnusableMMEngineError:
+    """The error of a user whose mmengine fails to import."""
+    name = getattr(error, "name", None) or ""
+    remedy = remedy_for(error)
+    if name.startswith("mmengine"):
+        remedy = (
+            "reinstall mmengine, as the package of that name is not OpenMMLab's or not "
+            "whole"
+        )
+    return UnusableMMEngineError(
+        "valloss_compat patches mmengine, but importing mmengine.runner failed "
+        f"with {describe_error(error)}. Fix: "
+        f"{remedy or 'make `import mmengine.runner` work in this environment'}",
+        name=name or "mmengine",
+    )
 
 
 def describe_error(error: BaseException) -> str:
@@ -130,7 +128,7 @@ def inspect_mmengine(targets: Mapping[str, Any]) -> Inspection:
     native = False
     for cls in (classes["ValLoop"], classes["TestLoop"]):
         for helper, (_, caller) in _HELPERS.items():
-            code = _own_code(getattr(cls, caller, None), cls)
+            code = _own_code(cls, caller)
             native = native or (code is not None and helper in code.co_names)
     return Inspection(native, next(_problems(loops, classes, native), ""))
 
@@ -142,15 +140,14 @@ def _problems(loops: Any, classes: Mapping[str, Any], native: bool) -> Iterator[
     if len(helpers) == 1:
         yield f"only one of the helpers is there, {helpers[0]}"
     for helper in helpers:
-        code = _own_code(getattr(loops, helper), loops)
+        code = _own_code(loops, helper)
         wanted, _ = _HELPERS[helper]
         if code is not None and _parameters(code) != wanted:
             yield f"{helper} takes {_parameters(code)}, but {wanted} are expected"
     for (name, method), calls in _CALLS.items():
-        function = getattr(classes[name], method, None)
-        if function is None:
+        if getattr(classes[name], method, None) is None:
             yield f"there is no {name}.{method}"
-        code = _own_code(function, classes[name])
+        code = _own_code(classes[name], method)
         for helper, (_, caller) in _HELPERS.items():
             if native and caller == method:
                 calls = [*calls, helper, f"{name[:-4].lower()}_loss"]
@@ -163,14 +160,14 @@ def _problems(loops: Any, classes: Mapping[str, Any], native: bool) -> Iterator[
                 yield f"Evaluator.process takes {parameters[1:]}, no data_samples"
     for name in () if native else ("ValLoop", "TestLoop", "Evaluator"):
         for method, function in vars(classes[name]).items():
-            code = _own_code(function, classes[name]) if callable(function) else None
+            code = _own_code(classes[name], method) if callable(function) else None
             names = () if code is None else (method, *code.co_names, *code.co_varnames)
             for found in names:
                 if "loss" in found:
                     yield (f"{name} handles a loss ({found}) without the known helpers")
 
 
-def _own_code(function: Any, owner: Any) -> Optional[CodeType]:
+def _own_code(owner: Any, attribute: str) -> Optional[CodeType]:
     """The code of a function, if it stands in the module of its owner.
 
     None where a wrapper that hides the original, or a subclass, is in its place:
@@ -178,6 +175,7 @@ def _own_code(function: Any, owner: Any) -> Optional[CodeType]:
     """
     name = getattr(owner, "__module__", getattr(owner, "__name__", None))
     namespace = getattr(sys.modules.get(str(name)), "__dict__", None)
+    function = getattr(owner, attribute, None)
     if getattr(function, "__globals__", None) is not namespace:
         function = find_wrapped(
             function,

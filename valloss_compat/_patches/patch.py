@@ -28,24 +28,22 @@ Original = Callable[..., Any]
 Args = Tuple[Any, ...]
 Kwargs = Dict[str, Any]
 #: Called in place of the original, with the arguments not unpacked: that is faster.
+#: Those of a method begin with the instance.
 Wrapper = Callable[[Original, Args, Kwargs], Any]
 
 
 class Marker(types.SimpleNamespace):
-    """What an installed wrapper says of itself.
-
-    Attributes:
-        installed (Callable): The function that this marker belongs to. A
-            ``functools.wraps`` of it has the same marker, and is no such wrapper.
-        original: What the namespace of the target held before, or ``MISSING``.
-        target (type or module): Whose attribute it is.
-        attribute (str): Its name.
-        wrapper (Callable, optional): What is called in place of the original;
-            None while the patch is disabled.
-    """
+    """What an installed wrapper says of itself."""
 
     owner = "valloss_compat"
     version = __version__
+    #: The function that this marker belongs to. A ``functools.wraps`` of it has the
+    #: same marker, and is no such wrapper.
+    installed: Callable[..., Any]
+    original: Any  #: What the namespace of the target held before, or ``MISSING``.
+    target: Any  #: The class or module whose attribute it is.
+    attribute: str  #: Its name.
+    wrapper: Optional[Wrapper]  #: None while the patch is disabled.
 
     def __reduce__(self) -> Any:
         """Disabled in a copy: classes of ``__main__`` are sent to other processes."""
@@ -77,13 +75,8 @@ class PatchStatus(NamedTuple):
 class Patch:
     """A patch of one attribute of a class or module.
 
-    Args:
-        target (type or module): Whose attribute it is.
-        attribute (str): Name of a function, method or classmethod.
-        wrapper (Callable, optional): ``wrapper(original, args, kwargs)``, called in
-            place of the original, for methods with the instance as ``args[0]``.
-        default (Callable, optional): The original where the target has none.
-        reason (str): Why the patch is inactive.
+    ``default`` is the original where the target has none, ``reason`` is why the patch
+    is inactive.
     """
 
     def __init__(
@@ -111,15 +104,13 @@ class Patch:
         """This one, as a :class:`SubclassPatcher` has several."""
         return [self]
 
-    def overrides(self) -> List[str]:
-        """Full names of the methods of loaded subclasses that override this one."""
+    def overrides(self) -> List[Tuple[str, bool]]:
+        """Methods of loaded subclasses that override this one, none of them patched."""
         return [
-            f"{full_name(cls)}.{self.attribute}"
+            (f"{full_name(cls)}.{self.attribute}", False)
             for cls in class_tree(self.target)[1:]
             if self.attribute in vars(cls) and self.attribute != "__init__"
         ]
-
-    unpatched_overrides = overrides
 
     def apply(self) -> None:
         """Install the wrapper, or enable the one that another wrapper hides."""
@@ -137,49 +128,42 @@ class Patch:
     def revert(self) -> None:
         """Restore the original, or disable a wrapper that is not the outermost."""
         current = vars(self.target).get(self.attribute, MISSING)
-        outermost = marker_of(current)
-        marker = outermost or self._find(current) or self._marker
+        marker = self._find(current) or self._marker
         if marker is None:
             return
         marker.wrapper = None
         self._marker = marker
-        if outermost is None and current is not marker.original:
-            return
-        if outermost is not None and marker.original is MISSING:
+        if marker_of(current) is None:
+            if current is not marker.original:
+                return
+        elif marker.original is MISSING:
             delattr(self.target, self.attribute)
-        elif outermost is not None:
+        else:
             setattr(self.target, self.attribute, marker.original)
         self._marker, self._reason = None, "reverted"
 
     def inspect(self) -> PatchStatus:
         """State, reason, owner and original, as the target has them now."""
         current = vars(self.target).get(self.attribute, MISSING)
-        outermost = marker_of(current)
-        marker = outermost or self._marker
-        name = self._name_of(current)
-        return PatchStatus(
-            self.name,
-            *self._state(current, name),
-            f"{outermost.owner} {outermost.version}" if outermost else name,
-            self._name_of(current if marker is None else marker.original),
-        )
-
-    def _state(self, current: Any, name: str) -> Tuple[str, str]:
-        found = self._find(current)
+        outermost, found = marker_of(current), self._find(current)
         marker = found or self._marker
+        name = self._name_of(current)
+        owner = f"{outermost.owner} {outermost.version}" if outermost else name
+        original = self._name_of(marker.original if marker else current)
+        state, reason = "disabled", ""
         if marker is None:
-            return "inactive", self._reason
-        if found is not None and found.wrapper is not None:
-            return "active", ""
-        if found is not None and found is marker_of(current):
-            return "disabled", "it only calls the original, and revert() removes it"
-        if marker.wrapper is not None:
-            return "replaced", f"{name} is there and does not wrap it"
-        if current is marker.original:
-            return "inactive", "reverted, and the wrapper around it is gone"
-        return "disabled", (
-            f"{name} wraps it and stays, so that it only calls the original"
-        )
+            state, reason = "inactive", self._reason
+        elif found is not None and found.wrapper is not None:
+            state = "active"
+        elif outermost is not None:
+            reason = "it only calls the original, and revert() removes it"
+        elif marker.wrapper is not None:
+            state, reason = "replaced", f"{name} is there and does not wrap it"
+        elif current is marker.original:
+            state, reason = "inactive", "reverted, and the wrapper around it is gone"
+        else:
+            reason = f"{name} wraps it and stays, so that it only calls the original"
+        return PatchStatus(self.name, state, reason, owner, original)
 
     def _find(self, current: Any) -> Optional[Marker]:
         """The marker of the wrapper of this target, outermost or below another."""
@@ -217,28 +201,22 @@ def wrap(
 ) -> Any:
     """Create a wrapper with the metadata of the original and a marker, disabled.
 
-    Args:
-        original: What the namespace of the target holds, or ``MISSING``.
-        target (type or module): Whose attribute it is.
-        attribute (str): Name of the attribute.
-        default (Callable, optional): The original where there is none.
+    ``original`` is what the namespace of the target holds, or ``MISSING``.
     """
     # The original as a function of all its arguments, instance or class first.
-    call: Any
-    if type(original) is types.FunctionType or isinstance(target, types.ModuleType):
-        call = original or default
-    elif original is MISSING:
+    call: Any = original or default
+    is_function = type(original) is types.FunctionType
+    if not is_function and not isinstance(target, types.ModuleType):
 
         def call(first: Any, *args: Any, **kwargs: Any) -> Any:
-            return getattr(super(target, first), attribute)(*args, **kwargs)
-
-    else:  # a classmethod, a proxy of wrapt, or an object that is no descriptor
-
-        def call(first: Any, *args: Any, **kwargs: Any) -> Any:
-            if isinstance(original, classmethod):
-                return original.__get__(None, first)(*args, **kwargs)
-            get = getattr(type(original), "__get__", lambda function, *_: function)
-            return get(original, first, type(first))(*args, **kwargs)
+            if original is MISSING:
+                bound = getattr(super(target, first), attribute)
+            elif isinstance(original, classmethod):
+                bound = original.__get__(None, first)
+            else:  # a proxy of wrapt, or an object that is no descriptor
+                get = getattr(type(original), "__get__", lambda function, *_: function)
+                bound = get(original, first, type(first))
+            return bound(*args, **kwargs)
 
     def installed(*args: Any, **kwargs: Any) -> Any:
         wrapper = marker.wrapper

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from functools import partial
-from typing import Any, Dict, List, Mapping, NamedTuple, Union
+from typing import Any, Dict, List, Mapping, Tuple, Union
 
 from valloss_compat import options
 from valloss_compat._patches.mmengine_api import import_targets, inspect_mmengine
@@ -14,26 +14,40 @@ from valloss_compat._patches.plan import PATCH_POINTS, PLANS
 from valloss_compat._patches.subclasses import SubclassPatcher
 from valloss_compat._version import __version__
 
-Part = Union[Patch, SubclassPatcher]
 
+class PatchSet:
+    """The patches that one mode applies to the installed mmengine.
 
-class PatchSet(NamedTuple):
-    """The patches that one mode applies to one mmengine.
-
-    Attributes:
-        name (str): Of the plan: a key of ``plan.PLANS``, or ``'unknown'`` (nothing
-            is patched, as mmengine is not built as expected).
-        reason (str): Why this plan.
-        parts (list): Patches, and patches of class trees, in the order of the table.
-        skipped (list[Patch]): Stand for the patch points that the plan leaves alone.
-        targets (dict): Name in the table -> what the patches were made for.
+    Raises:
+        UnusableMMEngineError: If there is no mmengine that can be patched.
     """
 
-    name: str
-    reason: str
-    parts: List[Part]
-    skipped: List[Patch]
-    targets: Mapping[str, Any]
+    def __init__(self, mode: str) -> None:
+        #: Name in the table -> what the patches are made for.
+        self.targets = import_targets([point.target for point in PATCH_POINTS])
+        native, problem = inspect_mmengine(self.targets)
+        wanted = "add" if mode == "default" else "parity"
+        plan = {"add": "correct", "parity": "native"}[wanted] if native else wanted
+        #: In the order of the table.
+        self.parts: List[Union[Patch, SubclassPatcher]] = []
+        if not problem:
+            try:
+                self.parts = _parts(plan, self.targets)
+            except ImportError as error:  # of what the wrappers import of mmengine
+                problem = f"{type(error).__name__}: {error}"
+        #: Of the plan: a key of ``plan.PLANS``, or ``'unknown'``: nothing is patched,
+        #: as mmengine is not built as expected.
+        self.name = "unknown" if problem else plan
+        self.reason = problem or PLANS[plan]  #: Why this plan.
+        #: Stand for the patch points that the plan leaves alone.
+        self.skipped = [
+            Patch(self.targets[point.target], point.attribute, reason=self.reason)
+            for point in PATCH_POINTS
+            if self.targets[point.target] is not None
+            and wanted in point.plans
+            and self.name not in point.plans
+            and hasattr(self.targets[point.target], point.attribute)
+        ]
 
     def apply(self) -> None:
         """Apply all patches."""
@@ -50,13 +64,9 @@ class PatchSet(NamedTuple):
         """The single patches, then those that stand for what is left alone."""
         return [patch for part in self.parts for patch in part.patches] + self.skipped
 
-    def overrides(self) -> List[str]:
-        """Full names of methods of loaded subclasses that override a patched one."""
-        return [name for part in self.parts for name in part.overrides()]
-
-    def unpatched_overrides(self) -> List[str]:
-        """Those of :meth:`overrides` that are not patched."""
-        return [name for part in self.parts for name in part.unpatched_overrides()]
+    def overrides(self) -> List[Tuple[str, bool]]:
+        """Methods of loaded subclasses that override a patched one; whether patched."""
+        return [override for part in self.parts for override in part.overrides()]
 
     def reloaded(self) -> List[str]:
         """Full names of the targets that were loaded again since."""
@@ -67,42 +77,11 @@ class PatchSet(NamedTuple):
         ]
 
 
-def make_patch_set(mode: str) -> PatchSet:
-    """Make the patches of a mode for the mmengine that is installed.
-
-    Raises:
-        UnusableMMEngineError: If there is no mmengine that can be patched.
-    """
-    targets = import_targets([point.target for point in PATCH_POINTS])
-    native, problem = inspect_mmengine(targets)
-    wanted = "add" if mode == "default" else "parity"
-    plan = {"add": "correct", "parity": "native"}[wanted] if native else wanted
-    reason = PLANS[plan]
-    parts: List[Part] = []
-    if not problem:
-        try:
-            parts = _parts(plan, targets)
-        except ImportError as error:  # of what the wrappers import of mmengine
-            problem = f"{type(error).__name__}: {error}"
-    if problem:
-        plan, reason = "unknown", problem
-    skipped = [
-        Patch(targets[point.target], point.attribute, reason=reason)
-        for point in PATCH_POINTS
-        if plan in ("unknown", "native")
-        and targets[point.target] is not None
-        and wanted in point.plans
-        and plan not in point.plans
-        and hasattr(targets[point.target], point.attribute)
-    ]
-    return PatchSet(plan, reason, parts, skipped, targets)
-
-
-def _parts(plan: str, targets: Mapping[str, Any]) -> List[Part]:
+def _parts(plan: str, targets: Mapping[str, Any]) -> List[Any]:
     # Loaded here: they import mmengine, which may be missing.
     kind = "parity_recorder:Parity" if plan == "parity" else "recorder:"
     recorder = _load(f"_recording.{kind}Recorder")(native=plan == "correct")
-    parts: List[Part] = []
+    parts: List[Any] = []
     recorder.describe_patches = lambda: _describe(parts)
     trees: Dict[str, SubclassPatcher] = {}
     for point in PATCH_POINTS:
@@ -116,13 +95,13 @@ def _parts(plan: str, targets: Mapping[str, Any]) -> List[Part]:
             continue
         if point.target not in trees:
             only = _load(point.only) if point.only else None
-            trees[point.target] = SubclassPatcher(target, only=only)
+            trees[point.target] = SubclassPatcher(target, only)
             parts.append(trees[point.target])
         trees[point.target].add(point.attribute, wrapper)
     return parts
 
 
-def _describe(parts: List[Part]) -> str:
+def _describe(parts: List[Any]) -> str:
     """Describe the patches in one line, for the log of a run."""
     patches = [patch for part in parts for patch in part.patches]
     active = sum(patch.inspect().state == "active" for patch in patches)

@@ -22,28 +22,17 @@ _ALL = ("add", "correct", "parity", "native")
 
 
 class PatchPoint(NamedTuple):
-    """One function of mmengine that is patched.
+    """One function of mmengine that is patched. ``'m:f'`` is f in m of this package."""
 
-    Attributes:
-        target (str): ``'module:Class'``, or ``'module'`` for a function of a module.
-        attribute (str): Name of the function.
-        wrapper (str): ``'module:function'`` within the package, called
-            as ``function(recorder, original, args, kwargs)``.
-        purpose (str): What the wrapper does.
-        plans (tuple[str]): The plans that apply it, keys of :data:`PLANS`.
-        subclasses (tuple[str]): The plans that patch overriding subclasses too.
-        only (str): ``'module:function'`` that tells which of these; ``''``: all.
-        default (str): ``'module:function'`` within the package that takes the place
-            of the original in an mmengine without one; ``''``: the point is left out.
-    """
-
-    target: str
-    attribute: str
-    wrapper: str
-    purpose: str
-    plans: Tuple[str, ...] = _ALL_BUT_NATIVE
-    subclasses: Tuple[str, ...] = ()
-    only: str = ""
+    target: str  #: ``'module:Class'``, or ``'module'`` for a function of a module.
+    attribute: str  #: Name of the function.
+    wrapper: str  #: ``'m:f'``, called as ``f(recorder, original, args, kwargs)``.
+    purpose: str  #: What the wrapper does.
+    plans: Tuple[str, ...] = _ALL_BUT_NATIVE  #: Those that apply it.
+    subclasses: Tuple[str, ...] = ()  #: Those that patch overriding subclasses too.
+    only: str = ""  #: ``'m:f'`` that tells which of these; ``''``: all.
+    #: ``'m:f'`` in the place of the original in an mmengine without one; ``''``: the
+    #: point is left out there.
     default: str = ""
 
 

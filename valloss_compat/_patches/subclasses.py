@@ -11,7 +11,7 @@ No class is kept alive: what is patched is read off the class tree each time.
 from __future__ import annotations
 
 import warnings
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from valloss_compat._patches.patch import Args, Kwargs, Original, Patch, Wrapper, lock
 from valloss_compat._patches.patch import class_tree as class_tree
@@ -22,28 +22,16 @@ _enabled: List[SubclassPatcher] = []
 
 
 class SubclassPatcher:
-    """The patches of a class and its subclasses.
-
-    Args:
-        root (type): The class.
-        wrappers (dict, optional): Attribute -> wrapper, as of :meth:`add`.
-        only (Callable, optional): Tells of a class whether to patch it.
-            Defaults to None: each one.
-    """
+    """The patches of a class and its subclasses, or of those that ``only`` accepts."""
 
     def __init__(
-        self,
-        root: type,
-        wrappers: Optional[Mapping[str, Wrapper]] = None,
-        only: Optional[Callable[[Any], bool]] = None,
+        self, root: type, only: Optional[Callable[[Any], bool]] = None
     ) -> None:
         self._root = root
-        self._wrappers: Dict[str, Wrapper] = {}
         self._only = only
+        self._wrappers: Dict[str, Wrapper] = {}  # by attribute
         self._reason = "not applied yet"
-        self._of_root = [Patch(root, "__init_subclass__", self._on_subclass_created)]
-        for attribute, wrapper in (wrappers or {}).items():
-            self.add(attribute, wrapper)
+        self._of_root = [Patch(root, "__init_subclass__", self._init_subclass)]
 
     def add(self, attribute: str, wrapper: Wrapper) -> None:
         """Patch one more method, from the next :meth:`apply` on."""
@@ -79,14 +67,10 @@ class SubclassPatcher:
             if base is not self._root:
                 _apply(self._patches_of(base))
 
-    def overrides(self) -> List[str]:
-        """Full names of the methods of loaded subclasses that override the root's."""
-        return [patch.name for patch in self._of_subclasses()]
-
-    def unpatched_overrides(self) -> List[str]:
-        """Those of :meth:`overrides` that are not patched."""
+    def overrides(self) -> List[Tuple[str, bool]]:
+        """Methods of loaded subclasses that override the root's; whether patched."""
         patches = self._of_subclasses()
-        return [patch.name for patch in patches if patch.inspect().state != "active"]
+        return [(patch.name, patch.inspect().state == "active") for patch in patches]
 
     def _of_subclasses(self) -> List[Patch]:
         patches = []
@@ -115,9 +99,7 @@ class SubclassPatcher:
                 return True  # its own, or of a base that is not to be patched
         return False
 
-    def _on_subclass_created(
-        self, original: Original, args: Args, kwargs: Kwargs
-    ) -> None:
+    def _init_subclass(self, original: Original, args: Args, kwargs: Kwargs) -> None:
         original(*args, **kwargs)
         with lock:
             self.ensure_patched(args[0])

@@ -10,17 +10,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import (
-    Any,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Tuple,
-)
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 import torch
 
@@ -48,13 +38,10 @@ class LossAccumulator:
 
     The counterpart of the ``HistoryBuffer`` that native mmengine keeps for each
     name: ``mean`` is called the same, the history is not kept.
-
-    Args:
-        name (str): Of the loss, for messages.
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._name = name  # for messages
         self._values: List[float] = []  # not yet in the total
         self._total = self._lost = 0.0
         self.weight: float = 0  #: Number of updates so far, or of samples.
@@ -63,14 +50,10 @@ class LossAccumulator:
         self._devices: Dict[torch.device, DeviceSum] = {}
 
     def add(self, value: Any, weight: float = 1, batch_idx: int = 0) -> None:
-        """Add the loss of one batch, as one update.
+        """Add the loss of one batch, as one update, or as ``weight`` samples.
 
-        Args:
-            value (Tensor, number, LossSum, or list or tuple of tensors): A tensor of
-                several elements counts as their mean, a list as the sum of the means
-                of its tensors, as in the ``parse_losses`` of mmengine's training.
-            weight (float): For how many updates (or samples) it stands.
-            batch_idx (int): Index of the batch in its epoch, for messages.
+        A tensor of several elements counts as their mean, a list or tuple of tensors
+        as the sum of their means, as in the ``parse_losses`` of mmengine's training.
 
         Raises:
             TypeError: If the value is of another type, a tensor that has no real mean
@@ -130,11 +113,13 @@ class LossAccumulator:
     def sum(self) -> LossSum:
         """Sum of the updates so far; waits for the device if one is in use."""
         self._fold()
-        total, nan_at = self._total + self._lost, self._nan_at
-        for device_sum in self._devices.values():
-            device_total, device_nan_at = device_sum.read()
-            total += device_total
-            nan_at = min(nan_at, device_nan_at)
+        sums = [(self._total, self._lost, self._nan_at)]
+        sums += [device_sum.read() for device_sum in self._devices.values()]
+        # An infinite sum has lost nothing: inf - inf is NaN.
+        total = sum(
+            part + (lost if math.isfinite(lost) else 0) for part, lost, _ in sums
+        )
+        nan_at = min(index for _, _, index in sums)
         return LossSum(total, self.weight, None if nan_at == math.inf else int(nan_at))
 
     def _mean(self, value: Any, where: str = "") -> Any:
@@ -166,18 +151,14 @@ class LossAccumulator:
         )
 
     def _fold(self) -> None:
-        """Add up the kept numbers, and what rounding loses (Knuth's TwoSum)."""
+        """Add up the kept numbers."""
         try:
             number = math.fsum(self._values)
         except (OverflowError, ValueError):  # beyond the range of float, or inf - inf
             number = sum(self._values)
         self._values = []
-        total = self._total + number
-        added = total - self._total
-        lost = (self._total - (total - added)) + (number - added)
-        if math.isfinite(lost):  # an infinite sum has lost nothing
-            self._lost += lost
-        self._total = total
+        self._total, lost = _two_sum(self._total, number)
+        self._lost += lost
 
 
 class DeviceSum:
@@ -196,20 +177,22 @@ class DeviceSum:
     def add(self, value: torch.Tensor, weight: float, batch_idx: int) -> None:
         """Add a tensor without dimensions, on this device, without a graph."""
         number = value.to(self._total.dtype) * weight
-        total = self._total + number
-        added = total - self._total
-        lost = (self._total - (total - added)) + (number - added)
-        # inf - inf is NaN: an infinite sum has lost nothing.
-        self._lost += torch.where(torch.isfinite(lost), lost, torch.zeros_like(lost))
-        self._total = total
+        self._total, lost = _two_sum(self._total, number)
+        self._lost += lost
         here = torch.full_like(self._nan_at, batch_idx)
         first = torch.isnan(number) & (here < self._nan_at)
         self._nan_at = torch.where(first, here, self._nan_at)
 
-    def read(self) -> Tuple[float, float]:
-        """The sum, and the index of the first batch that was NaN, or inf; waits."""
-        total = float(self._total.item()) + float(self._lost.item())
-        return total, float(self._nan_at.item())
+    def read(self) -> Tuple[float, float, float]:
+        """The sum, what it lost, and the first batch that was NaN, or inf; waits."""
+        return self._total.item(), self._lost.item(), self._nan_at.item()
+
+
+def _two_sum(total: Any, number: Any) -> Tuple[Any, Any]:
+    """The sum of two numbers or tensors, and what rounding loses of it (Knuth)."""
+    result = total + number
+    added = result - total
+    return result, (total - (result - added)) + (number - added)
 
 
 class LoopLosses(Dict[str, Any]):
@@ -222,14 +205,11 @@ class EpochAccumulators(LoopLosses):
     def record(
         self, losses: Mapping[Any, Any], weight: float = 1, batch_idx: int = 0
     ) -> None:
-        """Add the named losses of one batch.
-
-        Arguments and errors are those of :meth:`LossAccumulator.add`; a name that is
-        no string is a TypeError as well.
-        """
-        try:
-            for name, value in losses.items():
-                accumulator = self.get(name)
+        """Add the named losses of one batch, as by :meth:`LossAccumulator.add`."""
+        errors = []  # all at once: a run may take hours to get here
+        for name, value in losses.items():
+            accumulator = self.get(name)
+            try:
                 if type(accumulator) is not LossAccumulator:
                     if not isinstance(name, str):
                         raise TypeError(
@@ -240,11 +220,10 @@ class EpochAccumulators(LoopLosses):
                 accumulator.add(value, weight, batch_idx)
                 if accumulator.weight:
                     self[name] = accumulator
-        except TypeError:
-            if len(losses) == 1:
-                raise
-            # All that has to be changed at once: a run may take hours to get here.
-            raise TypeError("; ".join(_errors_of(losses))) from None
+            except TypeError as error:
+                errors.append(str(error))
+        if errors:
+            raise TypeError("; ".join(errors))
 
     def sums(self) -> Dict[str, LossSum]:
         """The sum of each loss that had an update, in order."""
@@ -269,14 +248,6 @@ class EpochAccumulators(LoopLosses):
             for name, known in sums.items():
                 self.setdefault(name, LossAccumulator(name)).add_sum(known)
         return self.sums()
-
-
-def _errors_of(losses: Mapping[Any, Any]) -> Iterator[str]:
-    for name, value in losses.items():
-        try:
-            EpochAccumulators().record({name: value})
-        except TypeError as error:
-            yield str(error)
 
 
 def means_with_total(sums: Mapping[str, LossSum], stage: str) -> Dict[str, float]:

@@ -31,13 +31,8 @@ KEY = "batch_size"
 def batch_size_of(element: Any, data_batch: Any, clean: Any) -> int:
     """Find the number of samples in a batch.
 
-    Args:
-        element (BaseDataElement): The loss element.
-        data_batch: The batch of the dataloader, or None if it is unknown.
-        clean: The result of ``val_step`` without the loss element.
-
-    Returns:
-        int: At least 1.
+    From the loss element, the batch of the dataloader (None if it is unknown) and the
+    result of ``val_step`` without the loss element.
 
     Raises:
         TypeError: If ``batch_size`` of the loss element is no positive int.

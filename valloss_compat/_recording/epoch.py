@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Mapping, MutableMapping, Optional, Set
+from typing import Any, Mapping, MutableMapping, Set
 
 from valloss_compat import options
 from valloss_compat._recording.accumulator import (
@@ -15,48 +15,31 @@ from valloss_compat._recording.monitor_warnings import warn_in_log
 
 
 class EpochLosses(EpochAccumulators):
-    """The losses of one evaluator's current epoch; ``loop.val_loss`` is one of these.
-
-    Attributes:
-        stage (str): ``'val'`` or ``'test'``, for the name of the total; empty before
-            the first epoch.
-        batch_idx (int): Index of the next batch.
-        run (object, optional): The key of the run to which the epoch belongs.
-        ended (bool): Whether ``evaluate`` was called since the last batch.
-        reported (bool): Whether these losses are in the metrics already.
-        keeps_metrics (bool): Whether a metric with the name of a loss stays.
-        names (set[str]): What was reported, in this or an earlier epoch.
-        options (Options): As they were when the epoch started.
-    """
+    """The losses of one evaluator's current epoch, set as ``loop.val_loss``."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage = ""
-        self.batch_idx = 0
-        self.run: Optional[object] = None
-        self.ended, self.reported, self.keeps_metrics = True, False, False
+        self.stage = "val"  #: Or ``'test'``, for the name of the total.
+        self.start(None)
+        self.ended = True
+        #: Names of what was reported, in this or an earlier epoch.
         self.names: Set[str] = set()
-        self.options = options.current()
         self._warned: Set[str] = set()
         self._last: Mapping[str, float] = {}
 
-    def start(self, run: Optional[object], stage: str) -> None:
-        """Start over, within the given run of a loop (or outside of any)."""
+    def start(self, run: Any) -> None:
+        """Start over, within the given ``Run`` of a loop, or outside of any."""
         self.clear()
-        self.stage = stage
-        self.batch_idx = 0
-        self.run = run
-        self.options = options.current()
-        self.ended = self.reported = self.keeps_metrics = False
+        self.run = run and run.key
+        self.stage = run.stage if run else self.stage
+        self.options = options.current()  #: They hold for the whole epoch.
+        self.batch_idx = 0  #: Index of the next batch.
+        self.ended = False  #: Whether ``evaluate`` was called since the last batch.
+        self.reported = False  #: Whether these losses are in the metrics already.
+        self.keeps_metrics = False  #: Whether a metric with the name of a loss stays.
 
     def report(self, sums: Mapping[str, LossSum], metrics: Any, who: str) -> None:
-        """Add the losses to the metrics, in place.
-
-        Args:
-            sums (Mapping): Loss name -> sum over the epoch.
-            metrics: What ``evaluate`` returned.
-            who (str): Whose ``evaluate`` that was, for messages.
-        """
+        """Add the losses to what the ``evaluate`` of ``who`` returned, in place."""
         if not isinstance(metrics, MutableMapping):
             self.warn_once(
                 "metrics",

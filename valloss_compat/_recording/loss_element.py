@@ -28,29 +28,21 @@ def is_loss_element(item: Any) -> bool:
 
 
 def extract_losses(result: Any) -> Tuple[Any, Any]:
-    """Extract the loss element from what a model's ``val_step`` returned.
-
-    Args:
-        result: What ``val_step`` or ``test_step`` returned. Never changed.
+    """Extract the loss element from what ``val_step`` or ``test_step`` returned.
 
     Returns:
-        tuple: ``(result, losses)``. Where the last item of a list or tuple is
-        a loss element, ``result`` is a new sequence without it and ``losses``
-        the mapping of named losses. Anything else (dict, tensor, ``None``,
-        generator, empty list, an element with more fields) comes back as the
-        very same object with ``losses=None``.
+        tuple: Where the last item of a list or tuple is a loss element, a new sequence
+        without it, and the mapping of named losses. For anything else (dict, tensor,
+        ``None``, generator, empty list, an element with more fields) the very same
+        object, and None.
 
     Raises:
         TypeError: If there is a loss element whose ``loss`` is no mapping.
     """
-    if not isinstance(result, (list, tuple)) or not result:
+    is_sequence = isinstance(result, (list, tuple)) and result
+    if not is_sequence or not is_loss_element(result[-1]):
         return result, None
-    last = result[-1]
-    is_element = isinstance(last, BaseDataElement)
-    fields = getattr(last, "_data_fields", ()) if is_element else ()
-    if "loss" not in fields or not is_loss_element(last):
-        return result, None
-    losses = last.loss
+    losses = result[-1].loss
     if not isinstance(losses, Mapping):
         raise TypeError(
             f"the field `loss` of the loss element is of type {type_name(losses)}, but "
@@ -64,9 +56,6 @@ def explain_missing_element(result: Any) -> str:
 
     Users come close to the convention in many ways, and each of them is silent: a
     result may be anything.
-
-    Returns:
-        str: What it is, and what is expected.
     """
     return f"{_describe(result)}. Fix: return a list or tuple that ends with {FORM}"
 

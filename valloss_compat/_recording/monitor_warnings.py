@@ -54,11 +54,7 @@ def monitored_by(thing: Any) -> List[str]:
 
 
 def explain_name(name: str) -> str:
-    """Explain why no metric of a validation has a name, with the fix.
-
-    Returns:
-        str: Empty if a metric may have it.
-    """
+    """Explain why no metric of a validation has a name; empty if one may have it."""
     scope, _, rest = name.partition("/")
     if scope == "val" and rest:
         more = f", or {TOTAL!r}" if "loss" in rest and rest != TOTAL else ""
@@ -78,15 +74,10 @@ def explain_name(name: str) -> str:
 def explain_missing_metric(
     runner: Any, source: Any, monitor: str, metrics: Iterable[str], found: Optional[str]
 ) -> str:
-    """Explain why a monitored metric is missing, and how to get it.
+    """Explain why a metric that a hook or scheduler monitors is missing.
 
-    Args:
-        runner (Runner): The runner.
-        source: The hook or scheduler that monitors the metric.
-        monitor (str): Name of the metric.
-        metrics (Iterable[str]): Names of the metrics of this validation.
-        found (str, optional): What the model returned in the place of a loss element.
-            Empty if it returned one. None if that is unknown.
+    ``found`` is what the model returned in the place of a loss element: empty if it
+    returned one, None if that is unknown.
     """
     names = sorted(map(str, metrics))
     text = (

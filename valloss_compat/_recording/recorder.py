@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import contextmanager, suppress
-from typing import Any, Dict, Iterator, List, Mapping, MutableMapping, Optional, Set
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
 from weakref import WeakKeyDictionary
 
 from mmengine.dist import all_gather_object, get_world_size
@@ -20,6 +20,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import TestLoop, ValLoop
 
 from valloss_compat import options
+from valloss_compat._recording import monitor_warnings
 from valloss_compat._recording.accumulator import LoopLosses
 from valloss_compat._recording.batch_size import batch_size_of
 from valloss_compat._recording.epoch import EpochLosses
@@ -27,30 +28,16 @@ from valloss_compat._recording.loss_element import (
     explain_missing_element,
     extract_losses,
 )
-from valloss_compat._recording.monitor_warnings import (
-    check_hooks,
-    missing_metrics,
-    warn_in_log,
-)
 
 
-class Run:
-    """One call of a loop's ``run``.
+class Run(NamedTuple):
+    """One call of a loop's ``run``."""
 
-    Attributes:
-        loop: The loop.
-        stage (str): ``'val'`` or ``'test'``.
-        evaluators (list): Those of the loop.
-        key (object): Stands for this run without keeping its loop alive.
-        epochs (dict): Evaluator -> its epoch, as far as they are known by now.
-    """
-
-    def __init__(self, loop: Any, stage: str) -> None:
-        self.loop = loop
-        self.stage = stage
-        self.evaluators = evaluators_of(loop)
-        self.key = object()
-        self.epochs: Dict[Any, EpochLosses] = {}
+    loop: Any
+    stage: str  #: ``'val'`` or ``'test'``.
+    evaluators: List[Any]  #: Those of the loop.
+    key: object  #: Stands for this run without keeping its loop alive.
+    epochs: Dict[Any, EpochLosses]  #: Evaluator -> its epoch, if it is known by now.
 
     def reporting_evaluator(self, evaluator: Any) -> Any:
         """The evaluator whose epoch takes the losses.
@@ -63,24 +50,17 @@ class Run:
 
 
 class ThreadContext(threading.local):
-    """What runs in this thread.
+    """What runs in this thread."""
 
-    Attributes:
-        run (Run, optional): The innermost run of a loop.
-        iteration (optional): The call of ``run_iter``, in parity mode.
-        evaluating (Evaluator, optional): The one whose ``evaluate`` runs.
-        extracted (list, optional): The last result without its loss element. Where it
-            is handed on, a second element in it is no loss element any more.
-        without (optional): The last result that was evaluated and had none.
-        found (str, optional): What the first result of this run was in the place of a
-            loss element; empty if it had one.
-    """
-
-    run: Any = None
-    iteration: Any = None
-    evaluating: Any = None
+    run: Any = None  #: The innermost :class:`Run` of a loop.
+    iteration: Any = None  #: The call of ``run_iter``, in parity mode.
+    evaluating: Any = None  #: The evaluator whose ``evaluate`` runs.
+    #: The last result without its loss element. Where it is handed on, a second
+    #: element in it is no loss element any more.
     extracted: Any = None
-    without: Any = None
+    without: Any = None  #: The last result that was evaluated and had none.
+    #: What the first result of this run was in the place of a loss element; empty if
+    #: it had one.
     found: Optional[str] = None
 
 
@@ -98,21 +78,14 @@ def missing_element() -> Optional[str]:
 
 
 class Recorder:
-    """Keeps the losses as the contract of this package says.
-
-    Args:
-        native (bool): Whether mmengine has the convention itself.
-
-    Attributes:
-        describe_patches (Callable): Returns the line on the patches for the log.
-    """
+    """Keeps the losses as the contract of this package says."""
 
     def __init__(self, native: bool = False) -> None:
-        self.describe_patches: Any = str
-        self._native = native
+        self.describe_patches: Any = str  #: Returns a line on the patches for the log.
+        self._native = native  # whether mmengine has the convention itself
         self._context = _CONTEXT
-        self._epochs: MutableMapping[Any, EpochLosses] = WeakKeyDictionary()
-        self._already_warned: MutableMapping[Any, Set[str]] = WeakKeyDictionary()
+        self._epochs: WeakKeyDictionary[Any, EpochLosses] = WeakKeyDictionary()
+        self._already_warned: WeakKeyDictionary[Any, Set[str]] = WeakKeyDictionary()
 
     @contextmanager
     def run(self, loop: Any, stage: str) -> Iterator[None]:
@@ -123,11 +96,12 @@ class Recorder:
             context.evaluating = None  # an interrupt may have left one
             run = outer
             if run is None or run.loop is not loop:
-                run = context.run = Run(loop, stage)
+                run = Run(loop, stage, evaluators_of(loop), object(), {})
+                context.run = run
                 context.found = None
             if run.evaluators:
                 epoch = self._epoch_of(run.evaluators[-1])
-                epoch.start(run.key, stage)
+                epoch.start(run)
                 self._attach(loop, f"{stage}_loss", epoch)
             yield
         finally:
@@ -139,8 +113,7 @@ class Recorder:
     def process(self, evaluator: Any, data_samples: Any, data_batch: Any) -> Any:
         """Accumulate the losses of a result, and return it without its loss element.
 
-        Only what is evaluated counts, not what a hook may ask the model for. The
-        arguments are those of the evaluator's ``process``; the batch may be None.
+        Only what is evaluated counts, not what a hook may ask the model for.
         """
         context = self._context
         if data_samples is context.extracted:  # by a subclass's process, or by native
@@ -149,7 +122,12 @@ class Recorder:
         # Most batches are of an epoch that is known and open.
         epoch = None if run is None else run.epochs.get(evaluator)
         if epoch is None or epoch.ended or epoch.run is not run.key:
-            epoch = self._opened(evaluator)
+            who = evaluator if run is None else run.reporting_evaluator(evaluator)
+            epoch = self._epoch_of(who)
+            if run is not None:
+                run.epochs[evaluator] = epoch
+            if epoch.ended or epoch.run is not (run and run.key):
+                epoch.start(run)
         samples, losses = extract_losses(data_samples)
         if not epoch.batch_idx:
             context.found = explain_missing_element(samples) if losses is None else ""
@@ -194,12 +172,8 @@ class Recorder:
 
         Several ranks exchange sums and counts in one collective, in which all take
         part: a loop's ``run`` has to evaluate on all ranks or on none, as for the
-        metrics of mmengine (or ``sync_dist`` has to be False).
-
-        Args:
-            evaluator (Evaluator): The evaluator.
-            metrics (dict): What its ``evaluate`` returned. Changed in place, as
-                native mmengine does, and returned.
+        metrics of mmengine (or ``sync_dist`` has to be False). The metrics are changed
+        in place, as by native mmengine, and returned.
 
         Raises:
             RuntimeError: On every rank, if ranks weigh their batches differently.
@@ -224,7 +198,7 @@ class Recorder:
                 )
             sums = epoch.merge(sums_by_rank)
         self._context.extracted = self._context.without = None
-        epoch.ended, epoch.stage = True, self._stage(epoch)
+        epoch.ended, epoch.stage = True, run.stage if run else epoch.stage
         if sums:
             epoch.report(sums, metrics, type(evaluator).__name__)
         return metrics
@@ -232,16 +206,15 @@ class Recorder:
     def accumulate(self, outputs: Any, epoch: EpochLosses) -> Any:
         """Accumulate the losses of a result that native mmengine would extract.
 
-        Returns:
-            ``outputs`` without its loss element. Where batches count by their
-            samples, unchanged: only the evaluator gets the batch.
+        Where batches count by their samples, only the evaluator can do so: it gets
+        the batch.
         """
         samples, losses = extract_losses(outputs)
         if losses is None or epoch.options.weighting == "sample":
             return outputs
         run = self._context.run
         if epoch.ended or epoch.run is not (run and run.key):
-            self._open(epoch)
+            epoch.start(run)
         epoch.record(losses, 1, epoch.batch_idx)
         epoch.keeps_metrics = getattr(losses, "keeps_metrics", False)
         epoch.batch_idx += 1
@@ -264,15 +237,15 @@ class Recorder:
 
     def check_hooks(self, runner: Any) -> None:
         """Log what hooks and schedulers will make of a loss in this training."""
-        for is_wrong, message in check_hooks(runner):
-            self._log_once(
-                runner, message, logging.WARNING if is_wrong else logging.INFO
-            )
+        for is_wrong, message in monitor_warnings.check_hooks(runner):
+            level = logging.WARNING if is_wrong else logging.INFO
+            self._log_once(runner, message, level)
 
     def check_monitors(self, runner: Any, metrics: Any) -> None:
         """Warn where hooks monitor a loss that these metrics do not have."""
         if isinstance(metrics, Mapping):
-            for message in missing_metrics(runner, metrics, self._context.found):
+            found = self._context.found
+            for message in monitor_warnings.missing_metrics(runner, metrics, found):
                 self._log_once(runner, message)
 
     def _log_once(
@@ -283,34 +256,10 @@ class Recorder:
             already_logged = self._already_warned.setdefault(runner, set())
         if message not in already_logged:
             already_logged.add(message)
-            warn_in_log(message, level)
+            monitor_warnings.warn_in_log(message, level)
 
     def _epoch_of(self, evaluator: Any) -> EpochLosses:
-        epoch = self._epochs.get(evaluator)
-        if epoch is None:
-            epoch = self._epochs[evaluator] = EpochLosses()
-        return epoch
-
-    def _opened(self, evaluator: Any) -> EpochLosses:
-        """The epoch that takes the losses of an evaluator now."""
-        run: Optional[Run] = self._context.run
-        who = evaluator if run is None else run.reporting_evaluator(evaluator)
-        epoch = self._epoch_of(who)
-        if run is not None:
-            run.epochs[evaluator] = epoch
-        self._open(epoch)
-        return epoch
-
-    def _open(self, epoch: EpochLosses) -> None:
-        """Start an epoch over, unless it is open in the run that runs now."""
-        run: Optional[Run] = self._context.run
-        key = None if run is None else run.key
-        if epoch.ended or epoch.run is not key:
-            epoch.start(key, self._stage(epoch))
-
-    def _stage(self, epoch: EpochLosses) -> str:
-        run: Optional[Run] = self._context.run
-        return (epoch.stage or "val") if run is None else run.stage
+        return self._epochs.setdefault(evaluator, EpochLosses())
 
     def _attach(self, loop: Any, name: str, losses: LoopLosses) -> None:
         """Set a loop's ``val_loss``, unless the loop keeps something else there."""
