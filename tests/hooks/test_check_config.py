@@ -121,7 +121,9 @@ def test_a_strategy_of_the_hook_is_respected():
 def test_a_model_that_is_not_there_is_not_checked():
     found = check_config(config(*NAMES, model="Missing"))
     assert found.verdict == "not checked"
-    assert "model and data cannot be built here: KeyError" in found.text
+    assert "the model cannot be built here, which would end a training: KeyError" in (
+        found.text
+    )
 
 
 def test_a_transform_that_is_not_registered_is_named_without_a_link():

@@ -19,6 +19,8 @@ from valloss_compat._recording import loss_element
 from valloss_compat._recording.accumulator import EpochAccumulators, means_with_total
 from valloss_compat.errors import UnsupportedError
 
+_FAILING = "{} cannot be built here, which would end a training"
+
 
 class ConfigCheck(NamedTuple):
     """What :func:`check_config` found.
@@ -52,10 +54,11 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
     if rejection is not None:
         return ConfigCheck("rejected", str(rejection), [])
     repairs: List[str] = []
-    verdict, text = "not checked", "model and data cannot be built here"
+    verdict, text = "not checked", _FAILING.format("the model")
     try:
         with DefaultScope.overwrite_default_scope(_config.scope_of(config)):
             model = _build_model(config)
+            text = _failing_data(config)
             train = _config.setting(config.get("train_dataloader"), "dataset")
             validation = config.get("val_dataloader")
             data = data_for_losses(
@@ -87,10 +90,11 @@ def reported_losses(config: Mapping[str, Any]) -> Tuple[Optional[Set[str]], str]
     Raises:
         TypeError: If the loss element is not as the convention has it.
     """
-    failing = "model and data cannot be built here"
+    failing = _FAILING.format("the model")
     try:
         with DefaultScope.overwrite_default_scope(_config.scope_of(config)):
             model = _build_model(config).eval()
+            failing = _failing_data(config)
             batches = iter(_build_loader(config["val_dataloader"]))
             failing = "one validation batch cannot be run"
             with torch.no_grad():
@@ -103,6 +107,12 @@ def reported_losses(config: Mapping[str, Any]) -> Tuple[Optional[Set[str]], str]
     accumulators = EpochAccumulators()
     accumulators.record(losses)
     return set(means_with_total(accumulators.sums(), "val")), ""
+
+
+def _failing_data(config: Mapping[str, Any]) -> str:
+    dataset = _config.setting(config.get("val_dataloader"), "dataset")
+    kind = _config.setting(dataset, "type")
+    return _FAILING.format(f"the validation dataset {kind}")
 
 
 def _explain(failing: str, error: Exception) -> str:

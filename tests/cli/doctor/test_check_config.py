@@ -153,3 +153,16 @@ def test_library_that_cannot_be_imported_is_named(
         assert len(found) == (name == library)
     assert "datasets cannot be imported: ModuleNotFoundError: No module" in found[0]
     assert found[0].endswith(f"Fix: {fix}")
+
+
+def test_library_that_fails_as_a_whole_is_named_once(monkeypatch, tmp_path):
+    """As one that asserts another range of mmengine."""
+    library = f"whole_library_{tmp_path.name}"
+    for part in ("", "models", "datasets"):
+        (tmp_path / library / part).mkdir(exist_ok=True)
+        (tmp_path / library / part / "__init__.py").touch()
+    (tmp_path / library / "__init__.py").write_text("assert False, 'wrong mmengine.'")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cfg = config(val_dataloader={"dataset": {"type": "Lib"}}, default_scope=library)
+    (text,) = (text for text in findings_of(cfg, "problem") if library in text)
+    assert f"{library} cannot be imported: AssertionError: wrong mmengine. Fix" in text

@@ -116,8 +116,14 @@ def test_model_that_is_rejected_by_name_is_a_problem():
 @pytest.mark.parametrize(
     ("cfg", "expected"),
     [
-        (config("Unknown"), "cannot be built here: KeyError"),
-        (config(dataset={"type": "Nowhere"}), "cannot be built here"),
+        (
+            config("Unknown"),
+            "the model cannot be built here, which would end a training: KeyError",
+        ),
+        (
+            config(dataset={"type": "Nowhere"}),
+            "the validation dataset Nowhere cannot be built here",
+        ),
         (
             config(dataset={"type": "Broken"}),
             "cannot be run: KeyError: 'boxes'",

@@ -86,9 +86,11 @@ def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
     dataset = _config.setting(config.get("val_dataloader"), "dataset")
     transforms = [("TRANSFORMS", step) for step in training_transforms(dataset)]
     library = _config.scope_of(config)
+    model, data = ("MODELS", config.get("model")), [("DATASETS", dataset), *transforms]
     for name, entries in (
-        (f"{library}.models", [("MODELS", config.get("model"))]),
-        (f"{library}.datasets", [("DATASETS", dataset), *transforms]),
+        (library, [model, *data]),
+        (f"{library}.models", [model]),
+        (f"{library}.datasets", data),
     ):
         try:
             if importlib.util.find_spec(name):
@@ -100,9 +102,12 @@ def _check_library(config: Mapping[str, Any]) -> Iterator[Finding]:
             found = [registered(registry, entry, config) for registry, entry in entries]
             yield (problem if None in found else note)(
                 "config.default_scope",
-                f"{name} cannot be imported: {type(error).__name__}: {error}. Fix: "
+                f"{name} cannot be imported: {type(error).__name__}: "
+                f"{str(error).rstrip('.')}. Fix: "
                 f"{remedy_for(error) or 'install what it needs'}",
             )
+            if name == library:  # its parts fail alike
+                return
 
 
 def _check_custom_imports(

@@ -45,7 +45,7 @@ def load(name: str) -> Dict[str, Any]:
                     file.write(f"_base_ = [{name!r}]\n")
             config = Config.fromfile(path, import_custom_modules=False)
     except (Exception, SystemExit) as error:
-        failure = f"{type(error).__name__}: {error}"
+        failure = f"{type(error).__name__}: {error}".rstrip(".")
     # Not raised within `except`: the error of mmengine would be kept as the context,
     # and with it the files that mmengine left open.
     if failure:
