@@ -34,3 +34,12 @@ def test_run_by_console_script_patches_for_the_script(nursery, tmp_path):
     argv = ["/bin/valloss-compat", "run", probe, "a"]
     done = nursery.run(MAIN.format(argv=argv))
     assert done.stdout == f"{[probe, 'a']} default\n", done.stderr
+
+
+def test_console_script_finds_modules_of_the_current_folder(nursery, tmp_path):
+    """As ``python -m`` does, and without the folder of the script itself."""
+    write(tmp_path, "print(__name__)", "mine.py")
+    main = MAIN.format(argv=["/bin/valloss-compat", "run", "-m", "mine"])
+    before = f"import os, sys; os.chdir({str(tmp_path)!r}); sys.path[:0] = ['/bin']"
+    done = nursery.run(f"{before}\n{main}")
+    assert done.stdout == "__main__\n", done.stderr

@@ -36,6 +36,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         int: The exit code. 0 means success, 1 that the command found problems,
         2 that the command failed.
     """
+    if argv is None:  # the console script; `python -m` begins with this folder
+        sys.path[0] = os.getcwd()
     parser = make_parser()
     own, rest = _split_script_arguments(list(sys.argv[1:] if argv is None else argv))
     try:
