@@ -10,10 +10,10 @@ from typing import NamedTuple, Tuple
 
 #: Plan -> why it is chosen, two for mode 'default' and two for mode 'parity'.
 PLANS = {
-    "add": "this mmengine lacks the convention",
-    "correct": "this mmengine has the convention, with defects",
-    "parity": "this mmengine lacks the convention",
-    "native": "this mmengine has the convention itself",
+    "add": "this mmengine has no validation loss",
+    "correct": "this mmengine has a validation loss, with defects that are corrected",
+    "parity": "this mmengine has no validation loss",
+    "native": "this mmengine has a validation loss of its own",
 }
 
 _DEFAULT = ("add", "correct")
