@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import Any, Callable, Collection, ContextManager, Dict, List, Optional, Set
+from typing import Any, Callable, Collection, Dict, List, Optional, Sequence, Set
 
 import torch
 from mmengine.dist import all_gather_object
@@ -15,12 +14,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from valloss_compat._config import type_name
 from valloss_compat._libraries.models import crop, preprocess
-from valloss_compat._loss_forward.frozen_training import freeze, frozen_functions
+from valloss_compat._loss_forward.frozen_training import FrozenFunctions, freeze
 from valloss_compat._loss_forward.isolation import (
+    MessageHubState,
     ParameterWatch,
+    Restoring,
+    Seeded,
     accelerators_of,
-    message_hub_restored,
-    seeded,
+    within,
 )
 from valloss_compat._loss_forward.replica import Change, Replica
 from valloss_compat.errors import UnsupportedError
@@ -177,8 +178,8 @@ class LossForward:
         """
         replica = Replica(self._original, self._watching_hooks)
         watch = ParameterWatch(replica.parameters, content)
-        freeze(replica, self.noise)
         # train() of some libraries sets requires_grad of stages, which is restored.
+        within([watch], lambda: freeze(replica, self.noise))
         self._reject_changes(watch.finish(), "train()")
         return replica
 
@@ -191,7 +192,7 @@ class LossForward:
         self,
         batch: Any,
         content: bool = False,
-        contexts: Collection[ContextManager[Any]] = (),
+        contexts: Sequence[Restoring] = (),
     ) -> Losses:
         """Return the named losses of a copy of a batch, which is written into.
 
@@ -205,15 +206,10 @@ class LossForward:
         if self.changes:
             self.replica.restore(self.changes, self._untouched)
         watch = ParameterWatch(self.replica.parameters, content)
-        own = (seeded(self.devices), message_hub_restored(), torch.no_grad())
+        own = (watch, Seeded(self.devices), MessageHubState(), FrozenFunctions())
         try:
-            with ExitStack() as stack:
-                for context in (*own, frozen_functions(), *contexts):
-                    stack.enter_context(context)
-                if self.crop is not None:
-                    batch = crop(batch, self.crop)
-                model = self.replica.model
-                losses = model._run_forward(preprocess(model, batch), mode="loss")
+            run = torch.no_grad()(lambda: self._run(batch))
+            losses = within([*own, *contexts], run)
         except UnsupportedError:
             raise
         except Exception as error:
@@ -227,6 +223,12 @@ class LossForward:
         finally:
             self._reject_changes(watch.finish(), "mode 'loss'")
         return reduce_losses(losses, self.name)
+
+    def _run(self, batch: Any) -> Any:
+        if self.crop is not None:
+            batch = crop(batch, self.crop)
+        model = self.replica.model
+        return model._run_forward(preprocess(model, batch), mode="loss")
 
     def _reject_changes(self, changed: List[str], cause: str) -> None:
         """Raise if parameters changed, never a mere warning: a replica shares them."""

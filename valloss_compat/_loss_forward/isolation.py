@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from contextlib import contextmanager
-from typing import Any, Iterable, Iterator, List, Mapping, Tuple
+from abc import ABC, abstractmethod
+from contextlib import ExitStack
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -17,11 +18,42 @@ from valloss_compat._loss_forward.content import checksum, version_of
 _SEED = 0
 
 
-class RandomState:
-    """The random states of Python, numpy, torch and its devices, as they are now.
+class Restoring(ABC):
+    """A context that restores what it changes: at its end, and by ``restore()``.
 
-    At the end of a ``with`` block, they are restored.
+    That may be called again right afterwards, and where the context was not entered. It
+    changes nothing that is restored already, so that an interrupt cannot break it.
     """
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.restore()
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Restore what was there."""
+
+
+def within(contexts: Sequence[Restoring], function: Callable[[], Any]) -> Any:
+    """Call a function in contexts, and return what it returns.
+
+    An interrupt may come at any line, also where a ``with`` block ends or as a context
+    restores. So everything is restored a second time.
+    """
+    try:
+        with ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context)
+            return function()
+    finally:
+        for context in reversed(contexts):
+            context.restore()
+
+
+class RandomState(Restoring):
+    """The random states of Python, numpy, torch and its devices, as they are now."""
 
     def __init__(self, devices: Iterable[torch.device] = ()) -> None:
         self._python = random.getstate()
@@ -30,12 +62,6 @@ class RandomState:
             (module, device, module.get_rng_state(*device))
             for module, device in [(torch, ()), *_with_state(devices)]
         ]
-
-    def __enter__(self) -> RandomState:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.restore()
 
     def restore(self) -> None:
         """Restore the random states."""
@@ -64,12 +90,16 @@ def seed_all(seed: int, devices: Iterable[torch.device] = ()) -> None:
             module.set_rng_state(state, *argument)
 
 
-@contextmanager
-def seeded(devices: Iterable[torch.device] = ()) -> Iterator[None]:
-    """Start from one seed, and restore the random states afterwards."""
-    with RandomState(devices):
-        seed_all(_SEED, devices)
-        yield
+class Seeded(RandomState):
+    """A context that starts from one seed, and restores the random states."""
+
+    def __init__(self, devices: Sequence[torch.device] = ()) -> None:
+        super().__init__(devices)
+        self._devices = devices
+
+    def __enter__(self) -> Seeded:
+        seed_all(_SEED, self._devices)
+        return self
 
 
 def _with_state(devices: Iterable[torch.device]) -> Iterator[Tuple[Any, ...]]:
@@ -89,23 +119,25 @@ def accelerators_of(module: Any) -> List[torch.device]:
     return [device for device in found if device.type not in ("cpu", "meta")]
 
 
-@contextmanager
-def message_hub_restored() -> Iterator[None]:
-    """Restore the entries of the current message hub afterwards."""
-    hub = MessageHub.get_current_instance()
-    # An update replaces the arrays of a buffer and never writes into them.
-    buffers = map(vars, hub.log_scalars.values())
-    held = [hub.runtime_info, hub.log_scalars, *buffers]
-    before = [(entries, dict(entries)) for entries in held]
-    try:
-        yield
-    finally:
-        for entries, saved in before:
-            entries.clear()
+class MessageHubState(Restoring):
+    """The entries of the current message hub, as they are now."""
+
+    def __init__(self) -> None:
+        hub = MessageHub.get_current_instance()
+        # An update replaces the arrays of a buffer and never writes into them.
+        buffers = map(vars, hub.log_scalars.values())
+        held: List[Any] = [hub.runtime_info, hub.log_scalars, *buffers]
+        self._before = [(entries, dict(entries)) for entries in held]
+
+    def restore(self) -> None:
+        """Restore the entries."""
+        for entries, saved in self._before:
+            for name in set(entries) - set(saved):
+                del entries[name]
             entries.update(saved)
 
 
-class ParameterWatch:
+class ParameterWatch(Restoring):
     """Notices what mode ``'loss'`` changes in the parameters, which a replica shares.
 
     Whether a parameter is trained, and gradients that were not there before, are
@@ -127,14 +159,19 @@ class ParameterWatch:
         content = str(checksum(parameter)) if self._content else ""
         return version_of(parameter), content
 
-    def finish(self) -> List[str]:
-        """Restore what can be; return the paths of what changed beside."""
-        changed = []
-        for path, parameter, trained, gradient, marks, version in self._states:
+    def restore(self) -> None:
+        """Restore which parameters are trained, and their gradients."""
+        for _, parameter, trained, gradient, _, _ in self._states:
             if parameter.requires_grad != trained:
                 parameter.requires_grad_(trained)
             if parameter.grad is not gradient:
                 parameter.grad = gradient
+
+    def finish(self) -> List[str]:
+        """Restore what can be; return the paths of what changed beside."""
+        self.restore()
+        changed = []
+        for path, parameter, _, gradient, marks, version in self._states:
             if self._marks(parameter) != marks:
                 changed.append(path)
             if version_of(gradient) != version:

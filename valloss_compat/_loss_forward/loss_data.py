@@ -20,7 +20,7 @@ from valloss_compat._libraries.pipelines import (
     datasets_within,
     training_transforms,
 )
-from valloss_compat._loss_forward.isolation import RandomState
+from valloss_compat._loss_forward.isolation import RandomState, within
 from valloss_compat._loss_forward.ramp import OnRamps, Seen
 from valloss_compat._loss_forward.two_views import (
     LossPipeline,
@@ -130,23 +130,26 @@ class LossData:
 
         So are samples that random numbers change.
         """
-        with RandomState():  # an iterator of a DataLoader draws a seed
-            for dataloader, dataset, _, plans in self._datasets:
-                if not plans or isinstance(dataset, IterableDataset):
-                    continue
-                for seen in similar_loader(
-                    dataloader,
-                    dataset=OnRamps(dataset, [plan.transforms for plan in plans]),
-                    sampler=range(0, len(dataset), max(1, len(dataset) // _SAMPLES)),
-                    batch_sampler=None,
-                    collate_fn=Seen._make,
-                ):
-                    if seen.rejection is not None:
-                        raise UnsupportedError(*seen.rejection)
-                    if seen.compared is not False:
-                        break
-                else:
-                    self.notes.append("annotations that no sample could verify")
+        # An iterator of a DataLoader draws a seed.
+        within([RandomState()], self._check_samples)
+
+    def _check_samples(self) -> None:
+        for dataloader, dataset, _, plans in self._datasets:
+            if not plans or isinstance(dataset, IterableDataset):
+                continue
+            for seen in similar_loader(
+                dataloader,
+                dataset=OnRamps(dataset, [plan.transforms for plan in plans]),
+                sampler=range(0, len(dataset), max(1, len(dataset) // _SAMPLES)),
+                batch_sampler=None,
+                collate_fn=Seen._make,
+            ):
+                if seen.rejection is not None:
+                    raise UnsupportedError(*seen.rejection)
+                if seen.compared is not False:
+                    break
+            else:
+                self.notes.append("annotations that no sample could verify")
 
 
 def _set_dataset(dataloader: Any, dataset: Any) -> None:
@@ -241,11 +244,9 @@ def build_loader(runner: Any, config: Any) -> Any:
     rejection = check_sampler(config)
     if rejection is not None:
         raise UnsupportedError(*rejection)
-    with RandomState():
-        return runner.build_dataloader(
-            copy.deepcopy(config) if isinstance(config, Mapping) else config,
-            seed=getattr(runner, "seed", None),
-        )
+    config = copy.deepcopy(config) if isinstance(config, Mapping) else config
+    seed = getattr(runner, "seed", None)
+    return within([RandomState()], lambda: runner.build_dataloader(config, seed=seed))
 
 
 def first_batch(dataloader: Any) -> Any:

@@ -238,8 +238,7 @@ class ValLossHook(Hook):
         with self._rejecting():
             if not self._source.data.for_loss_alone:
                 batch = current.take(args[0] if args else kwargs["data"])
-        with current.watching_predictions():
-            result = step(*args, **kwargs)
+        result = current.run_predictions(lambda: step(*args, **kwargs))
         with self._rejecting():
             if not self._off:
                 element = self._element(current, result, batch)
