@@ -92,7 +92,6 @@ class LossData:
             self.notes += [note for note in plan.notes if note not in self.notes]
         # Else the predictions have the order of a training, too.
         self._differs = any(plan.shared < len(plan.transforms) for plan in every)
-        self.install()
 
     def install(self) -> None:
         """Give the data loaders the datasets for the losses, if they need others."""

@@ -11,7 +11,7 @@ from mmengine.runner import BaseLoop, TestLoop, ValLoop
 from valloss_compat._patches.patch import Args, Kwargs, Original
 from valloss_compat._patches.subclasses import ensure_patched
 from valloss_compat._recording.parity_recorder import ParityRecorder
-from valloss_compat._recording.recorder import Recorder, evaluators_of
+from valloss_compat._recording.recorder import Recorder, evaluators_of, run_failed
 
 
 def run(recorder: Recorder, original: Original, args: Args, kwargs: Kwargs) -> Any:
@@ -19,7 +19,11 @@ def run(recorder: Recorder, original: Original, args: Args, kwargs: Kwargs) -> A
     for evaluator in evaluators_of(args[0]):
         ensure_patched(type(evaluator))
     with recorder.run(args[0], stage_of(args[0])):
-        return original(*args, **kwargs)
+        try:
+            return original(*args, **kwargs)
+        except BaseException:  # an interrupt, too
+            run_failed()
+            raise
 
 
 def init(recorder: Recorder, original: Original, args: Args, kwargs: Kwargs) -> Any:

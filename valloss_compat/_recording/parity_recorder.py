@@ -32,7 +32,9 @@ class ParityRecorder(Recorder):
             # An interrupt may have left some.
             context.evaluating = context.iteration = None
             _histories(loop, stage).clear()
-            context.run = SimpleNamespace(loop=loop, stage=stage, done=False)
+            context.run = SimpleNamespace(
+                loop=loop, stage=stage, done=False, on_failure=None
+            )
             yield
         finally:
             context.run, context.iteration = outer

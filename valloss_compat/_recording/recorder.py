@@ -43,6 +43,7 @@ class Run:
         evaluators (list): Those of the loop.
         key (object): Stands for this run without keeping its loop alive.
         epochs (dict): Evaluator -> its epoch, as far as they are known by now.
+        on_failure (Callable, optional): Called if the run ends by an exception.
     """
 
     def __init__(self, loop: Any, stage: str) -> None:
@@ -51,6 +52,7 @@ class Run:
         self.evaluators = evaluators_of(loop)
         self.key = object()
         self.epochs: Dict[Any, EpochLosses] = {}
+        self.on_failure: Any = None
 
     def reporting_evaluator(self, evaluator: Any) -> Any:
         """The evaluator whose epoch takes the losses.
@@ -90,6 +92,18 @@ _CONTEXT = ThreadContext()
 def running_loop() -> Any:
     """The innermost loop that runs in this thread; None if none does."""
     return None if _CONTEXT.run is None else _CONTEXT.run.loop
+
+
+def call_if_run_fails(function: Any) -> None:
+    """Call a function if the innermost run in this thread ends by an exception."""
+    if _CONTEXT.run is not None:
+        _CONTEXT.run.on_failure = function
+
+
+def run_failed() -> None:
+    """The innermost run in this thread ends by an exception."""
+    if _CONTEXT.run.on_failure is not None:
+        _CONTEXT.run.on_failure()
 
 
 def missing_element() -> Optional[str]:

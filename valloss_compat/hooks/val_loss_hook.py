@@ -29,7 +29,7 @@ from valloss_compat._loss_forward.loss_data import (
 from valloss_compat._loss_forward.two_views import split
 from valloss_compat._loss_forward.validation_pass import LossSource, ValidationPass
 from valloss_compat._recording.monitor_warnings import warn_in_log
-from valloss_compat._recording.recorder import running_loop
+from valloss_compat._recording.recorder import call_if_run_fails, running_loop
 from valloss_compat.errors import UnsupportedError
 
 _STRATEGIES = ("auto", "second_forward", "dataloader")
@@ -59,8 +59,9 @@ class PatchedStep:
         own = vars(self._model)
         if own.get(self._name) is not self:
             return False
-        del own[self._name]
-        if self._before is not None:
+        if self._before is None:
+            del own[self._name]
+        else:
             own[self._name] = self._before
         return True
 
@@ -191,6 +192,7 @@ class ValLossHook(Hook):
         if is_wanted and self._prepare(runner, mode):
             if batch_idx == 0 or self._pass is None:
                 self._pass = ValidationPass(self._source, self._source.model)
+            call_if_run_fails(self._after_failed_run)
             self._step = PatchedStep(runner.model, f"{mode}_step", self._run_step)
         elif not self._is_second(runner):
             split(data_batch)  # second views are for no one else
@@ -229,8 +231,15 @@ class ValLossHook(Hook):
     # One step.
 
     def _remove_step(self) -> bool:
-        step, self._step = self._step, None
-        return step is not None and step.remove()
+        was_there = self._step is not None and self._step.remove()
+        self._step = None
+        return was_there
+
+    def _after_failed_run(self) -> None:
+        """Leave nothing on the model and the data loaders; mmengine calls no hook."""
+        self._remove_step()
+        self._pass = None
+        self.after_run(None)
 
     def _run_step(self, step: Any, *args: Any, **kwargs: Any) -> Any:
         current, element, batch = self._pass, None, None
@@ -296,8 +305,7 @@ class ValLossHook(Hook):
                 data = self._make_data(runner) if source is None else source.data
                 reuse = self.strategy == "auto" and "val_step" not in vars(runner.model)
                 source = self._sources[self._loop] = LossSource(model, data, reuse)
-            else:
-                source.data.install()  # the last run has put the datasets back
+            source.data.install()  # after_run puts the datasets back
             self._source = source
         return not self._off
 
@@ -342,6 +350,7 @@ class ValLossHook(Hook):
                 is not the validation loss.
         """
         if self.on_unsupported == "error" or not self._removed_losses():
+            self.after_run(None)  # mmengine will not call it
             raise error
         self.has_rejected = True
         self._switch_off(str(error))
