@@ -16,6 +16,7 @@ import torch
 import valloss_compat
 from support.interrupts import InterruptAt
 from support.tiny import element, make_runner, sample
+from valloss_compat._recording.recorder import running_loop
 
 def respond(index, inputs):
     return [sample(), element(loss=torch.tensor(1.0 + 2 * (index % 2)))]
@@ -47,6 +48,7 @@ for index, line in enumerate(recorded.lines):
     assert validate() == expected, line
     assert evaluate_by_hand() == {by_hand}, line
     assert set(vars(runner)) == names, line
+    assert running_loop() is None, line
 print(json.dumps(len(recorded.lines)))
 """
 

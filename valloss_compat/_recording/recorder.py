@@ -134,18 +134,21 @@ class Recorder:
         context = self._context
         outer = context.run
         try:
-            context.evaluating = None  # an interrupt may have left one
-            run = outer
-            if run is None or run.loop is not loop:
-                run = context.run = Run(loop, stage)
-                context.found = None
-            if run.evaluators:
-                epoch = self._epoch_of(run.evaluators[-1])
-                epoch.start(run.key, stage)
-                self._attach(loop, f"{stage}_loss", epoch)
-            yield
+            try:
+                context.evaluating = None  # an interrupt may have left one
+                run = outer
+                if run is None or run.loop is not loop:
+                    run = context.run = Run(loop, stage)
+                    context.found = None
+                if run.evaluators:
+                    epoch = self._epoch_of(run.evaluators[-1])
+                    epoch.start(run.key, stage)
+                    self._attach(loop, f"{stage}_loss", epoch)
+                yield
+            finally:
+                context.run = outer
         finally:
-            context.run = outer
+            context.run = outer  # again, as an interrupt may come at that line
             if outer is None:
                 context.found = None
             context.extracted = context.without = None  # they keep predictions alive
