@@ -11,37 +11,12 @@ from support.native import NATIVE
 
 # In a process of its own: an exception as a `with lock` ends leaves the lock held.
 SCRIPT = """
-import contextlib, json, os, sys, tempfile
+import contextlib, json, tempfile
 import torch
 import valloss_compat
+from support.interrupts import InterruptAt
 from support.tiny import element, make_runner, sample
-
-PACKAGE = os.path.dirname(valloss_compat.__file__)
-
-class Interrupted(BaseException):
-    pass
-
-class InterruptAt:
-    # Raises at the n-th line of the package that runs; counts the lines.
-    def __init__(self, line):
-        self.line, self.count = line, 0
-
-    def __enter__(self):
-        self.before = sys.gettrace()
-        sys.settrace(self.trace)
-        return self
-
-    def __exit__(self, *_):
-        sys.settrace(self.before)
-
-    def trace(self, frame, event, arg):
-        if not frame.f_code.co_filename.startswith(PACKAGE):
-            return None
-        if event == 'line':
-            self.count += 1
-            if self.count == self.line:
-                raise Interrupted
-        return self.trace
+from valloss_compat._recording.recorder import running_loop
 
 def respond(index, inputs):
     return [sample(), element(loss=torch.tensor(1.0 + 2 * (index % 2)))]
@@ -63,15 +38,18 @@ evaluator = runner.val_loop.evaluator
 expected = validate()
 assert expected['val_loss'] == 2.0
 names = set(vars(runner))
-with InterruptAt(0) as interrupt:
+with InterruptAt() as recorded:
     {interrupted}()
-for line in range(1, interrupt.count + 1):
-    with InterruptAt(line), contextlib.suppress(Interrupted):
+for index, line in enumerate(recorded.lines):
+    time = recorded.lines[: index + 1].count(line)
+    with InterruptAt(line, time) as interrupt, contextlib.suppress(KeyboardInterrupt):
         {interrupted}()
+    assert interrupt.raised, line
     assert validate() == expected, line
     assert evaluate_by_hand() == {by_hand}, line
     assert set(vars(runner)) == names, line
-print(json.dumps(interrupt.count))
+    assert running_loop() is None, line
+print(json.dumps(len(recorded.lines)))
 """
 
 

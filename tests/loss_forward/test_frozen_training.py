@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from loss_forward.models import Classifier, hook, make_runner
 from loss_forward.oracle import frozen_losses
 from valloss_compat._loss_forward.frozen_training import (
+    FrozenFunctions,
     freeze,
-    frozen_functions,
     is_frozen_kind,
 )
 
@@ -239,7 +239,7 @@ def test_functions_behave_as_in_eval_mode(name):
     torch.manual_seed(1)
     known, noisy = call(off), call(on)
     assert not torch.equal(known, noisy)  # else the test could not fail
-    with frozen_functions():
+    with FrozenFunctions():
         assert torch.equal(call(on), known)
         assert torch.equal(call(off), known)
     assert not torch.equal(call(on), known)
@@ -248,13 +248,13 @@ def test_functions_behave_as_in_eval_mode(name):
 def test_dropout1d_behaves_as_in_eval_mode():
     if not hasattr(F, "dropout1d"):
         pytest.skip("this torch has no dropout1d")
-    with frozen_functions():
+    with FrozenFunctions():
         assert torch.equal(F.dropout1d(X, 0.9, True), X)
 
 
 def test_functions_that_a_release_does_not_have_are_left_out(monkeypatch):
     monkeypatch.delattr(F, "scaled_dot_product_attention", raising=False)
-    with frozen_functions():
+    with FrozenFunctions():
         assert not hasattr(F, "scaled_dot_product_attention")
         assert torch.equal(F.dropout(X, 0.9, True), X)
     assert not hasattr(F, "scaled_dot_product_attention")
@@ -262,7 +262,7 @@ def test_functions_that_a_release_does_not_have_are_left_out(monkeypatch):
 
 def test_functions_in_place_and_by_imported_names_behave_as_in_eval_mode():
     drop = F.dropout
-    with frozen_functions():
+    with FrozenFunctions():
         assert torch.equal(drop(X, 0.9, True), X)
         for function in (drop, F.alpha_dropout, F.feature_alpha_dropout):
             assert torch.equal(function(X.clone(), 0.9, True, True), X)
@@ -273,7 +273,7 @@ def test_functions_in_place_and_by_imported_names_behave_as_in_eval_mode():
 def test_norms_without_running_statistics_use_those_of_the_batch(function):
     known = function(X, None, None, None, None, True)
     name = function.__name__
-    with frozen_functions():
+    with FrozenFunctions():
         assert torch.equal(function(X, None, None, None, None, True), known)
         flag = "training" if name == "batch_norm" else "use_input_stats"
         options = {"running_mean": None, "running_var": None, flag: True}
@@ -285,7 +285,7 @@ def test_functions_are_restored_if_the_loss_raises():
     replaced = []
 
     def loss():
-        with frozen_functions():
+        with FrozenFunctions():
             replaced.append(torch._VF.dropout)
             raise KeyError
 
@@ -302,7 +302,7 @@ def test_other_threads_are_not_frozen():
     def training():
         found.append(F.dropout(torch.ones(100), 0.5, True))
 
-    with frozen_functions():
+    with FrozenFunctions():
         thread = threading.Thread(target=training)
         thread.start()
         thread.join()
@@ -314,11 +314,11 @@ def test_a_second_thread_that_freezes_waits_for_the_first():
     before, found = torch.dropout, []
 
     def other():
-        with frozen_functions():
+        with FrozenFunctions():
             found.append(F.dropout(torch.ones(100), 0.5, True))
 
     thread = threading.Thread(target=other)
-    with frozen_functions():
+    with FrozenFunctions():
         thread.start()
         thread.join(0.2)
         assert found == []

@@ -8,7 +8,7 @@ from torch import nn
 
 from loss_forward.models import Classifier, Points, hook, make_runner
 from loss_forward.oracle import frozen_losses
-from valloss_compat._loss_forward.replica import Replica, hooks_that_watch
+from valloss_compat._loss_forward.replica import HooksThatWatch, Replica
 
 pytestmark = pytest.mark.slow  # asks little of mmengine
 
@@ -17,9 +17,9 @@ def _recorded(register):
     """Run predictions with a hook on the head; return what was found watching."""
     model = Classifier().eval()
     register(model)
-    with torch.no_grad(), hooks_that_watch(model) as watching:
+    with torch.no_grad(), HooksThatWatch(model) as watching:
         model.head((torch.ones(2, 4),))
-    return model, watching
+    return model, watching.ids
 
 
 def _hooks(module):
@@ -94,10 +94,10 @@ def test_forward_hook_that_acts_once_is_in_the_replica():
 
     model = Classifier().eval()
     model.head.register_forward_hook(every_second)
-    with torch.no_grad(), hooks_that_watch(model) as watching:
+    with torch.no_grad(), HooksThatWatch(model) as watching:
         for _ in range(2):
             model.head((torch.ones(2, 4),))
-    assert watching == set()
+    assert watching.ids == set()
 
 
 def test_forward_hooks_are_what_they_were_after_the_predictions():
@@ -110,7 +110,7 @@ def test_forward_hooks_are_what_they_were_after_the_predictions():
     kept = lambda *_: None  # noqa: E731
     model.head.register_forward_hook(kept)
     removed.append(model.head.register_forward_hook(once))
-    with torch.no_grad(), hooks_that_watch(model):
+    with torch.no_grad(), HooksThatWatch(model):
         model.head((torch.ones(2, 4),))
     assert _hooks(model.head) == [kept]
 

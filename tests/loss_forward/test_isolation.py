@@ -14,10 +14,10 @@ from torch import nn
 from loss_forward.models import Classifier
 from loss_forward.test_content import meta
 from valloss_compat._loss_forward.isolation import (
+    MessageHubState,
+    ParametersKept,
     RandomState,
     accelerators_of,
-    message_hub_restored,
-    parameters_kept,
     seed_all,
 )
 
@@ -132,7 +132,7 @@ def test_entries_of_the_message_hub_are_restored():
     hub.update_info("epoch", 3)
     current = hub.get_current_instance()
     assert current is hub
-    with message_hub_restored():
+    with MessageHubState():
         hub.update_scalar("train/known", 2.0)
         hub.update_scalar("train/other", 1.0)
         hub.update_info("epoch", 4)
@@ -144,7 +144,7 @@ def test_entries_of_the_message_hub_are_restored():
 
 
 def kept(parameters, content=False):
-    return parameters_kept("Net", "mode 'loss'", parameters, content)
+    return ParametersKept("Net", "mode 'loss'", parameters, content)
 
 
 def watched(act, content=False, gradient=False):

@@ -15,7 +15,9 @@ from loss_forward.views import (
     TRAINING,
     VALIDATION,
     Boxes,
+    Detector,
     Given,
+    Letterbox,
     LoadAnnotations,
     LoadImage,
     PackInputs,
@@ -202,6 +204,47 @@ def test_a_data_loader_of_two_loops_is_restored(tmp_path):
         assert shared.dataset is own
 
 
+class Failing(Detector):
+    """Raises in one mode."""
+
+    def __init__(self, fails):
+        super().__init__()
+        self.fails = fails
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        if mode == self.fails:
+            raise KeyboardInterrupt if mode == "predict" else ValueError
+        return super().forward(inputs, data_samples, mode)
+
+
+@pytest.mark.parametrize(
+    ("fails", "run", "error"),
+    [
+        ("predict", "val", KeyboardInterrupt),
+        ("loss", "val", UnsupportedError),
+        ("loss", "train", UnsupportedError),  # before the training
+    ],
+)
+def test_a_data_loader_is_restored_if_a_run_fails(tmp_path, fails, run, error):
+    own = loader_of().dataset
+    runner = detector_runner(
+        tmp_path, hook(), model=Failing(fails), val_dataloader=loader_of(dataset=own)
+    )
+    with pytest.raises(error):
+        getattr(runner, run)()
+    assert runner.val_dataloader.dataset is own
+    assert "val_step" not in vars(runner.model)
+
+
+def test_a_data_loader_is_as_it_was_if_its_samples_are_rejected(tmp_path):
+    steps = LoadImage(), Letterbox(9, 9, False), LoadAnnotations(), PackInputs()
+    own = dataset_of(*steps)
+    runner = detector_runner(tmp_path, hook(), val_dataloader=loader_of(dataset=own))
+    with pytest.raises(UnsupportedError):
+        runner.val()
+    assert runner.val_dataloader.dataset is own
+
+
 class Endless(IterableDataset):
     """A training without a length."""
 
@@ -218,6 +261,7 @@ def test_data_loaders_of_one_loop_have_two_views_alike():
     """As those of mmagic's MultiValLoop: one in the order of a training."""
     dataloaders = [loader_of(*VALIDATION), loader_of(*TRAINING)]
     data = LossData(dataloaders)
+    data.install()
     for dataloader in dataloaders:
         for batch in dataloader:
             boxes = [sample.gt_bboxes for sample in data.take(batch)["data_samples"]]

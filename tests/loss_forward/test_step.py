@@ -20,7 +20,7 @@ from loss_forward.models import (
 )
 from loss_forward.rejection import rejected
 from valloss_compat.errors import UnsupportedError
-from valloss_compat.hooks.val_loss_hook import patch_step
+from valloss_compat.hooks.val_loss_hook import PatchedStep
 
 KNOWN = expected(Classifier())["val_loss"]
 
@@ -52,9 +52,9 @@ def test_a_val_step_of_the_instance_is_used_and_restored(tmp_path):
 
 def test_a_patched_step_that_was_replaced_is_left_alone():
     model = Classifier()
-    remove = patch_step(model, "val_step", lambda step: "patched")
+    step = PatchedStep(model, "val_step", lambda step: "patched")
     vars(model)["val_step"] = len
-    assert not remove()
+    assert not step.remove()
     assert model.val_step is len
 
 

@@ -124,7 +124,7 @@ def test_the_dataset_is_given_back_behind_the_run(tmp_path):
 def test_a_training_that_shares_the_dataset_gets_one_view(tmp_path):
     dataloader = loader_of()
     training = loader_of(dataset=dataloader.dataset)
-    LossData([dataloader])
+    LossData([dataloader]).install()
     assert dataloader.dataset is not training.dataset
     for batch in training:
         assert split(batch)[1] == [None, None]
@@ -475,6 +475,7 @@ def test_default_collate_keeps_both_views(tmp_path):
 def test_a_view_survives_pickling_and_copying_and_is_taken_once():
     dataloader = loader_of()
     data = LossData([dataloader])
+    data.install()
     batch = copy.deepcopy(pickle.loads(pickle.dumps(next(iter(dataloader)))))
     second = data.take(batch)
     assert second["inputs"] is not batch["inputs"]
@@ -517,7 +518,7 @@ def test_a_second_loop_has_data_of_its_own(tmp_path, pipeline):
 def rejection_of(*validation, training=(), index=0):
     """Return the rejection that travels with a sample."""
     dataloader = loader_of(*validation, batch_size=1)
-    LossData([dataloader], training)
+    LossData([dataloader], training).install()
     (view,) = split(list(dataloader)[index])[1]
     assert isinstance(view, Rejection)
     return str(view)
@@ -602,7 +603,7 @@ def test_a_dataset_in_the_sample_is_shared():
         "Large", (Boxes,), {"__deepcopy__": lambda *_: pytest.fail("copied")}
     )
     dataloader = loader_of(WithDataset(), Resize(), LoadAnnotations(), PackInputs())
-    LossData([dataloader])
+    LossData([dataloader]).install()
     assert not any(
         isinstance(one, Rejection) for one in split(next(iter(dataloader)))[1]
     )
@@ -617,7 +618,7 @@ def test_an_image_that_is_missing_is_left_to_the_dataset():
     """In test mode it raises, as without second views."""
     steps = Missing(), Resize(), LoadAnnotations(), PackInputs()
     dataloader = loader_of(*steps)
-    LossData([dataloader])
+    LossData([dataloader]).install()
     with pytest.raises(Exception, match=r"Test time pipe?line"):
         list(dataloader)
 
@@ -633,7 +634,7 @@ class Draws:
 def test_random_states_of_a_worker_are_those_of_one_view():
     steps = LoadImage(), Draws(), Resize(), LoadAnnotations(), PackInputs()
     states = []
-    for prepare in (lambda loader: None, lambda loader: LossData([loader])):
+    for prepare in (lambda loader: None, lambda loader: LossData([loader]).install()):
         dataloader = loader_of(*steps)
         prepare(dataloader)
         np.random.seed(3)
@@ -652,6 +653,7 @@ def test_samples_that_are_no_data_elements_are_rejected():
 
     dataloader = loader_of(LoadImage(), Resize(), LoadAnnotations(), AsDict())
     data = LossData([dataloader])
+    data.install()
     batch = next(iter(dataloader))
     with pytest.raises(UnsupportedError, match="did not come from the data loader"):
         data.take(batch)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import Any, Callable, Collection, ContextManager, Dict, Optional, Set
+from typing import Any, Callable, Collection, Dict, Optional, Sequence, Set
 
 import torch
 from mmengine.dist import all_gather_object
@@ -16,7 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from valloss_compat._config import type_name
 from valloss_compat._libraries.models import crop, preprocess
 from valloss_compat._loss_forward import isolation
-from valloss_compat._loss_forward.frozen_training import freeze, frozen_functions
+from valloss_compat._loss_forward.frozen_training import FrozenFunctions, freeze
+from valloss_compat._loss_forward.isolation import Restoring, within
 from valloss_compat._loss_forward.replica import Replica
 from valloss_compat.errors import UnsupportedError
 
@@ -167,43 +167,46 @@ class LossForward:
         replica = Replica(self._original, self._watching_hooks)
         # train() of some libraries sets requires_grad of stages, which is restored.
         parameters = replica.parameters
-        with isolation.parameters_kept(self.name, "train()", parameters, content):
-            freeze(replica, self.noise)
+        kept = isolation.ParametersKept(self.name, "train()", parameters, content)
+        within([kept], lambda: freeze(replica, self.noise))
         return replica
 
     def losses_of(
         self,
         batch: Any,
         content: bool = False,
-        contexts: Collection[ContextManager[Any]] = (),
+        contexts: Sequence[Restoring] = (),
     ) -> Losses:
         """Return the named losses of a copy of a batch, which is written into.
 
-        ``content`` is as of ``parameters_kept``; mode ``'loss'`` runs in ``contexts``.
+        ``content`` is as of ``ParametersKept``; mode ``'loss'`` runs in ``contexts``.
 
         Raises:
             UnsupportedError: If there is no correct number.
             RuntimeError: If parameters changed.
         """
         self.replica.restore()
-        seeded, hub = isolation.seeded(self.devices), isolation.message_hub_restored()
-        contexts = (seeded, hub, torch.no_grad(), frozen_functions(), *contexts)
         parameters = self.replica.parameters
-        with isolation.parameters_kept(self.name, "mode 'loss'", parameters, content):
-            try:
-                with ExitStack() as stack:
-                    for context in contexts:
-                        stack.enter_context(context)
-                    if self.crop is not None:
-                        batch = crop(batch, self.crop)
-                    model = self.replica.model
-                    losses = model._run_forward(preprocess(model, batch), mode="loss")
-            except Exception as error:
-                is_lookup = isinstance(error, (AttributeError, KeyError))
-                lacks_annotations = is_lookup and _ANNOTATIONS.search(str(error))
-                raise UnsupportedError(
-                    self.name,
-                    f"mode 'loss' raised {type(error).__name__}: {error}",
-                    _ANNOTATIONS_FIX if lacks_annotations else _ERROR_FIX,
-                ) from error
+        kept = isolation.ParametersKept(self.name, "mode 'loss'", parameters, content)
+        losses = within([kept], lambda: self._run(batch, contexts))
         return reduce_losses(losses, self.name)
+
+    def _run(self, batch: Any, contexts: Sequence[Restoring]) -> Any:
+        seeded, hub = isolation.Seeded(self.devices), isolation.MessageHubState()
+        model = self.replica.model
+
+        def run() -> Any:
+            given = batch if self.crop is None else crop(batch, self.crop)
+            return model._run_forward(preprocess(model, given), mode="loss")
+
+        try:
+            with torch.no_grad():
+                return within([seeded, hub, FrozenFunctions(), *contexts], run)
+        except Exception as error:
+            is_lookup = isinstance(error, (AttributeError, KeyError))
+            lacks_annotations = is_lookup and _ANNOTATIONS.search(str(error))
+            raise UnsupportedError(
+                self.name,
+                f"mode 'loss' raised {type(error).__name__}: {error}",
+                _ANNOTATIONS_FIX if lacks_annotations else _ERROR_FIX,
+            ) from error

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 import threading
-from contextlib import ExitStack, contextmanager
-from typing import Any, Callable, Collection, Iterator, List, Tuple
+from contextlib import suppress
+from typing import Any, Callable, Collection, List, Tuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from valloss_compat._loss_forward.isolation import Restoring
 from valloss_compat._loss_forward.replica import Replica
 
 _NOISE_CLASSES = (nn.RNNBase, nn.MultiheadAttention, nn.RReLU)
@@ -67,21 +68,35 @@ _FUNCTIONS: List[Tuple[Any, str, str, int, Any]] = [
 _lock = threading.RLock()
 
 
-@contextmanager
-def frozen_functions() -> Iterator[None]:
-    """Replace functions that modules call with ``self.training``, for this thread.
+class FrozenFunctions(Restoring):
+    """Replaces functions that modules call with ``self.training``, for this thread.
 
     They are replaced by name. A torch function mode exists from torch 1.13 on only, and
     every call of torch within it takes longer.
     """
-    with _lock, ExitStack() as stack:
+
+    def __init__(self) -> None:
+        self._originals: List[Tuple[Any, str, Any]] = []
+        self._is_entered = False
+
+    def __enter__(self) -> None:
+        self._is_entered = True
+        _lock.acquire()
         for owner, name, *argument in _FUNCTIONS:
             original = getattr(owner, name, None)
             if original is not None:
-                stack.callback(setattr, owner, name, original)
+                self._originals.append((owner, name, original))
                 of_norm = name.endswith("norm")
                 setattr(owner, name, _replacement(original, of_norm, *argument))
-        yield
+
+    def restore(self) -> None:
+        """Restore the functions, and let another thread replace them."""
+        if self._is_entered:
+            for owner, name, original in self._originals:
+                setattr(owner, name, original)
+            with suppress(RuntimeError):  # an interrupt came before or behind it
+                _lock.release()
+            self._is_entered = False
 
 
 def _replacement(

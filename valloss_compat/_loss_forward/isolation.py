@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from contextlib import contextmanager
-from typing import Any, Iterable, Iterator, List, Mapping, Tuple
+from abc import ABC, abstractmethod
+from contextlib import ExitStack
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -17,11 +18,42 @@ from valloss_compat._loss_forward.content import checksum, version_of
 _SEED = 0
 
 
-class RandomState:
-    """The random states of Python, numpy, torch and its devices, as they are now.
+class Restoring(ABC):
+    """A context that restores what it changes: at its end, and by ``restore()``.
 
-    At the end of a ``with`` block, they are restored.
+    That may be called again right afterwards, and where the context was not entered. It
+    changes nothing that is restored already, so that an interrupt cannot break it.
     """
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.restore()
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Restore what was there."""
+
+
+def within(contexts: Sequence[Restoring], function: Callable[[], Any]) -> Any:
+    """Call a function in contexts, and return what it returns.
+
+    An interrupt may come at any line, also where a ``with`` block ends or as a context
+    restores. So everything is restored a second time.
+    """
+    try:
+        with ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context)
+            return function()
+    finally:
+        for context in reversed(contexts):
+            context.restore()
+
+
+class RandomState(Restoring):
+    """The random states of Python, numpy, torch and its devices, as they are now."""
 
     def __init__(self, devices: Iterable[torch.device] = ()) -> None:
         self._python = random.getstate()
@@ -31,10 +63,8 @@ class RandomState:
             for module, device in [(torch, ()), *_with_state(devices)]
         ]
 
-    def __enter__(self) -> RandomState:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
+    def restore(self) -> None:
+        """Restore the random states."""
         random.setstate(self._python)
         np.random.set_state(self._numpy)
         for module, device, state in self._torch:
@@ -60,12 +90,16 @@ def seed_all(seed: int, devices: Iterable[torch.device] = ()) -> None:
             module.set_rng_state(state, *argument)
 
 
-@contextmanager
-def seeded(devices: Iterable[torch.device] = ()) -> Iterator[None]:
-    """Start from one seed, and restore the random states afterwards."""
-    with RandomState(devices):
-        seed_all(_SEED, devices)
-        yield
+class Seeded(RandomState):
+    """A context that starts from one seed, and restores the random states."""
+
+    def __init__(self, devices: Sequence[torch.device] = ()) -> None:
+        super().__init__(devices)
+        self._devices = devices
+
+    def __enter__(self) -> Seeded:
+        seed_all(_SEED, self._devices)
+        return self
 
 
 def _with_state(devices: Iterable[torch.device]) -> Iterator[Tuple[Any, ...]]:
@@ -85,27 +119,26 @@ def accelerators_of(module: Any) -> List[torch.device]:
     return [device for device in found if device.type not in ("cpu", "meta")]
 
 
-@contextmanager
-def message_hub_restored() -> Iterator[None]:
-    """Restore the entries of the current message hub afterwards."""
-    hub = MessageHub.get_current_instance()
-    # An update replaces the arrays of a buffer and never writes into them.
-    buffers = map(vars, hub.log_scalars.values())
-    held = [hub.runtime_info, hub.log_scalars, *buffers]
-    before = [(entries, dict(entries)) for entries in held]
-    try:
-        yield
-    finally:
-        for entries, saved in before:
-            entries.clear()
+class MessageHubState(Restoring):
+    """The entries of the current message hub, as they are now."""
+
+    def __init__(self) -> None:
+        hub = MessageHub.get_current_instance()
+        # An update replaces the arrays of a buffer and never writes into them.
+        buffers = map(vars, hub.log_scalars.values())
+        held: List[Any] = [hub.runtime_info, hub.log_scalars, *buffers]
+        self._before = [(entries, dict(entries)) for entries in held]
+
+    def restore(self) -> None:
+        """Restore the entries."""
+        for entries, saved in self._before:
+            for name in set(entries) - set(saved):
+                del entries[name]
             entries.update(saved)
 
 
-@contextmanager
-def parameters_kept(
-    model: str, cause: str, parameters: Mapping[str, torch.Tensor], content: bool
-) -> Iterator[None]:
-    """Raise if the parameters change, which a replica shares: never a mere warning.
+class ParametersKept(Restoring):
+    """Raises if the parameters change, which a replica shares: never a mere warning.
 
     Whether a parameter is trained, and gradients that were not there before, are
     restored. Other changes are noticed by version counters; those through ``.data``,
@@ -115,31 +148,44 @@ def parameters_kept(
         RuntimeError: At the end; with the ``model``, the ``cause`` and the paths.
     """
 
-    def marks(parameter: torch.Tensor) -> Tuple[int, str]:
-        # As text, NaN equals itself.
-        return version_of(parameter), str(checksum(parameter)) if content else ""
+    def __init__(
+        self,
+        model: str,
+        cause: str,
+        parameters: Mapping[str, torch.Tensor],
+        content: bool,
+    ) -> None:
+        self._model, self._cause, self._content = model, cause, content
+        self._before = [
+            (path, p, p.requires_grad, p.grad, self._marks(p), version_of(p.grad))
+            for path, p in parameters.items()
+        ]
 
-    before = [
-        (path, p, p.requires_grad, p.grad, marks(p), version_of(p.grad))
-        for path, p in parameters.items()
-    ]
-    try:
-        yield
-    finally:
-        changed = []
-        for path, parameter, trained, gradient, mark, version in before:
+    def _marks(self, parameter: torch.Tensor) -> Tuple[int, str]:
+        # As text, NaN equals itself.
+        content = str(checksum(parameter)) if self._content else ""
+        return version_of(parameter), content
+
+    def restore(self) -> None:
+        """Restore which parameters are trained, and their gradients."""
+        for _, parameter, trained, gradient, _, _ in self._before:
             if parameter.requires_grad != trained:
                 parameter.requires_grad_(trained)
             if parameter.grad is not gradient:
                 parameter.grad = gradient
-            if marks(parameter) != mark:
+
+    def __exit__(self, *error: Any) -> None:
+        self.restore()
+        changed = []
+        for path, parameter, _, gradient, marks, version in self._before:
+            if self._marks(parameter) != marks:
                 changed.append(path)
             if version_of(gradient) != version:
                 changed.append(f"{path}.grad")
         if changed:
             names = ", ".join(changed[:5]) + " and others" * (len(changed) > 5)
             raise RuntimeError(
-                f"{model}: {cause} changed parameters in a validation ({names}), "
-                "which cannot be restored. Fix: remove ValLossHook from the config, "
-                "then start again or resume from the last checkpoint"
+                f"{self._model}: {self._cause} changed parameters in a validation "
+                f"({names}), which cannot be restored. Fix: remove ValLossHook from "
+                "the config, then start again or resume from the last checkpoint"
             )

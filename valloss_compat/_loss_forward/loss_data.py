@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from valloss_compat._config import setting
 from valloss_compat._libraries import pipelines
 from valloss_compat._loss_forward import two_views
-from valloss_compat._loss_forward.isolation import RandomState
+from valloss_compat._loss_forward.isolation import RandomState, within
 from valloss_compat._loss_forward.ramp import OnRamps, Seen
 from valloss_compat._loss_forward.two_views import LossPipeline, TwoViews, loss_pipeline
 from valloss_compat.errors import Rejection, UnsupportedError
@@ -76,7 +76,6 @@ class LossData:
             self.notes += [note for note in plan.notes if note not in self.notes]
         # Else the predictions have the order of a training, too.
         self._differs = any(plan.shared < len(plan.transforms) for plan in every)
-        self.install()
 
     def install(self) -> None:
         """Give the data loaders the datasets for the losses, if they need others."""
@@ -114,23 +113,26 @@ class LossData:
 
         So are samples that random numbers change.
         """
-        with RandomState():  # an iterator of a DataLoader draws a seed
-            for dataloader, dataset, _, plans in self._datasets:
-                if not plans or isinstance(dataset, IterableDataset):
-                    continue
-                for seen in similar_loader(
-                    dataloader,
-                    dataset=OnRamps(dataset, [plan.transforms for plan in plans]),
-                    sampler=range(0, len(dataset), max(1, len(dataset) // _SAMPLES)),
-                    batch_sampler=None,
-                    collate_fn=Seen._make,
-                ):
-                    if seen.rejection is not None:
-                        raise UnsupportedError(*seen.rejection)
-                    if seen.compared is not False:
-                        break
-                else:
-                    self.notes.append("annotations that no sample could verify")
+        # An iterator of a DataLoader draws a seed.
+        within([RandomState()], self._check_samples)
+
+    def _check_samples(self) -> None:
+        for dataloader, dataset, _, plans in self._datasets:
+            if not plans or isinstance(dataset, IterableDataset):
+                continue
+            for seen in similar_loader(
+                dataloader,
+                dataset=OnRamps(dataset, [plan.transforms for plan in plans]),
+                sampler=range(0, len(dataset), max(1, len(dataset) // _SAMPLES)),
+                batch_sampler=None,
+                collate_fn=Seen._make,
+            ):
+                if seen.rejection is not None:
+                    raise UnsupportedError(*seen.rejection)
+                if seen.compared is not False:
+                    break
+            else:
+                self.notes.append("annotations that no sample could verify")
 
 
 def _set_dataset(dataloader: Any, dataset: Any) -> None:
@@ -226,11 +228,9 @@ def build_loader(runner: Any, config: Any) -> Any:
     rejection = pipelines.check_sampler(config)
     if rejection is not None:
         raise UnsupportedError(*rejection)
-    with RandomState():
-        return runner.build_dataloader(
-            copy.deepcopy(config) if isinstance(config, Mapping) else config,
-            seed=getattr(runner, "seed", None),
-        )
+    config = copy.deepcopy(config) if isinstance(config, Mapping) else config
+    seed = getattr(runner, "seed", None)
+    return within([RandomState()], lambda: runner.build_dataloader(config, seed=seed))
 
 
 def first_batch(dataloader: Any) -> Any:

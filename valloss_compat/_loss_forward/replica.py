@@ -11,7 +11,7 @@ import functools
 import logging
 import types
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, Collection, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 import torch
@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from valloss_compat._config import type_name
 from valloss_compat._loss_forward.content import Held, alike
+from valloss_compat._loss_forward.isolation import Restoring
 from valloss_compat.errors import UnsupportedError
 
 #: What a model may refer to without owning it.
@@ -46,7 +47,7 @@ class Replica:
     Buffers, Python attributes, flags and caches are its own. Wrapped and compiled
     ``forward`` functions on instances are bound to the copied modules. What the model
     refers to without owning it (the runner, loggers, data loaders) is shared.
-    ``watching_hooks`` are those of :func:`hooks_that_watch`. Predictions do not share
+    ``watching_hooks`` are those of :class:`HooksThatWatch`. Predictions do not share
     the parameters, as they may change them.
 
     Raises:
@@ -281,33 +282,39 @@ def _hooks_of(module: Any) -> List[Dict[int, Any]]:
     return [vars(module)[name] for name in names if name in vars(module)]
 
 
-@contextmanager
-def hooks_that_watch(model: Any) -> Iterator[Set[int]]:
-    """Learn from the predictions of a batch which forward hooks only watch.
+class HooksThatWatch(Restoring):
+    """Learns from the predictions of a batch which forward hooks only watch.
 
     Those return nothing, and change neither arguments, output nor module. A replica
-    leaves them out, so that no user's hook sees a batch twice. The set has their ids at
-    the end.
+    leaves them out, so that no user's hook sees a batch twice.
     """
-    watching: Set[int] = set()
-    acting: Set[int] = set()
 
-    def call(key: int, hook: Any, module: Any, *args: Any) -> Any:
+    def __init__(self, model: Any) -> None:
+        every = [hooks for module in model.modules() for hooks in _hooks_of(module)]
+        self._known = [(hooks, dict(hooks)) for hooks in every if hooks]
+        self._watching: Set[int] = set()
+        self._acting: Set[int] = set()
+
+    @property
+    def ids(self) -> Set[int]:
+        """Those of the hooks that only watched by now."""
+        return self._watching - self._acting
+
+    def __enter__(self) -> HooksThatWatch:
+        for hooks, originals in self._known:
+            for key, hook in originals.items():
+                hooks[key] = functools.partial(self._call, key, hook)
+        return self
+
+    def _call(self, key: int, hook: Any, module: Any, *args: Any) -> Any:
         before = Held(vars(module), args)
         result = hook(module, *args)
         only_watches = result is None and before.same()
-        (watching if only_watches else acting).add(key)
+        (self._watching if only_watches else self._acting).add(key)
         return result
 
-    every = [hooks for module in model.modules() for hooks in _hooks_of(module)]
-    known = [(hooks, dict(hooks)) for hooks in every if hooks]
-    for hooks, originals in known:
-        for key, hook in originals.items():
-            hooks[key] = functools.partial(call, key, hook)
-    try:
-        yield watching
-    finally:
-        for hooks, originals in known:
-            for key in originals.keys() & hooks.keys():  # others removed themselves
+    def restore(self) -> None:
+        """Restore the hooks, but for those that removed themselves."""
+        for hooks, originals in self._known:
+            for key in originals.keys() & hooks.keys():
                 hooks[key] = originals[key]
-        watching -= acting

@@ -11,13 +11,14 @@ import copy
 import functools
 import re
 import types
-from contextlib import contextmanager, suppress
-from typing import Any, ContextManager, Dict, Iterator, List, Optional, Set
+from contextlib import suppress
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
 import torch
 
 from valloss_compat._loss_forward.content import Held, alike
 from valloss_compat._loss_forward.frozen_training import is_frozen_kind
+from valloss_compat._loss_forward.isolation import Restoring
 
 #: Classes of these packages are verified by their output alone: bases of all modules,
 #: and bricks of mmcv, which look at the `training` of a norm that is frozen.
@@ -75,15 +76,22 @@ def _reads(value: Any) -> bool:
     return any(_reads(item) for item in held if isinstance(item, code))
 
 
-@contextmanager
-def _replaced_forwards(modules: Dict[str, Any], function: Any) -> Iterator[None]:
-    """Replace ``forward`` on instances by a function that gets it, until the end."""
-    for name, module in modules.items():
-        vars(module)["forward"] = functools.partial(function, name, module.forward)
-    try:
-        yield
-    finally:
-        for module in modules.values():
+class ReplacedForwards(Restoring):
+    """Replaces ``forward`` on instances by a function that gets it with their names."""
+
+    def __init__(
+        self, modules: Mapping[str, Any], function: Callable[..., Any]
+    ) -> None:
+        self._modules, self._function = modules, function
+
+    def __enter__(self) -> None:
+        for name, module in self._modules.items():
+            replacement = functools.partial(self._function, name, module.forward)
+            vars(module)["forward"] = replacement
+
+    def restore(self) -> None:
+        """Remove the functions: no module had one of its own."""
+        for module in self._modules.values():
             vars(module).pop("forward", None)
 
 
@@ -96,11 +104,11 @@ class ForwardCache:
         self.names = set(modules)  # of modules that may be reused
         self.used: Set[str] = set()  # those that were
 
-    def recording(self) -> ContextManager[None]:
+    def recording(self) -> ReplacedForwards:
         """Return a context in which calls of the modules are recorded."""
         self._calls = {name: [] for name in self.names}
         modules = {name: self._modules[name] for name in self.names}
-        return _replaced_forwards(modules, self._record)
+        return ReplacedForwards(modules, self._record)
 
     def _record(self, _name: str, _forward: Any, *args: Any, **kwargs: Any) -> Any:
         output = _forward(*args, **kwargs)
@@ -112,7 +120,7 @@ class ForwardCache:
 
     def answering(
         self, replica: Any, verify: Optional[List[int]] = None
-    ) -> ContextManager[None]:
+    ) -> ReplacedForwards:
         """Return a context in which modules of a replica reuse what was recorded.
 
         With ``verify``, to which the ids of modules are appended as attributes of them
@@ -146,4 +154,4 @@ class ForwardCache:
                 self.names.discard(_name)
             return output
 
-        return _replaced_forwards({name: children[name] for name in self.names}, answer)
+        return ReplacedForwards({name: children[name] for name in self.names}, answer)

@@ -24,7 +24,7 @@ from valloss_compat._loss_forward.forward import (
     on_all_ranks,
     raise_on_all_ranks,
 )
-from valloss_compat._loss_forward.isolation import RandomState
+from valloss_compat._loss_forward.isolation import RandomState, Restoring
 from valloss_compat._loss_forward.replica import Replica
 from valloss_compat._loss_forward.reuse import ForwardCache, reads_training
 from valloss_compat.errors import UnsupportedError
@@ -191,7 +191,7 @@ def needs_ground_truth(forward: LossForward, batch: Any, losses: Losses) -> bool
     return not finite or not alike(losses, without)
 
 
-class ModuleTrace:
+class ModuleTrace(Restoring):
     """A context that watches the modules of a replica, and of its original."""
 
     def __init__(self, replica: Replica, devices: Iterable[torch.device] = ()) -> None:
@@ -209,27 +209,34 @@ class ModuleTrace:
         self._devices = tuple(devices)
         #: Modules with the random state before them; None if one within them drew.
         self._running: List[Tuple[Any, Optional[RandomState]]] = []
+        self._handles: List[Any] = []
+        self._assign = nn.Module.__setattr__
 
     def __enter__(self) -> ModuleTrace:
-        self._handles = [
-            torch_module.register_module_forward_pre_hook(self._before),
-            torch_module.register_module_forward_hook(self._after),
-        ]
-        self._assign = assign = nn.Module.__setattr__
+        assign = self._assign
 
         def traced(module: Any, name: str, value: Any) -> None:
             self.assigned.append(id(module))
             assign(module, name, value)
 
+        add_pre_hook = torch_module.register_module_forward_pre_hook
+        add_hook = torch_module.register_module_forward_hook
+        # Each in one line: what an interrupt separates would not be removed.
+        self._handles.append(add_pre_hook(self._before))
+        self._handles.append(add_hook(self._after))
         self._start = RandomState(self._devices)
         nn.Module.__setattr__ = traced  # type: ignore[assignment, unused-ignore]
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self.drew = not self._start.same()
+        self.restore()
+
+    def restore(self) -> None:
+        """Stop watching."""
         nn.Module.__setattr__ = self._assign  # type: ignore[method-assign, unused-ignore]
         for handle in self._handles:
             handle.remove()
-        self.drew = not self._start.same()
 
     def _before(self, module: Any, args: Any) -> None:
         self._ran.append(id(module))

@@ -24,7 +24,7 @@ from valloss_compat._config import kind_of
 from valloss_compat._libraries import pipelines
 from valloss_compat._libraries.pipelines import TARGETS, loads, loads_annotations, packs
 from valloss_compat._loss_forward.content import alike
-from valloss_compat._loss_forward.isolation import RandomState
+from valloss_compat._loss_forward.isolation import RandomState, within
 from valloss_compat.errors import Rejection
 
 #: Where the second data sample is in the ``__dict__`` of the first: pickling and
@@ -149,8 +149,8 @@ class TwoViews(Compose):
         loaded = self._load(data)
         if loaded is None:
             return None
-        with RandomState():  # what draws draws the same
-            second = self._view(loaded)
+        # What draws draws the same.
+        second = within([RandomState()], lambda: self._view(loaded))
         first = self._first(loaded)
         sample = _sample_of(first)
         if sample is not None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional, Set
+from typing import Any, Callable, List, Optional, Set
 
 import torch
 from mmengine.dist import all_gather_object, get_world_size
@@ -21,7 +20,8 @@ from valloss_compat._loss_forward.forward import (
     copy_batch,
     on_all_ranks,
 )
-from valloss_compat._loss_forward.replica import Replica, hooks_that_watch
+from valloss_compat._loss_forward.isolation import Restoring, within
+from valloss_compat._loss_forward.replica import HooksThatWatch, Replica
 from valloss_compat._loss_forward.reuse import ForwardCache, reusable_modules
 from valloss_compat._recording.accumulator import EpochAccumulators
 from valloss_compat._recording.batch_size import KEY, batch_size_of
@@ -66,19 +66,23 @@ class LossSource:
         element itself.
         """
         random = isolation.RandomState(isolation.accelerators_of(self.model))
-        with random, isolation.message_hub_restored():
-            batch = loss_data.first_batch(self.data.dataloaders[0])
-            if batch is None:
-                return None
-            second = on_all_ranks(lambda: self.data.take(batch))
-            predictor = self.model
-            if self.reuse:  # with parameters of its own: predictions may write there
-                predictor = Replica(self.model, share_parameters=False).model
-                predictor.eval()  # train() of some detectors returns nothing
-            current = ValidationPass(self, predictor)
-            if self.reuse and not current.predict(batch):
-                return None
-            current.start(second)
+        contexts = [random, isolation.MessageHubState()]
+        found: Optional[str] = within(contexts, self._check_first_batch)
+        return found
+
+    def _check_first_batch(self) -> Optional[str]:
+        batch = loss_data.first_batch(self.data.dataloaders[0])
+        if batch is None:
+            return None
+        second = on_all_ranks(lambda: self.data.take(batch))
+        predictor = self.model
+        if self.reuse:  # with parameters of its own: predictions may write there
+            predictor = Replica(self.model, share_parameters=False).model
+            predictor.eval()  # train() of some detectors returns nothing
+        current = ValidationPass(self, predictor)
+        if self.reuse and not current.predict(batch):
+            return None
+        current.start(second)
         return self.found
 
 
@@ -94,29 +98,26 @@ class ValidationPass:
         self._source = source
         self._predictor = predictor
         self._cache = ForwardCache(reusable_modules(predictor) if source.reuse else {})
-        self._watching: Set[int] = set()
+        self._hooks = HooksThatWatch(predictor)
         self._forward: Any = None  # a LossForward, from the first batch on
         self._first_batch: Any = None
         self._first_losses: Losses = {}
         #: That the loss needs the ground truth; not asked of several ranks.
         self._proven = get_world_size() > 1
 
-    @contextmanager
-    def watching_predictions(self) -> Iterator[None]:
-        """Return a context for the predictions of a batch."""
-        with self._cache.recording():
-            if self._forward is not None:
-                yield
-                return
-            with hooks_that_watch(self._predictor) as self._watching:
-                yield
+    def run_predictions(self, function: Callable[[], Any]) -> Any:
+        """Run the predictions of a batch, watched, and return what they return."""
+        contexts: List[Restoring] = [self._cache.recording()]
+        if self._forward is None:
+            contexts.append(self._hooks)
+        return within(contexts, function)
 
     def predict(self, batch: Any) -> bool:
         """Run predictions; return False if the model appends a loss element itself."""
         copied, raised = copy_batch(batch, self._source.name), False
         try:
-            with torch.no_grad(), self.watching_predictions():
-                result = self._predictor.val_step(copied)
+            step = torch.no_grad()(self._predictor.val_step)
+            result = self.run_predictions(lambda: step(copied))
         except Exception:  # a hook may prepare the model at the start of an epoch
             raised = True
         if any(all_gather_object(raised)):
@@ -153,7 +154,7 @@ class ValidationPass:
         """Make a replica of the model, check it by a batch, and return the losses."""
         source = self._source
         self._forward = LossForward(
-            *(source.model, self._watching, source.noise, source.crop),
+            *(source.model, self._hooks.ids, source.noise, source.crop),
             first=not source.found,
         )
         losses, found = self_check.check_batch(self._forward, batch, self._cache)
@@ -195,21 +196,27 @@ class ValidationPass:
         """
         if self._forward is not None:
             return None
-        chosen, total = options.current(), 0
         losses = EpochAccumulators()
-        with isolation.seeded():  # transforms that draw all the same, draw the same
-            for index, batch in zip(range(number), self._source.data.dataloaders[0]):
-                weighted = chosen.weighting == "sample"
-                size = batch_size_of(BaseDataElement(), batch, []) if weighted else 1
-                total += size
-                # A dataset in memory may give the same samples again.
-                found = self.losses_of(self.take(batch), index == number - 1)
-                losses.record(found, size, index)
-        if chosen.mode == "parity" or not total:
+        # Transforms that draw all the same, draw the same.
+        seeded = isolation.Seeded()
+        total = within([seeded], lambda: self._record_all(losses, number))
+        if options.current().mode == "parity" or not total:
             means = {name: torch.tensor(one.mean()) for name, one in losses.items()}
             return BaseDataElement(loss=means)
         known = ComputedLosses(losses.sums())
         return BaseDataElement(loss=known, metainfo={KEY: total})
+
+    def _record_all(self, losses: EpochAccumulators, number: int) -> int:
+        """Record the losses of all batches; return the sum of their weights."""
+        total = 0
+        for index, batch in zip(range(number), self._source.data.dataloaders[0]):
+            weighted = options.current().weighting == "sample"
+            size = batch_size_of(BaseDataElement(), batch, []) if weighted else 1
+            total += size
+            # A dataset in memory may give the same samples again.
+            found = self.losses_of(self.take(batch), index == number - 1)
+            losses.record(found, size, index)
+        return total
 
     def _check_end(self) -> None:
         """Compute the losses of the first batch once more."""

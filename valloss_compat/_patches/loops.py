@@ -19,7 +19,13 @@ def run(recorder: Recorder, original: Original, args: Args, kwargs: Kwargs) -> A
     for evaluator in evaluators_of(args[0]):
         ensure_patched(type(evaluator))
     with recorder.run(args[0], stage_of(args[0])):
-        return original(*args, **kwargs)
+        try:
+            return original(*args, **kwargs)
+        except BaseException:  # an interrupt, too: mmengine calls no hook then
+            for hook in getattr(args[0].runner, "hooks", ()):
+                if hasattr(hook, "after_failed_run"):  # ValLossHook
+                    hook.after_failed_run()
+            raise
 
 
 def init(recorder: Recorder, original: Original, args: Args, kwargs: Kwargs) -> Any:

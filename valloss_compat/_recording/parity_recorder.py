@@ -29,12 +29,15 @@ class ParityRecorder(Recorder):
         context = self._context
         outer = context.run, context.iteration
         try:
-            # An interrupt may have left some.
-            context.evaluating = context.iteration = None
-            _histories(loop, stage).clear()
-            context.run = SimpleNamespace(loop=loop, stage=stage, done=False)
-            yield
-        finally:
+            try:
+                # An interrupt may have left some.
+                context.evaluating = context.iteration = None
+                _histories(loop, stage).clear()
+                context.run = SimpleNamespace(loop=loop, stage=stage, done=False)
+                yield
+            finally:
+                context.run, context.iteration = outer
+        finally:  # again, as an interrupt may come at that line
             context.run, context.iteration = outer
 
     @contextmanager

@@ -93,19 +93,22 @@ class Recorder:
         context = self._context
         outer = context.run
         try:
-            context.evaluating = None  # an interrupt may have left one
-            run = outer
-            if run is None or run.loop is not loop:
-                run = Run(loop, stage, evaluators_of(loop), object(), {})
-                context.run = run
-                context.found = None
-            if run.evaluators:
-                epoch = self._epoch_of(run.evaluators[-1])
-                epoch.start(run)
-                self._attach(loop, f"{stage}_loss", epoch)
-            yield
+            try:
+                context.evaluating = None  # an interrupt may have left one
+                run = outer
+                if run is None or run.loop is not loop:
+                    run = Run(loop, stage, evaluators_of(loop), object(), {})
+                    context.run = run
+                    context.found = None
+                if run.evaluators:
+                    epoch = self._epoch_of(run.evaluators[-1])
+                    epoch.start(run)
+                    self._attach(loop, f"{stage}_loss", epoch)
+                yield
+            finally:
+                context.run = outer
         finally:
-            context.run = outer
+            context.run = outer  # again, as an interrupt may come at that line
             if outer is None:
                 context.found = None
             context.extracted = context.without = None  # they keep predictions alive

@@ -68,6 +68,7 @@ def check_config(config: Mapping[str, Any]) -> ConfigCheck:
             repairs = data.notes
             text = "one validation batch cannot be run"
             data.check_frame()
+            data.install()
             source = LossSource(model, data, hook.get("strategy", "auto") == "auto")
             found = source.sanity_check()
     except UnsupportedError as error:

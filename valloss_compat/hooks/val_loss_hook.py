@@ -24,32 +24,35 @@ from valloss_compat.errors import UnsupportedError
 _STRATEGIES = ("auto", "second_forward", "dataloader")
 
 
-def patch_step(model: Any, name: str, wrapper: Any) -> Callable[[], bool]:
-    """Replace ``val_step`` or ``test_step`` of a model, or its wrapper, for one call.
+class PatchedStep:
+    """Replaces ``val_step`` or ``test_step`` of a model, or its wrapper, for one call.
 
-    The replacement is put into the namespace of the instance, past
-    ``nn.Module.__setattr__``. It removes itself before anything runs, so that nothing
-    is left whatever is raised, and calls ``wrapper`` with the model's own step and the
-    arguments. Return what removes it, and returns whether there was no call.
+    It is put into the namespace of the instance, past ``nn.Module.__setattr__``, and
+    removes itself before anything runs, so that nothing is left whatever is raised. The
+    function that is called instead gets the model's own step and the arguments.
     """
-    own = vars(model)
-    before = own.get(name)  # of the instance: a compiled one, say
 
-    def step(*args: Any, **kwargs: Any) -> Any:
-        remove()
+    def __init__(self, model: Any, name: str, wrapper: Callable[..., Any]) -> None:
+        self._model, self._name, self._wrapper = model, name, wrapper
+        self._before = vars(model).get(name)  # of the instance: a compiled one, say
+        vars(model)[name] = self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Remove itself, and hand the call on."""
+        self.remove()
         # By now the model may have another step than when this was made.
-        return wrapper(getattr(model, name), *args, **kwargs)
+        return self._wrapper(getattr(self._model, self._name), *args, **kwargs)
 
-    def remove() -> bool:
-        if own.get(name) is not step:
+    def remove(self) -> bool:
+        """Restore what was there; return whether there was no call."""
+        own = vars(self._model)
+        if own.get(self._name) is not self:
             return False
-        del own[name]
-        if before is not None:
-            own[name] = before
+        if self._before is None:
+            del own[self._name]
+        else:
+            own[self._name] = self._before
         return True
-
-    own[name] = step
-    return remove
 
 
 class ValLossHook(Hook):
@@ -120,7 +123,7 @@ class ValLossHook(Hook):
         self._phase = "val"
         self._sources: WeakKeyDictionary[Any, LossSource] = WeakKeyDictionary()
         self._source: Any = None  # that of the loop, if there are losses
-        self._remove: Optional[Callable[[], bool]] = None  # the patch of a step
+        self._step: Optional[PatchedStep] = None
         self._pass: Optional[ValidationPass] = None
         self._batch = 0
         self._off = False
@@ -177,7 +180,7 @@ class ValLossHook(Hook):
         if is_wanted and self._prepare(runner, mode):
             if batch_idx == 0 or self._pass is None:
                 self._pass = ValidationPass(self._source, self._source.model)
-            self._remove = patch_step(runner.model, f"{mode}_step", self._run_step)
+            self._step = PatchedStep(runner.model, f"{mode}_step", self._run_step)
         elif not self._is_second(runner):
             split(data_batch)  # second views are for no one else
 
@@ -215,8 +218,15 @@ class ValLossHook(Hook):
 
     def _remove_step(self) -> bool:
         """Remove the patch of a step; return whether there was no call."""
-        remove, self._remove = self._remove, None
-        return remove is not None and remove()
+        was_there = self._step is not None and self._step.remove()
+        self._step = None
+        return was_there
+
+    def after_failed_run(self) -> None:
+        """Leave nothing on the model and the data loaders, as ``after_run`` does."""
+        self._remove_step()
+        self._pass = None
+        self.after_run(None)
 
     def _run_step(self, step: Any, *args: Any, **kwargs: Any) -> Any:
         current, element, batch = self._pass, None, None
@@ -224,8 +234,7 @@ class ValLossHook(Hook):
         with self._rejecting():
             if not self._source.data.for_loss_alone:
                 batch = current.take(args[0] if args else kwargs["data"])
-        with current.watching_predictions():
-            result = step(*args, **kwargs)
+        result = current.run_predictions(lambda: step(*args, **kwargs))
         with self._rejecting():
             if not self._off:
                 element = self._element(current, result, batch)
@@ -284,8 +293,7 @@ class ValLossHook(Hook):
                 data = self._make_data(runner) if source is None else source.data
                 reuse = self.strategy == "auto" and "val_step" not in vars(runner.model)
                 source = self._sources[self._loop] = LossSource(model, data, reuse)
-            else:
-                source.data.install()  # the last run has put the datasets back
+            source.data.install()  # after_run puts the datasets back
             self._source = source
         return not self._off
 
@@ -327,6 +335,7 @@ class ValLossHook(Hook):
             yield
         except UnsupportedError as error:
             if self.on_unsupported == "error" or not self._removed_losses():
+                self.after_run(None)  # mmengine will not call it
                 raise
             self.has_rejected = True
             self._switch_off(str(error))
