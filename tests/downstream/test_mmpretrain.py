@@ -34,7 +34,7 @@ from valloss_compat._libraries.models import (  # noqa: E402
     check_config,
     check_model,
 )
-from valloss_compat._loss_forward.validation_pass import ValidationPass  # noqa: E402
+from valloss_compat._loss_forward.validation_pass import LossSource  # noqa: E402
 from valloss_compat.errors import UnsupportedError  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -58,14 +58,13 @@ def _scope():
 def found(monkeypatch):
     """What the self-checks found, one line each."""
     lines = []
-    start = ValidationPass.start
+    learn = LossSource.learn
 
-    def started(current, batch):
-        losses = start(current, batch)
-        lines.append(current._source.found)
-        return losses
+    def learned(source, forward, line):
+        lines.append(line)
+        learn(source, forward, line)
 
-    monkeypatch.setattr(ValidationPass, "start", started)
+    monkeypatch.setattr(LossSource, "learn", learned)
     return lines
 
 

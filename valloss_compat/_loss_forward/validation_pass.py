@@ -59,6 +59,13 @@ class LossSource:
         self.crop: Any = None
         self.found = ""
 
+    def learn(self, forward: LossForward, found: str) -> None:
+        """Keep what a self-check found, and log it if it is new."""
+        self.noise, self.crop = forward.noise, forward.crop
+        if found != self.found:
+            self.found = found
+            warn_in_log(found, logging.INFO)
+
     def sanity_check(self) -> Optional[str]:
         """Run predictions and loss on one batch before a training, on replicas alone.
 
@@ -158,10 +165,7 @@ class ValidationPass:
             first=not source.found,
         )
         losses, found = self_check.check_batch(self._forward, batch, self._cache)
-        source.noise, source.crop = self._forward.noise, self._forward.crop
-        if found != source.found:
-            source.found = found
-            warn_in_log(found, logging.INFO)
+        source.learn(self._forward, found)
         self._first_batch, self._first_losses = batch, losses
         return losses
 
