@@ -1,4 +1,4 @@
-"""The scripts of .ci: the table, the mutation run's order of tests, list of words."""
+"""The scripts of .ci: the table, tests of mmengine, order of tests, list of words."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ci"))
 
 import cell
+import outside
 import words
 from mutation import server
 from table import Table
@@ -130,3 +131,49 @@ def test_one_release_runs_the_slow_tests_of_a_row():
                 variables = cell.environment({}, name, [], slow)
                 stand_in = "" if release == slow else slow.name
                 assert variables["VALLOSS_COMPAT_SLOW_TESTS_ON"] == stand_in
+
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="tests.test_a.TestA" name="test_one" file="tests/test_a.py"/>
+<testcase classname="tests.test_a" name="test_two" file="tests/test_a.py"><failure/>
+</testcase><testcase classname="tests.test_a" name="test_two" file="tests/test_a.py">
+<error/></testcase>
+<testcase classname="" name="tests.test_b"><error message="collection"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_outcomes_of_a_report_have_the_file_of_each_test(tmp_path):
+    path = tmp_path / "report.xml"
+    crashed = outside.outcomes_in(path, ["tests"], -11)
+    assert crashed == {("tests", "process"): ["exit status -11"]}
+    path.write_text(REPORT, encoding="utf-8")
+    assert outside.outcomes_in(path, ["tests"], 1) == {
+        ("tests/test_a.py", "TestA::test_one"): ["passed"],
+        ("tests/test_a.py", "test_a::test_two"): ["failure+error"],
+        ("tests", "::tests.test_b"): ["error"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("later", "number", "verdict"),
+    [
+        (["passed", "failure"], 0, "flips by itself"),
+        (["passed", "passed"], 1, "CHANGED BY THE PACKAGE"),
+    ],
+)
+def test_only_a_test_that_flips_without_the_package_may_differ(
+    monkeypatch, capsys, later, number, verdict
+):
+    """Its file runs again until that is known, and no other file does."""
+    key, other = ("tests/test_a.py", "test"), ("tests/test_b.py", "test")
+    outcomes = {"control": ["passed", *later], "patched": ["failure"] * 3}
+    ran = []
+
+    def run(source, tests, state, timeout):
+        ran.append(tests)
+        return {key: [outcomes[state].pop(0)], other: ["passed"]}
+
+    monkeypatch.setattr(outside, "run", run)
+    assert outside.compare(Path(), "tests", 1, repeat=2) == number
+    assert ran == [["tests"]] * 2 + [[key[0]]] * 4
+    assert f"tests/test_a.py test: {verdict}" in capsys.readouterr().out
