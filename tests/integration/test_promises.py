@@ -152,7 +152,7 @@ def test_each_inactive_patch_has_a_reason_on_native_releases():
     for patch in valloss_compat.apply(mode="parity").patches:
         if NATIVE and not patch.target.endswith("Registry.get"):
             assert patch.state == "inactive"
-            assert patch.reason == "this mmengine has the convention itself"
+            assert patch.reason == "this mmengine has a validation loss of its own"
             assert patch.owner == patch.original == patch.target
         else:
             assert (patch.state, patch.reason) == ("active", "")
