@@ -20,7 +20,9 @@ def draw(folder: Path) -> int:
 
     matplotlib.use("Agg")
     # Without a seed, names of parts of an SVG differ each time.
-    matplotlib.rcParams.update({"svg.hashsalt": "sweep", "font.size": 7})
+    matplotlib.rcParams.update(
+        {"svg.hashsalt": "sweep", "svg.fonttype": "none", "font.size": 7}
+    )
     from matplotlib import pyplot
 
     libraries: Dict[str, Dict[str, int]] = {}
