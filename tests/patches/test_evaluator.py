@@ -96,6 +96,22 @@ def test_evaluator_called_without_a_loop_reports_the_loss(tmp_path):
         evaluator.process()
 
 
+class BatchFirst(Evaluator):
+    """Takes the batch before the samples; no super()."""
+
+    def process(self, data_batch, data_samples):
+        for metric in self.metrics:
+            metric.process(data_batch, data_samples)
+
+
+def test_samples_given_by_name_are_those_behind_a_positional_batch(tmp_path):
+    runner = make_runner(tmp_path, counting, val_evaluator=BatchFirst([Seen()]))
+    evaluator = runner.build_evaluator(runner._val_evaluator)
+    evaluator.process([sample()], data_samples=[sample(), element(loss=4.0)])
+    assert [len(samples) for samples in evaluator.metrics[0].samples] == [1]
+    assert evaluator.evaluate(1) == {"n/seen": 1.0, "loss": 4.0, "val_loss": 4.0}
+
+
 def test_only_the_last_loss_element_is_extracted(tmp_path):
     """One before it stays, as in native mmengine."""
     runner = make_runner(

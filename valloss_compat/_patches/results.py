@@ -14,11 +14,11 @@ from valloss_compat._recording.recorder import Recorder
 def process(recorder: Recorder, original: Original, args: Args, kwargs: Kwargs) -> Any:
     """Accumulate the losses of a result: metrics must not see the loss element."""
     batch = args[2] if len(args) > 2 else kwargs.get("data_batch")
-    if len(args) > 1:
-        args = (args[0], recorder.process(args[0], args[1], batch), *args[2:])
-    elif "data_samples" in kwargs:
+    if "data_samples" in kwargs:
         samples = recorder.process(args[0], kwargs["data_samples"], batch)
         kwargs["data_samples"] = samples
+    elif len(args) > 1:
+        args = (args[0], recorder.process(args[0], args[1], batch), *args[2:])
     return original(*args, **kwargs)
 
 
