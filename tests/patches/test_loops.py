@@ -47,6 +47,19 @@ def test_model_without_losses_has_unchanged_metrics(tmp_path):
     assert make_runner(tmp_path, lambda *_: [sample()]).val() == {"n/seen": 2.0}
 
 
+def test_error_of_a_loop_without_a_runner_is_its_own():
+    class Bare(ValLoop):
+        def __init__(self):
+            """Without super()."""
+
+        def run(self):
+            raise KeyError("mine")
+
+    valloss_compat.apply()  # it has not been built as mmengine does
+    with pytest.raises(KeyError, match="mine"):
+        Bare().run()
+
+
 def test_each_pass_of_a_loop_has_its_own_loss(tmp_path):
     """``run`` has two passes: none reports losses of the other."""
     runner = make_runner(tmp_path, counting)

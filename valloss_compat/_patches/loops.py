@@ -22,7 +22,7 @@ def run(recorder: Recorder, original: Original, args: Args, kwargs: Kwargs) -> A
         try:
             return original(*args, **kwargs)
         except BaseException:  # an interrupt, too: mmengine calls no hook then
-            for hook in getattr(args[0].runner, "hooks", ()):
+            for hook in getattr(getattr(args[0], "runner", None), "hooks", ()):
                 if hasattr(hook, "after_failed_run"):  # ValLossHook
                     hook.after_failed_run()
             raise
