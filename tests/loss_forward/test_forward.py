@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from loss_forward.models import Classifier
+from loss_forward.models import Classifier, hook, make_runner
 from loss_forward.oracle import batches_of, frozen_losses
 from valloss_compat._loss_forward import forward as forward_module
 from valloss_compat._loss_forward.forward import LossForward, copy_batch
+from valloss_compat.errors import Rejection, UnsupportedError
 
 
 def _floats(losses):
@@ -39,6 +40,18 @@ def test_batch_is_what_the_rule_of_a_library_makes_of_it(monkeypatch):
     known = frozen_losses(Classifier(), [twice])
     assert _floats(found) == pytest.approx({k: known[k] for k in found}, rel=1e-6)
     assert flags == [False]
+
+
+def test_a_rejection_by_the_rule_of_a_library_is_raised_as_it_is(tmp_path, monkeypatch):
+    rejection = Rejection("a batch", "it is odd", "even it")
+
+    def rejecting(model, batch):
+        raise UnsupportedError(*rejection)
+
+    monkeypatch.setattr(forward_module, "preprocess", rejecting)
+    with pytest.raises(UnsupportedError, match="a batch: it is odd") as caught:
+        make_runner(tmp_path, hook()).val()
+    assert caught.value.rejection == rejection
 
 
 def test_parameters_that_changed_are_named_and_counted(changing):

@@ -202,6 +202,8 @@ class LossForward:
         try:
             with torch.no_grad():
                 return within([seeded, hub, FrozenFunctions(), *contexts], run)
+        except UnsupportedError:
+            raise
         except Exception as error:
             is_lookup = isinstance(error, (AttributeError, KeyError))
             lacks_annotations = is_lookup and _ANNOTATIONS.search(str(error))
