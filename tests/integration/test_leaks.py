@@ -8,13 +8,7 @@ import pytest
 SCRIPT = """
 import gc, json, tempfile, weakref
 import valloss_compat
-from mmengine.structures import BaseDataElement
-from loss_forward.models import Classifier, Watch, hook, make_runner
-
-class Appending(Classifier):
-    def predict(self, scores, data_samples):
-        losses = BaseDataElement(loss=self.loss(scores, data_samples))
-        return [*super().predict(scores, data_samples), losses]
+from loss_forward.models import Appending, Classifier, Watch, hook, make_runner
 
 def run():
     watch = Watch()

@@ -83,6 +83,14 @@ class Classifier(BaseModel):
         return {"loss_cls": losses, "loss_reg": parts, "acc": hits}
 
 
+class Appending(Classifier):
+    """Ends its predictions with a loss element."""
+
+    def predict(self, scores: Any, data_samples: Any) -> Any:
+        element = BaseDataElement(loss=self.loss(scores, data_samples))
+        return [*super().predict(scores, data_samples), element]
+
+
 class Points(Dataset):
     """Random points, each with its class; ``noise`` is a random augmentation."""
 
