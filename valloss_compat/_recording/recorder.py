@@ -262,7 +262,10 @@ class Recorder:
             monitor_warnings.warn_in_log(message, level)
 
     def _epoch_of(self, evaluator: Any) -> EpochLosses:
-        return self._epochs.setdefault(evaluator, EpochLosses())
+        epoch = self._epochs.get(evaluator)
+        if epoch is None:
+            epoch = self._epochs[evaluator] = EpochLosses()
+        return epoch
 
     def _attach(self, loop: Any, name: str, losses: LoopLosses) -> None:
         """Set a loop's ``val_loss``, unless the loop keeps something else there."""
