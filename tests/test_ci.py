@@ -16,6 +16,8 @@ import words
 from mutation import server
 from table import Table
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 TESTS = Path(__file__).resolve().parent
 
 

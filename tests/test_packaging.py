@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 if sys.version_info >= (3, 8):
     from importlib import metadata
 

@@ -14,6 +14,8 @@ from valloss_compat import _cli
 from valloss_compat._cli import doctor, plot, run
 from valloss_compat._cli.doctor import report, trial_run
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 #: A command line that only prints, without mmengine.
 PRINTING = """
 import sys

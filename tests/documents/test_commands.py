@@ -126,10 +126,12 @@ def plotted(block, capsys):
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_plot_draws_two_work_dirs(block, two_work_dirs, capsys):
     assert plotted(block, capsys).count("best val_loss") == 2
 
 
+@pytest.mark.slow
 def test_plot_output_is_what_the_page_shows(block, two_work_dirs, capsys):
     assert plotted(block, capsys) == block.text.split("\n", 1)[1]
 

@@ -13,6 +13,8 @@ from torch import nn
 
 from loss_forward.models import Watch, hook, make_runner
 
+pytestmark = pytest.mark.slow  # asks little of mmengine
+
 
 def _in_training_mode(model):
     model.train()

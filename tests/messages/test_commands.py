@@ -17,6 +17,8 @@ from cli.plot.work_dirs import epochs, iterations, write
 from valloss_compat._cli import main
 from valloss_compat._cli.plot import scalars
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 PROGRAM = "python -m valloss_compat"
 
 #: Title, arguments and stderr of each command.

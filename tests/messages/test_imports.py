@@ -11,6 +11,8 @@ import sys
 import pytest
 from support.fresh import run_cold
 
+pytestmark = pytest.mark.slow  # asks nothing of mmengine
+
 # Imports the package with a fake mmengine in a folder and a missing module.
 COLD = """
 import sys

@@ -65,6 +65,7 @@ def test_flexible_runner_reports_the_loss(tmp_path):
 
 @needs_compile
 @needs_dynamo
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # warnings of torch's tracing
 def test_compiled_model_reports_the_loss(tmp_path):
     """By mmengine's option in a training, and by a user who compiles ``val_step``."""
