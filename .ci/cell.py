@@ -91,12 +91,17 @@ def environment(
     }
 
 
+def pytest_arguments(report: Path) -> List[str]:
+    """Return what pytest gets in every cell."""
+    return ["-q", f"--junitxml={report}"]
+
+
 def command(
     python: str, report: Path, arguments: Sequence[str] = (), coverage: bool = False
 ) -> List[str]:
     """Return the command that tests a cell; it runs in tests/."""
     # `-m pytest` puts the working directory on sys.path: tests/, not the source tree.
-    line = [python, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+    line = [python, "-m", "pytest", *pytest_arguments(report), *arguments]
     if coverage:
         settings = f"--rcfile={ROOT / 'pyproject.toml'}"
         line[1:1] = ["-m", "coverage", "run", settings]

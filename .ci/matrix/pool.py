@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 import queue
+import select
 import signal
 import subprocess
 import sys
@@ -20,6 +22,53 @@ from table import ROOT, Release, Row
 
 #: A cell that takes longer hangs; on two cores with seven other programs one took 260.
 SECONDS = 900
+
+
+class Server:
+    """A process that runs cells of one row, one after the other (warm.py).
+
+    Args:
+        row (Row): The row.
+        built (Built): Its environment.
+    """
+
+    def __init__(self, row: Row, built: Built) -> None:
+        self.row = row
+        self._process = subprocess.Popen(
+            [built.python, str(Path(__file__).with_name("warm.py"))],
+            cwd=str(ROOT / "tests"),
+            env=built.variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can run another cell."""
+        return self._process.poll() is None
+
+    def run(
+        self, variables: Dict[str, str], arguments: List[str], log: Path
+    ) -> Tuple[int, str]:
+        """Run a cell; return its exit code, and why if that is not 0."""
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert answers is not None
+        cell = {"environment": variables, "arguments": arguments, "log": str(log)}
+        requests.write(json.dumps(cell) + "\n")
+        requests.flush()
+        if not select.select([answers], [], [], SECONDS)[0]:
+            self.end()
+            return -signal.SIGKILL, f"not done after {SECONDS} s"
+        code = int(answers.readline() or -signal.SIGKILL)
+        return code, first_error(log) if code else ""
+
+    def end(self) -> None:
+        """End it, with its cell and everything that this started."""
+        self._process.terminate()
+        self._process.wait()
 
 
 class Pool:
@@ -48,7 +97,7 @@ class Pool:
         self._keep = keep
         self._ready: queue.Queue[Optional[Tuple[Row, Release, Built]]] = queue.Queue()
         self._left: Dict[str, int] = {}
-        self._running: Dict[int, subprocess.Popen[bytes]] = {}
+        self._servers: List[Server] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._total = self._done = self._red = 0
@@ -109,13 +158,19 @@ class Pool:
             self._ready.put(None)
 
     def _work(self) -> None:
+        server: Optional[Server] = None
         while True:
             item = self._ready.get()
             if item is None or self._stopped.is_set():
                 return
             row, release, built = item
             name = f"{row.name}-{release.name}"
-            self._test(row, release, built)
+            if server is None or server.row != row or not server.alive:
+                if server is not None:
+                    server.end()
+                server = Server(row, built)
+                self._servers.append(server)
+            self._test(row, release, built, server)
             if not self._stopped.is_set() and not self._unchanged():
                 self._print(f"{name}: the tree is no longer at {self._run}: stopped")
                 (self._folder / f"{name}.xml").unlink(missing_ok=True)
@@ -129,7 +184,7 @@ class Pool:
             if last and not self._keep:
                 self._rows.free(row)
 
-    def _test(self, row: Row, release: Release, built: Built) -> None:
+    def _test(self, row: Row, release: Release, built: Built, server: Server) -> None:
         name = f"{row.name}-{release.name}"
         report, log = (self._folder / f"{name}.{end}" for end in ("xml", "log"))
         paths = built.paths[release.name]
@@ -138,23 +193,7 @@ class Pool:
         variables = cell.environment(built.variables, name, paths, slow)
         variables["VALLOSS_COMPAT_COMMIT"] = self._run
         report.unlink(missing_ok=True)  # an old one must not stand for this run
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                cell.command(built.python, report),
-                cwd=str(ROOT / "tests"),
-                env=variables,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            self._running[process.pid] = process
-            try:
-                code = process.wait(timeout=SECONDS)
-                why = first_error(log) if code else ""
-            except subprocess.TimeoutExpired:
-                code, why = -signal.SIGKILL, f"not done after {SECONDS} s"
-            cell.kill_group(process)  # with everything that the cell started
-            del self._running[process.pid]
+        code, why = server.run(variables, cell.pytest_arguments(report), log)
         # A process that failed after it wrote a report without a failure has failed.
         if (
             code
@@ -191,6 +230,6 @@ class Pool:
 
     def _stop(self) -> None:
         self._stopped.set()
-        for process in list(self._running.values()):
-            cell.kill_group(process)
+        for server in self._servers:
+            server.end()
         self._rows.close()
