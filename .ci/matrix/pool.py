@@ -162,6 +162,8 @@ class Pool:
         while True:
             item = self._ready.get()
             if item is None or self._stopped.is_set():
+                if server is not None:
+                    server.end()
                 return
             row, release, built = item
             name = f"{row.name}-{release.name}"
