@@ -24,7 +24,7 @@ import torch
 
 from downstream.oracle import libraries
 from downstream.oracle.model import localise
-from downstream.sweep import check, made, shipped, smaller
+from downstream.sweep import check, made, operators, shipped, smaller
 from downstream.sweep.kinds import SUPERVISED
 
 #: Seconds of a processor that a config may take.
@@ -62,6 +62,7 @@ def load(library: str) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     importlib.import_module("valloss_compat")
+    operators.stand_in()  # before a library takes one of them by its name
     for name in (*USES.get(library, ()), library):
         libraries.load(name, PARTS)
     smaller.blocks()
