@@ -217,7 +217,9 @@ def blocks() -> None:
             if not isinstance(settings, dict):
                 continue
             for depth, setting in settings.items():
-                if isinstance(setting, tuple) and isinstance(setting[-1], tuple):
+                numbers = setting[-1] if isinstance(setting, tuple) else ()
+                # Others end with pairs of channels.
+                if isinstance(numbers, tuple) and set(map(type, numbers)) == {int}:
                     settings[depth] = (*setting[:-1], (1,) * len(setting[-1]))
 
 
