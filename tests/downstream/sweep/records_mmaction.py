@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping
 
 import cv2
 import numpy as np
+import torch
 
 from downstream.oracle.model import dicts
 from downstream.sweep.files import Files
@@ -170,6 +171,29 @@ def prepare(config: Any, cls: Any, made: Files) -> None:
     for step in config.get("pipeline") or ():
         if step.get("pgm_proposals_dir"):
             _proposals(step)
+
+
+def bank(model: Any) -> None:
+    """Write what a model reads when it is built: features of persons in other seconds.
+
+    It reads them to the GPU, unless its config says another device.
+    """
+    for inner in dicts(model):
+        if "lfb_prefix_path" in inner:
+            inner["device"] = "cpu"
+            folder = Path(inner["lfb_prefix_path"])
+            folder.mkdir(parents=True, exist_ok=True)
+            draw = torch.Generator().manual_seed(0)
+            shape = (3, inner["lfb_channels"])
+            content = {
+                f"video_{index:05d}": {
+                    second: torch.rand(shape, generator=draw)
+                    for second in range(895, 910)
+                }
+                for index in range(len(SIZES))
+            }
+            for mode in inner["dataset_modes"]:
+                torch.save(content, str(folder / f"lfb_{mode}.pkl"))
 
 
 def _proposals(step: Any) -> None:

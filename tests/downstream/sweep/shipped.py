@@ -9,6 +9,7 @@ from typing import Any, List, NamedTuple, Sequence, Tuple
 from mmengine.config import Config
 
 from downstream.oracle import libraries
+from downstream.oracle.model import dicts
 from downstream.sweep.kinds import LIBRARIES, MODELS, SUPERVISED
 
 #: Libraries whose first level of folders are tasks.
@@ -87,7 +88,16 @@ def kind_of(library: str, whole: Any) -> Tuple[str, str]:
             return "not readable", f"its {key}_dataloader is a {found}"
     if whole.train_dataloader.get("dataset", {}).get("pipeline") == []:
         return "no training", "its train pipeline is empty"
+    if "language_model" in model and not _packs_texts(whole.train_dataloader):
+        return "no training", "needs texts, which its train pipeline does not pack"
+    evaluators = list(dicts(whole.get("val_evaluator")))
+    if evaluators and all(_name(one).startswith("Dump") for one in evaluators):
+        return "no validation", "its evaluator writes predictions, and compares none"
     return SUPERVISED, ""
+
+
+def _packs_texts(dataloader: Any) -> bool:
+    return any("text" in inner.get("meta_keys", ()) for inner in dicts(dataloader))
 
 
 def message(error: BaseException) -> str:

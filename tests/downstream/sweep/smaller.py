@@ -50,6 +50,7 @@ FIXED = (
     "UniFormer",
     "UniFormerV2",
     "VisionTransformer",
+    "timm.swin_base_patch4_window7_224",
 )
 #: Depth of a residual network -> the one that is built.
 DEPTHS = {34: 18, 101: 50, 152: 50, 200: 50, 269: 50}
@@ -71,8 +72,8 @@ LIMITS = {
 }
 #: Factors of numbers of channels and of blocks -> the largest that is left (mmyolo).
 FACTORS_OF_LAYERS = {"widen_factor": 0.25, "deepen_factor": 0.33}
-#: Keys that say nothing of a loss: what is frozen, and what is recomputed.
-WITHOUT = ("frozen_stages", "with_cp", "use_checkpoint")
+#: Keys that say nothing of a loss: what is frozen, recomputed, or loaded.
+WITHOUT = ("frozen_stages", "with_cp", "use_checkpoint", "pretrained_type")
 #: Keys of lists of numbers of blocks, by type of the backbone.
 BLOCKS: Mapping[str, Tuple[str, ...]] = {
     "SwinTransformer": ("depths",),
@@ -101,6 +102,8 @@ def model(library: str, config: Any) -> None:
             value = inner.get(name)
             if isinstance(value, int) and value > limit:
                 inner[name] = limit
+        if library == "mmyolo" and str(inner.get("type")).endswith("HeadModule"):
+            inner.setdefault("widen_factor", 1.0)  # a default that is smaller as well
         for name, factor in FACTORS_OF_LAYERS.items() if library == "mmyolo" else ():
             if name in inner:
                 inner[name] = min(inner[name], factor)
@@ -214,7 +217,9 @@ def blocks() -> None:
             if not isinstance(settings, dict):
                 continue
             for depth, setting in settings.items():
-                if isinstance(setting, tuple) and isinstance(setting[-1], tuple):
+                numbers = setting[-1] if isinstance(setting, tuple) else ()
+                # Others end with pairs of channels.
+                if isinstance(numbers, tuple) and set(map(type, numbers)) == {int}:
                     settings[depth] = (*setting[:-1], (1,) * len(setting[-1]))
 
 

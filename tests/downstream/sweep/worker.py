@@ -24,7 +24,14 @@ import torch
 
 from downstream.oracle import libraries
 from downstream.oracle.model import localise
-from downstream.sweep import check, made, shipped, smaller
+from downstream.sweep import (
+    check,
+    made,
+    operators,
+    records_mmaction,
+    shipped,
+    smaller,
+)
 from downstream.sweep.kinds import SUPERVISED
 
 #: Seconds of a processor that a config may take.
@@ -62,6 +69,7 @@ def load(library: str) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     importlib.import_module("valloss_compat")
+    operators.stand_in()  # before a library takes one of them by its name
     for name in (*USES.get(library, ()), library):
         libraries.load(name, PARTS)
     smaller.blocks()
@@ -80,6 +88,8 @@ def prepared(library: str, config: str) -> Tuple[Any, str, int]:
     smaller.sizes(library, whole)
     parts = [whole.model, whole.train_dataloader, whole.val_dataloader]
     smaller.name_language(parts)
+    if library == "mmaction":
+        records_mmaction.bank(whole.model)
     batch = min(2, whole.val_dataloader.get("batch_size", 1))
     signature = smaller.signature(whole, library, batch)
     classes = made.classes(parts, whole.get("default_scope") or library)
