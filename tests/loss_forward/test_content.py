@@ -67,6 +67,8 @@ def _equal():
         "deque": collections.deque([1, torch.ones(2)]),
         "tensors": [torch.ones(2), {"a": torch.tensor([NAN, 1.0])}, torch.ones(0)],
         "complex": torch.tensor([complex(NAN, 1), 1j]),
+        "unknown to numpy": torch.tensor([NAN, 1.0], dtype=torch.bfloat16),
+        "of a graph": torch.ones(2, requires_grad=True) * 2,
         "object": Plain([1, Plain(2)]),
         "method": Plain(1).method,
         "functions": [function, closure(1), len, torch.relu],

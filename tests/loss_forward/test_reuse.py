@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import weakref
 
 import numpy as np
 import pytest
@@ -77,6 +78,17 @@ def test_equal_arguments_are_answered_with_a_copy():
     other["a"][0].zero_()
     assert len(one["a"]) == 2
     assert one["a"][0].ne(0).any()
+
+
+def test_an_output_that_was_given_is_not_kept():
+    module, x = Outer(lambda x: x * 2), torch.ones(2)
+    cache = ForwardCache(reusable_modules(module))
+    with torch.no_grad(), cache.recording():
+        module.inner(x)
+    with torch.no_grad(), cache.answering(module):
+        output = weakref.ref(module.inner(x))
+    assert cache.used
+    assert output() is None
 
 
 def test_one_tensor_in_two_places_of_an_output_stays_one():

@@ -94,8 +94,9 @@ def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
     a, b = ((x.dtype, x.device, x.shape, x.stride()) for x in (one, other))
     if a != b:
         return False
-    if one.dtype is torch.uint8 and one.device.type == "cpu":  # images
-        return bool(np.array_equal(one, other))  # in a fifth of the time of torch.equal
+    # numpy takes half the time of torch.equal, and finds what it does not know unequal.
+    if one.device.type == "cpu" and np.array_equal(one, other):
+        return True
     # One call, as each comparison waits for the device. NaN is rare.
     return torch.equal(one, other) or bool(
         ((one == other) | ((one != one) & (other != other))).all()

@@ -130,7 +130,7 @@ class ForwardCache:
         act.
         """
         children = dict(replica.named_children())
-        calls = dict(self._calls)
+        calls = self._calls
 
         def answer(_name: str, _forward: Any, *args: Any, **kwargs: Any) -> Any:
             known = calls.get(_name, [])
