@@ -243,7 +243,12 @@ def test_on_ranks_what_is_found_before_the_first_batch_is_logged(
 
 @pytest.mark.parametrize(
     ("ranks", "recorded", "own"),
-    [(1, True, True), (2, False, False), (2, True, False)],
+    [
+        (1, True, "of the loop itself"),
+        (1, True, {}),
+        (2, False, None),
+        (2, True, None),
+    ],
 )
 def test_losses_that_cannot_be_removed_raise_despite_warn(
     tmp_path, monkeypatch, ranks, recorded, own
@@ -254,8 +259,8 @@ def test_losses_that_cannot_be_removed_raise_despite_warn(
     runner.call_hook("before_val_epoch")
     if recorded:
         runner.val_loop.run_iter(0, next(iter(runner.val_dataloader)))
-    if own:
-        runner.val_loop.val_loss = "of the loop itself"
+    if own is not None:
+        runner.val_loop.val_loss = own
     with pytest.raises(UnsupportedError, match="cannot be copied"):
         runner.val_loop.run_iter(1, _stuck())
 

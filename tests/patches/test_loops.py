@@ -70,6 +70,24 @@ def test_each_pass_of_a_loop_has_its_own_loss(tmp_path):
         assert metrics["student/val_loss"] == first + 2
 
 
+class OwnTestRun(loops.TestLoop):
+    """Overrides ``run``."""
+
+    def run(self):
+        self.runner.call_hook("before_test_epoch")
+        for index, batch in enumerate(self.dataloader):
+            self.run_iter(index, batch)
+        return self.evaluator.evaluate(len(self.dataloader.dataset))
+
+
+def test_test_loop_that_overrides_run_reports_a_test_loss(tmp_path):
+    runner = make_runner(tmp_path, counting)
+    with_loop(runner, OwnTestRun, "test")
+    for mean in (1.5, 3.5):
+        metrics = runner.test()
+        assert metrics == {"n/seen": 2.0, "loss": mean, "test_loss": mean}
+
+
 def test_validation_inside_a_test_has_its_own_losses(tmp_path):
     """A hook of the test validates with another runner."""
     inner = make_runner(tmp_path, lambda *_: [element(loss=torch.tensor(70.0))])

@@ -7,7 +7,7 @@ import torch
 from mmengine.runner import ValLoop, loops
 from support.native import NATIVE
 from support.own_loops import with_loop
-from support.tiny import Spy, counting, element, make_runner
+from support.tiny import Spy, counting, element, make_runner, sample
 
 import valloss_compat
 from valloss_compat import configure
@@ -106,6 +106,19 @@ def test_loop_written_for_the_helpers_works_on_every_release(tmp_path, cls, mode
     assert {len(outputs) for outputs in spy.outputs} <= {1}
 
 
+class Attached(WithHelpers):
+    """Relies on the ``val_loss`` of native ValLoop."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not NATIVE:
+            del self.val_loss
+
+    def run_iter(self, idx, data_batch):
+        assert isinstance(self.val_loss, EpochLosses)
+        super().run_iter(idx, data_batch)
+
+
 def test_weighting_by_sample_leaves_the_result_to_the_evaluator(tmp_path):
     """Only the evaluator gets the batch, which has the number of samples."""
     configure(weighting="sample")
@@ -113,19 +126,16 @@ def test_weighting_by_sample_leaves_the_result_to_the_evaluator(tmp_path):
     def respond(index, inputs):
         return [*inputs, element(loss=torch.stack(list(inputs)).mean())]
 
-    class Attached(WithHelpers):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            if not NATIVE:
-                del self.val_loss  # as in a loop that relies on that of native ValLoop
-
-        def run_iter(self, idx, data_batch):
-            assert isinstance(self.val_loss, EpochLosses)
-            super().run_iter(idx, data_batch)
-
     runner = make_runner(tmp_path, respond, length=3, batch_size=2)
     with_loop(runner, Attached)
     assert runner.val()["val_loss"] == 1.0
+
+
+def test_no_total_is_reported_where_no_name_has_loss(tmp_path):
+    """The helper of native mmengine reports 0."""
+    runner = make_runner(tmp_path, lambda *_: [sample(), element(acc=1.0)])
+    with_loop(runner, Attached)
+    assert runner.val() == {"n/seen": 2.0, "acc": 1.0}
 
 
 def test_revert_removes_the_helpers():

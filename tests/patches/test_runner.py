@@ -14,6 +14,8 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from support.tiny import Seen, Spy, counting, element, loader, make_runner, sample
 
+import valloss_compat
+
 TRAINING = {
     "train_cfg": {"by_epoch": True, "max_epochs": 2},
     "optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}},
@@ -52,8 +54,10 @@ def train(tmp_path, respond, **options):
 
 
 @needs_flexible_runner
-def test_flexible_runner_reports_the_loss(tmp_path):
+@pytest.mark.parametrize("mode", ["default", "parity"])
+def test_flexible_runner_reports_the_loss(tmp_path, mode):
     """In a training, in a validation and in a test."""
+    valloss_compat.apply(mode=mode)
     flexible = runners._flexible_runner.FlexibleRunner
     runner, spy = train(tmp_path, counting, runner_class=flexible)
     assert [metrics["val_loss"] for metrics in spy.metrics] == [1.5, 3.5]
@@ -61,6 +65,13 @@ def test_flexible_runner_reports_the_loss(tmp_path):
     assert "call_hook" not in vars(runner)
     assert runner.val()["val_loss"] == 5.5
     assert runner.test()["test_loss"] == 7.5
+
+
+@needs_flexible_runner
+def test_flexible_runner_logs_that_it_is_patched(tmp_path, capsys):
+    flexible = runners._flexible_runner.FlexibleRunner
+    make_runner(tmp_path, counting, runner_class=flexible, log_level="INFO").val()
+    assert "".join(capsys.readouterr()).count("patches of mmengine") == 1
 
 
 @needs_compile

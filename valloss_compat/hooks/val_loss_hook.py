@@ -346,7 +346,8 @@ class ValLossHook(Hook):
             return not self._names and self._batch == 0
         if self._names:
             meters = getattr(self._loop, f"{self._phase}_loss", None)
-            if not isinstance(meters, dict):
+            # A loop may have a value of its own there, which holds none of them.
+            if not isinstance(meters, dict) or not meters:
                 return False
             meters.clear()
         return True
