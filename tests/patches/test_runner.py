@@ -270,13 +270,15 @@ class CallsSuper(Runner):
 
 
 @pytest.mark.parametrize("cls", [CallsItself, CallsSuper])
-def test_runner_that_overrides_call_hook_is_patched(tmp_path, cls):
+def test_runner_that_overrides_call_hook_is_patched(tmp_path, capsys, cls):
     """One loss element is extracted; an earlier one stays, as for metrics."""
     spy = Spy()
 
     def respond(index, inputs):
         return [sample(), element(loss=5.0), element(loss=torch.tensor(1.0))]
 
-    runner = make_runner(tmp_path, respond, custom_hooks=[spy], runner_class=cls)
+    options = {"runner_class": cls, "log_level": "INFO"}
+    runner = make_runner(tmp_path, respond, custom_hooks=[spy], **options)
     assert runner.val()["val_loss"] == 1.0
     assert [len(outputs) for outputs in spy.outputs] == [2, 2]
+    assert "".join(capsys.readouterr()).count("patches of mmengine") == 1
