@@ -6,6 +6,8 @@ import pytest
 from mmengine.evaluator import Evaluator
 from support.tiny import Seen, counting, element, make_runner, sample
 
+import valloss_compat
+
 
 class OwnEvaluate(Evaluator):
     """As mmdet's MultiDatasetsEvaluator: prefixes, no super()."""
@@ -46,6 +48,7 @@ class FromMixin(Mixin, Evaluator):
     """Gets ``evaluate`` from the mixin."""
 
 
+@pytest.mark.parametrize("mode", ["default", "parity"])
 @pytest.mark.parametrize(
     ("evaluator_class", "seen"),
     [
@@ -56,9 +59,10 @@ class FromMixin(Mixin, Evaluator):
     ],
 )
 def test_evaluators_that_override_methods_report_the_loss(
-    tmp_path, evaluator_class, seen
+    tmp_path, evaluator_class, seen, mode
 ):
     """With and without ``super()``."""
+    valloss_compat.apply(mode=mode)
     runner = make_runner(tmp_path, counting, val_evaluator=evaluator_class([Seen()]))
     assert runner.val() == {seen: 2.0, "loss": 1.5, "val_loss": 1.5}
 

@@ -12,6 +12,7 @@ from mmengine import runner as runners
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
+from support.native import NATIVE
 from support.tiny import Seen, Spy, counting, element, loader, make_runner, sample
 
 import valloss_compat
@@ -270,14 +271,21 @@ class CallsSuper(Runner):
         super().call_hook(fn_name, **kwargs)
 
 
-@pytest.mark.parametrize("cls", [CallsItself, CallsSuper])
-def test_runner_that_overrides_call_hook_is_patched(tmp_path, cls):
+@pytest.mark.parametrize(
+    ("cls", "mode"),
+    [(CallsItself, "default"), (CallsSuper, "default"), (CallsItself, "parity")],
+)
+def test_runner_that_overrides_call_hook_is_patched(tmp_path, capsys, cls, mode):
     """One loss element is extracted; an earlier one stays, as for metrics."""
+    valloss_compat.apply(mode=mode)
     spy = Spy()
 
     def respond(index, inputs):
         return [sample(), element(loss=5.0), element(loss=torch.tensor(1.0))]
 
-    runner = make_runner(tmp_path, respond, custom_hooks=[spy], runner_class=cls)
+    options = {"runner_class": cls, "log_level": "INFO"}
+    runner = make_runner(tmp_path, respond, custom_hooks=[spy], **options)
     assert runner.val()["val_loss"] == 1.0
     assert [len(outputs) for outputs in spy.outputs] == [2, 2]
+    is_patched = mode == "default" or not NATIVE
+    assert "".join(capsys.readouterr()).count("patches of mmengine") == is_patched
