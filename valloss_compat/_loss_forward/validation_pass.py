@@ -237,6 +237,7 @@ class ValidationPass:
                 name,
                 "for each batch of the validation, mode 'loss' returned the same "
                 "without its ground truth",
-                "load annotations in the validation pipeline, and compare with them in "
-                "the loss",
+                "load annotations in the frame of the input, and compare with them in "
+                "the loss; a detector of which no box meets an object yet needs a "
+                "longer training or more validation images",
             )
