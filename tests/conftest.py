@@ -32,11 +32,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[Any]) -> No
         items[:] = [item for item in items if item not in set(slow)]
 
 
-def pytest_collection_finish() -> None:
-    """Collections of the tests' garbage need not visit what is imported by now."""
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def _default_mode() -> Iterator[None]:
     """Each test starts and ends with the default options and patches."""
