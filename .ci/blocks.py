@@ -118,7 +118,7 @@ def patches(table: Table) -> List[str]:
     plan = runpy.run_path(str(path))  # the package itself would import mmengine
     lines = [
         "",
-        "| in mmengine | wrapper | what the wrapper does | plans | subclasses too |",
+        "| in mmengine | in `_patches/` | what the wrapper does | plans | subclasses |",
         "|---|---|---|---|---|",
     ]
     for point in plan["PATCH_POINTS"]:
@@ -126,7 +126,7 @@ def patches(table: Table) -> List[str]:
         target = point.target[len("mmengine.") :].replace(":", ".")
         cells = (
             f"`{target}.{point.attribute}`",
-            f"`{function}` in `{module.replace('.', '/')}.py`",
+            f"`{module.rpartition('.')[2]}.{function}`",
             point.purpose + "; added where mmengine has none" * bool(point.default),
             ", ".join(point.plans),
             ", ".join(point.subclasses)

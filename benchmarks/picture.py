@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, List, Sequence
 
+from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from recording import Cost
 
-_NATIVE, _HERE, _GREY = "#d1603d", "#3b6fb6", "#5f6368"
+# Seen on light and on dark.
+_NATIVE, _HERE, _GREY = "#d1603d", "#4681cc", "#80868b"
+_DARK = Path(__file__).resolve().parent.parent / "docs" / "dark.mplstyle"
 _MARKERS = {1: "o", 10: "s"}
 _WORDS = {1: "one loss", 10: "ten losses"}
 
 
-def draw(costs: Sequence[Cost], mmengine: str, path: str) -> None:
-    """Draw the costs.
+def draw(costs: Sequence[Cost], mmengine: str, folder: str) -> None:
+    """Draw the costs, for a light page and for a dark one.
 
     Args:
         costs (Sequence[Cost]): As measured, ascending by length.
         mmengine (str): Its version.
-        path (str): The PNG file to write.
+        folder (str): That of ``cost.png`` and ``cost-dark.png``.
     """
+    _draw(costs, mmengine, Path(folder, "cost.png"))
+    with style.context(_DARK):
+        _draw(costs, mmengine, Path(folder, "cost-dark.png"))
+
+
+def _draw(costs: Sequence[Cost], mmengine: str, path: Path) -> None:
     # A bare Figure renders with Agg: no display, and no global state of pyplot.
-    figure = Figure(figsize=(9, 5.5), dpi=120)
+    figure = Figure(figsize=(6.5, 4.5), dpi=170)
     axes = figure.add_subplot()
     for losses in (10, 1):
         these = [cost for cost in costs if cost.losses == losses]
@@ -54,7 +64,7 @@ def draw(costs: Sequence[Cost], mmengine: str, path: str) -> None:
     axes.xaxis.set_major_formatter(plain)
     axes.yaxis.set_major_formatter(plain)
     axes.set_ylim(bottom=0.3)
-    axes.grid(color="#e3e5e8", linewidth=0.8)
+    axes.grid(color=_GREY, alpha=0.25, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -79,7 +89,7 @@ def _draw_native(axes: Any, costs: List[Cost], label: str) -> None:
         [cost.length for cost in tail],
         [cost.native for cost in tail],
         linestyle="--",
-        markerfacecolor="white",
+        markerfacecolor=axes.get_facecolor(),
         zorder=1.9,
         **style,
     )

@@ -3,9 +3,9 @@
     python benchmarks/run.py             # some three minutes
     python benchmarks/run.py --quick     # half a minute: shorter epochs, rough figures
 
-Prints two Markdown tables, with the targets of this project, and writes ``cost.png``
-and ``results.json``. A missed target does not make it fail: the exit code says only
-whether it ran.
+Prints two Markdown tables, with the targets of this project, and writes ``cost.png``,
+``cost-dark.png`` and ``results.json``. A missed target does not make it fail: the exit
+code says only whether it ran.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--out",
         default=os.path.dirname(os.path.abspath(__file__)),
-        help="folder for cost.png and results.json (default: that of this script)",
+        help="folder for the pictures and results.json (default: that of this script)",
     )
     arguments = parser.parse_args()
     quick = arguments.quick
@@ -64,8 +64,7 @@ def main() -> None:
     )
     measured = report.Measured(where, costs, loops, peaks, imports)
     print(report.markdown(measured))
-    path = os.path.join(arguments.out, "cost.png")
-    picture.draw(costs.costs, where["mmengine"], path)
+    picture.draw(costs.costs, where["mmengine"], arguments.out)
     with open(
         os.path.join(arguments.out, "results.json"), "w", encoding="utf-8"
     ) as file:

@@ -43,6 +43,8 @@ html_title = f"valloss_compat {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+# Their columns do not fit a telephone, and the search finds all of it.
+html_use_index = html_domain_indices = False
 
 
 def _signature(
@@ -56,6 +58,22 @@ def _signature(
     return str(inspect.Signature(plain)), ""
 
 
+def _pictures(app: Any, page: Any) -> None:
+    """Show the dark one of two pictures on a dark page."""
+    for light in list(page.findall(lambda node: node.tagname == "image")):
+        path = Path(light["uri"])
+        dark = path.with_name(f"{path.stem}-dark{path.suffix}")
+        if (Path(app.env.doc2path(app.env.docname)).parent / dark).exists():
+            light["width"] = "100%"  # then Sphinx links it to the file, to zoom
+            other = light.deepcopy()
+            other["uri"] = dark.as_posix()
+            light["classes"].append("only-light")
+            other["classes"].append("only-dark")
+            light.parent.insert(light.parent.index(light) + 1, other)
+
+
 def setup(app: Any) -> None:
-    """Register the function above."""
+    """Register the functions above."""
     app.connect("autodoc-process-signature", _signature)
+    # Before Sphinx collects the pictures of a page.
+    app.connect("doctree-read", _pictures, priority=400)

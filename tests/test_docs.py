@@ -40,3 +40,15 @@ def test_named_files_exist(page: str) -> None:
 def test_paths_are_found_with_and_without_quotes() -> None:
     text = "`a/b.py`, c.py; `.ci/d.toml` or `e/`, [f](../g.md) and/or x"
     assert paths_in(text) == {"a/b.py", "c.py", ".ci/d.toml", "e/", "../g.md"}
+
+
+def test_pictures_are_drawn_for_light_and_dark() -> None:
+    """docs/conf.py shows the second on a dark page."""
+    shown = {
+        page.parent / name
+        for page in (ROOT / "docs").glob("*.md")
+        for name in re.findall(r"!\[.*?\]\((.+?\.png)\)", page.read_text("utf-8"))
+    }
+    assert len(shown) > 2
+    dark = [path.with_name(f"{path.stem}-dark.png") for path in shown]
+    assert [path for path in dark if not path.exists()] == []

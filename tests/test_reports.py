@@ -103,7 +103,8 @@ def test_picture_of_a_run_does_not_count_as_change(monkeypatch, tmp_path):
     for words in (["init", "-q"], [*name, *empty]):
         subprocess.run(["git", *words], cwd=str(tmp_path), check=True)
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "matrix.png").touch()
+    for name in ("matrix.csv", "matrix.png", "matrix-dark.png"):
+        (tmp_path / "docs" / name).touch()
     head, changed = matrix_run.commit()
     assert (len(head), changed) == (40, False)
     (tmp_path / "docs" / "other.md").touch()

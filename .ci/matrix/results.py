@@ -1,8 +1,8 @@
 """The matrix as a table and a picture, from the JUnit reports of its cells.
 
-If every cell has a report of the same unchanged commit, docs/matrix.csv and
-docs/matrix.png are written and the lines for the pages are printed. Otherwise both go
-to .tox/matrix, and the picture says that it is not whole.
+If every cell has a report of the same unchanged commit, docs/matrix.csv, matrix.png and
+matrix-dark.png are written and the lines for the pages are printed. Otherwise they go
+to .tox/matrix, and the pictures say that it is not whole.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from summary import Cell
@@ -22,8 +23,8 @@ from table import ROOT, Table
 MATRIX = ROOT / ".tox" / "matrix"
 VERSIONS = ("python", "torch", "numpy", "mmengine", "valloss_compat")
 # For readers who cannot tell red from green too; each also has a symbol.
-PASSED, FAILED, NOT_RUN, NO_CELL = "#8fd0b8", "#d55e00", "#ffffff", "#f1f2f4"
-INK, FAINT = "#202124", "#5f6368"
+PASSED, FAILED, NOT_RUN, NO_CELL = "#8fd0b8", "#d55e00", "none", "#80868b28"
+INK, GREY = "#202124", "#80868b"
 #: Inches a cell, and around the grid: left, top, right, bottom.
 WIDTH, HEIGHT = 0.44, 0.235
 LEFT, TOP, RIGHT, BOTTOM = 1.75, 1.2, 0.2, 0.55
@@ -86,13 +87,19 @@ class Results:
                 writer.writerow([name, outcome, *found, *versions, error])
 
 
-def draw(results: Results, path: Path) -> None:
-    """Draw the results.
+def draw(results: Results, folder: Path) -> None:
+    """Draw the results, for a light page and for a dark one.
 
     Args:
         results (Results): The reports of all cells.
-        path (Path): The PNG file to write.
+        folder (Path): That of the PNG files.
     """
+    _draw(results, folder / "matrix.png")
+    with style.context(ROOT / "docs" / "dark.mplstyle"):
+        _draw(results, folder / "matrix-dark.png")
+
+
+def _draw(results: Results, path: Path) -> None:
     rows, releases = results.table.rows, results.table.releases
     width = LEFT + WIDTH * len(rows) + RIGHT
     height = TOP + HEIGHT * len(releases) + BOTTOM
@@ -120,16 +127,15 @@ def draw(results: Results, path: Path) -> None:
         f"mmengine by Python and torch: {results.title()}",
         fontsize=14,
         fontweight="bold",
-        color=INK,
     )
-    figure.text(left, 1 - 0.56 / height, results.details(), fontsize=9, color=FAINT)
+    figure.text(left, 1 - 0.56 / height, results.details(), fontsize=9, alpha=0.7)
     handles: List[Any] = [
-        Patch(facecolor=PASSED, edgecolor=FAINT, label="✓ all tests passed"),
-        Patch(facecolor=FAILED, edgecolor=FAINT, label="✗ and how many failed"),
-        Patch(facecolor=NO_CELL, edgecolor=FAINT, label="not part of the matrix"),
+        Patch(facecolor=PASSED, edgecolor=GREY, label="✓ all tests passed"),
+        Patch(facecolor=FAILED, edgecolor=GREY, label="✗ and how many failed"),
+        Patch(facecolor=NO_CELL, edgecolor=GREY, label="not part of the matrix"),
     ]
     if not results.whole:
-        handles.append(Patch(facecolor=NOT_RUN, edgecolor=FAINT, label="? not run"))
+        handles.append(Patch(facecolor=NOT_RUN, edgecolor=GREY, label="? not run"))
     figure.legend(
         handles=handles,
         loc="lower left",
@@ -142,14 +148,15 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _draw_cell(axes: Any, x: int, y: int, cell: Any) -> None:
-    colour, symbol, ink = NO_CELL, "", INK
+    colour, symbol, ink = NO_CELL, "", None
     if cell is not None:
         colour, symbol = NOT_RUN, "?"
         if cell.found:
-            colour, symbol = PASSED, "✓"
+            colour, symbol, ink = PASSED, "✓", INK
         if cell.found and not cell.green:
             colour, symbol, ink = FAILED, f"✗ {cell.failed}", "#ffffff"
-    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="#ffffff", lw=1))
+    page = axes.get_facecolor()
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor=page, lw=1))
     axes.text(
         x + 0.5, y + 0.53, symbol, ha="center", va="center", fontsize=8, color=ink
     )
@@ -163,7 +170,7 @@ def _label(axes: Any, rows: List[Any], releases: List[Any]) -> None:
     )
     axes.set_yticks([y + 0.5 for y in range(len(releases))])
     axes.set_yticklabels([f"{r.pypi} {r.version}" for r in releases], fontsize=8.5)
-    axes.tick_params(length=0, colors=INK)
+    axes.tick_params(length=0)
     axes.annotate(
         "torch\nPython",
         (0, 1),
@@ -173,14 +180,13 @@ def _label(axes: Any, rows: List[Any], releases: List[Any]) -> None:
         ha="right",
         fontsize=8.5,
         fontweight="bold",
-        color=INK,
     )
     for side in axes.spines.values():
         side.set_visible(False)
     # A line between the distributions.
     for y in range(1, len(releases)):
         if releases[y].factor != releases[y - 1].factor:
-            axes.axhline(y, color=FAINT, linewidth=1)
+            axes.axhline(y, color=GREY, linewidth=1)
 
 
 def main() -> int:
@@ -192,8 +198,8 @@ def main() -> int:
     folder = ROOT / "docs" if results.whole else MATRIX
     folder.mkdir(exist_ok=True)
     results.write_csv(folder / "matrix.csv")
-    draw(results, folder / "matrix.png")
-    print(f"{folder.relative_to(ROOT)}: matrix.png and matrix.csv")
+    draw(results, folder)
+    print(f"{folder.relative_to(ROOT)}: matrix.csv, matrix.png and matrix-dark.png")
     print(f"{results.title()}; {results.details()}")
     if results.whole:
         print(

@@ -44,7 +44,7 @@ def commit() -> Tuple[str, bool]:
     git = ["git", "-C", str(ROOT)]
     head = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
     # The runs themselves write the picture and the table.
-    rest = ["--", ".", ":(exclude)docs/matrix.*"]
+    rest = ["--", ".", ":(exclude)docs/matrix*"]
     status = [*git, "status", "--porcelain", "--untracked-files=all", *rest]
     return head, bool(subprocess.check_output(status, text=True))
 

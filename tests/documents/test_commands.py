@@ -215,7 +215,7 @@ def test_matrix_names_a_script(block):
 
 def test_release_links_leaves_no_relative_link(block, tmp_path):
     (tmp_path / "README.md").write_bytes(README.read_bytes())
-    link = re.compile(r"\]\((?!https?://|#)")
+    link = re.compile(r"(?:\]\(|src=\"|srcset=\")(?!https?://|#)")
     assert link.search(README.read_text(encoding="utf-8"))
     subprocess.run(
         ["bash", "-e", "-c", block.text],
@@ -225,7 +225,7 @@ def test_release_links_leaves_no_relative_link(block, tmp_path):
     )
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert link.findall(text) == []
-    for name in re.findall(r"example\.org/raw/v0\.1\.0/([^)#]+)", text):
+    for name in re.findall(r"example\.org/raw/v0\.1\.0/([^)#\"]+)", text):
         assert (ROOT / name).exists()
 
 

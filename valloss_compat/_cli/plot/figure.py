@@ -16,9 +16,9 @@ from valloss_compat._cli.plot.curves import RunCurves
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 #: Markers distinguish runs without color vision, and more runs than colors.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-_GREY, _GRID = "#5f6368", "#e3e5e8"
+_GREY = "#80868b"
 
-_TRAIN: Dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2, "alpha": 0.7}
+_TRAIN: Dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.2}
 _VAL: Dict[str, Any] = {"linewidth": 1.8}
 _MARK: Dict[str, Any] = {"linestyle": "none"}
 _BEST = {**_MARK, "marker": "*", "markersize": 15, "markeredgecolor": "white"}
@@ -62,7 +62,7 @@ def draw(
     if title:
         axes.set_title(_escape_dollars(title), loc="left", fontweight="bold")
     _set_limits(axes, runs, log)
-    axes.grid(color=_GRID, linewidth=0.8)
+    axes.grid(color=_GREY, alpha=0.25, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
