@@ -56,8 +56,8 @@ class Server:
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None
         assert answers is not None
-        cell = {"environment": variables, "arguments": arguments, "log": str(log)}
-        requests.write(json.dumps(cell) + "\n")
+        request = {"environment": variables, "arguments": arguments, "log": str(log)}
+        requests.write(json.dumps(request) + "\n")
         requests.flush()
         if not select.select([answers], [], [], SECONDS)[0]:
             self.end()
@@ -162,14 +162,10 @@ class Pool:
         while True:
             item = self._ready.get()
             if item is None or self._stopped.is_set():
-                if server is not None:
-                    server.end()
                 return
             row, release, built = item
             name = f"{row.name}-{release.name}"
             if server is None or server.row != row or not server.alive:
-                if server is not None:
-                    server.end()
                 server = Server(row, built)
                 self._servers.append(server)
             self._test(row, release, built, server)
@@ -183,7 +179,12 @@ class Pool:
             with self._lock:
                 self._left[row.name] -= 1
                 last = not self._left[row.name]
-            if last and not self._keep:
+            if not last:
+                continue
+            for other in self._servers:  # what they have open keeps its disk space
+                if other.row == row:
+                    other.end()
+            if not self._keep:
                 self._rows.free(row)
 
     def _test(self, row: Row, release: Release, built: Built, server: Server) -> None:

@@ -47,10 +47,10 @@ def main():
                 importlib.import_module(name)
     assert "mmengine" not in sys.modules
     gc.freeze()
-    children = []
+    child = 0
 
     def stop(*_):
-        for child in children:
+        if child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
         os._exit(1)
@@ -60,7 +60,6 @@ def main():
         child = os.fork()
         if child == 0:
             return live(json.loads(line))
-        children[:] = [child]
         status = os.waitpid(child, 0)[1]
         with contextlib.suppress(ProcessLookupError):  # what the cell left behind
             os.killpg(child, signal.SIGKILL)
