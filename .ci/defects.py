@@ -2,11 +2,12 @@
 
     .tox/py311-torch2.4-releases/bin/python .ci/defects.py [RELEASE ...]
 
-The defect is a wrapper that only calls the original, in one plan; in plan parity a
-point with a default is left out, which is that original. It goes into a copy of the
-tree, and the tests of ``FOLDERS`` run on it until the first fails. The points that a
-release does not have, or not in its plans, get all of their defects at once. The exit
-status is 1 if no test fails for a defect that applies, or one for those that do not.
+A defect replaces the wrapper of a point, in one plan, by one that only calls the
+original. In plan parity the wrapper of a point with a default does no more than that,
+so there the defect is to leave out the point. The tests of ``FOLDERS`` run on a copy of
+the tree with the defect, until the first fails. Defects that do not apply, because the
+release lacks the point or never has the plan, are tried all at once. The exit status is
+1 if a defect that applies fails no test, or those that do not apply fail one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 import cell
 from table import ROOT, Table
@@ -64,11 +65,11 @@ def failed(tree: Path, places: Any, variables: Dict[str, str]) -> str:
     source = source.replace(READS, READS_DEFECTS) + DEFECTS + json.dumps(places)
     path.write_text(source + "\n", encoding="utf-8")
     line = [sys.executable, "-m", "pytest", "-qx", "-p", "no:randomly", *FOLDERS]
-    options: Any = {"cwd": tree / "tests", "env": variables, "stdout": subprocess.PIPE}
-    done = subprocess.run(line, **options)
-    output = done.stdout.decode() if done.returncode else ""
-    found: List[str] = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
-    return found[0] if found else output
+    done = subprocess.run(
+        line, cwd=tree / "tests", env=variables, stdout=subprocess.PIPE, text=True
+    )
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return found.group(1) if found else done.stdout * bool(done.returncode)
 
 
 def main() -> int:
