@@ -89,10 +89,10 @@ def main() -> int:
             known = json.loads(answer.splitlines()[-1])  # imports may print
             rounds = [([place], True) for place, applies in known if applies]
             rounds.append(([place for place, applies in known if not applies], False))
-            for places, is_wanted in rounds:
+            for places, is_to_fail in rounds:
                 found = failed(tree, places, variables)
-                what = " ".join(places[0]) if is_wanted else f"{len(places)} others"
-                verdict = "as wanted" if bool(found) == is_wanted else "UNEXPECTED"
+                what = " ".join(places[0]) if is_to_fail else f"{len(places)} others"
+                verdict = "as expected" if bool(found) == is_to_fail else "UNEXPECTED"
                 unexpected += verdict == "UNEXPECTED"
                 print(f"{name} {what}: {verdict}, {found or 'no failure'}", flush=True)
     return int(unexpected > 0)

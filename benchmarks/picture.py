@@ -76,12 +76,12 @@ def _draw(costs: Sequence[Cost], mmengine: str, path: Path) -> None:
 def _draw_native(axes: Any, costs: List[Cost], label: str) -> None:
     whole = [cost for cost in costs if not cost.sampled]
     sampled = [cost for cost in costs if cost.sampled]
-    style = {"color": _NATIVE, "marker": _MARKERS[costs[0].losses], "markersize": 5}
+    line = {"color": _NATIVE, "marker": _MARKERS[costs[0].losses], "markersize": 5}
     axes.plot(
         [cost.length for cost in whole],
         [cost.native for cost in whole],
         label=label,
-        **style,
+        **line,
     )
     # Starts at the last whole epoch, so that the line has no gap.
     tail = whole[-1:] + sampled
@@ -91,5 +91,5 @@ def _draw_native(axes: Any, costs: List[Cost], label: str) -> None:
         linestyle="--",
         markerfacecolor=axes.get_facecolor(),
         zorder=1.9,
-        **style,
+        **line,
     )

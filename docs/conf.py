@@ -43,7 +43,7 @@ html_title = f"valloss_compat {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
-# Their columns do not fit a telephone, and the search finds all of it.
+# Their columns do not fit a phone, and the search finds all of it.
 html_use_index = html_domain_indices = False
 
 

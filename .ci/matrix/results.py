@@ -2,7 +2,7 @@
 
 If every cell has a report of the same unchanged commit, docs/matrix.csv, matrix.png and
 matrix-dark.png are written and the lines for the pages are printed. Otherwise they go
-to .tox/matrix, and the pictures say that it is not whole.
+to .tox/matrix, and the pictures say that the matrix is not whole.
 """
 
 from __future__ import annotations
