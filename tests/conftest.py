@@ -27,9 +27,9 @@ from valloss_compat import _api, options  # noqa: E402
 def pytest_collection_modifyitems(config: pytest.Config, items: List[Any]) -> None:
     """On a row of several releases, only one of them runs the slow tests."""
     if os.environ.get("VALLOSS_COMPAT_SLOW_TESTS_ON"):
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in set(slow)]
+        slow = {item for item in items if item.get_closest_marker("slow")}
+        config.hook.pytest_deselected(items=list(slow))
+        items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import collections
 import collections.abc
 import contextlib
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -96,6 +97,7 @@ def _stand_in_for_drn() -> None:
     sys.modules[_MISSING + ".drn"].DRN = None
 
 
+@functools.lru_cache(maxsize=None)  # once
 def _paste_masks_as_on_a_gpu() -> None:
     folder = "mmdet.models.roi_heads.mask_heads"
     module: Any = importlib.import_module(f"{folder}.fcn_mask_head")
