@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import queue
@@ -57,8 +58,10 @@ class Server:
         assert requests is not None
         assert answers is not None
         request = {"environment": variables, "arguments": arguments, "log": str(log)}
-        requests.write(json.dumps(request) + "\n")
-        requests.flush()
+        log.write_bytes(b"")
+        with contextlib.suppress(BrokenPipeError):  # it ends without an answer
+            requests.write(json.dumps(request) + "\n")
+            requests.flush()
         if not select.select([answers], [], [], SECONDS)[0]:
             self.end()
             return -signal.SIGKILL, f"not done after {SECONDS} s"

@@ -16,7 +16,6 @@ import os
 import runpy
 import signal
 import sys
-import warnings
 
 #: What mmengine and the tests import in any case.
 MODULES = ["torch.distributed.optim", "torch.utils.data", "matplotlib.pyplot", "pytest"]
@@ -40,11 +39,9 @@ def live(request):
 
 def main():
     """Serve until stdin is closed; SIGTERM ends the running cell, too."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in MODULES:
-            with contextlib.suppress(ImportError):  # no RPC in this build of torch
-                importlib.import_module(name)
+    for name in MODULES:
+        with contextlib.suppress(ImportError):  # no RPC in this build of torch
+            importlib.import_module(name)
     assert "mmengine" not in sys.modules
     gc.freeze()
     child = 0
