@@ -94,7 +94,7 @@ def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
     a, b = ((x.dtype, x.device, x.shape, x.stride()) for x in (one, other))
     if a != b:
         return False
-    # numpy takes half the time of torch.equal, and finds what it does not know unequal.
+    # In half the time of torch.equal. What numpy cannot read is unequal to it.
     if one.device.type == "cpu" and np.array_equal(one, other):
         return True
     # One call, as each comparison waits for the device. NaN is rare.
