@@ -31,19 +31,22 @@ class Server:
     Args:
         row (Row): The row.
         built (Built): Its environment.
+        log (Path): Where warnings and errors of its imports go.
     """
 
-    def __init__(self, row: Row, built: Built) -> None:
+    def __init__(self, row: Row, built: Built, log: Path) -> None:
         self.row = row
-        self._process = subprocess.Popen(
-            [built.python, str(Path(__file__).with_name("warm.py"))],
-            cwd=str(ROOT / "tests"),
-            env=built.variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                [built.python, str(Path(__file__).with_name("warm.py"))],
+                cwd=str(ROOT / "tests"),
+                env=built.variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+                start_new_session=True,
+            )
 
     @property
     def alive(self) -> bool:
@@ -169,7 +172,7 @@ class Pool:
             row, release, built = item
             name = f"{row.name}-{release.name}"
             if server is None or server.row != row or not server.alive:
-                server = Server(row, built)
+                server = Server(row, built, self._folder / f"{row.name}.log")
                 self._servers.append(server)
             self._test(row, release, built, server)
             if not self._stopped.is_set() and not self._unchanged():
