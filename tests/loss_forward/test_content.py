@@ -85,8 +85,6 @@ def _equal():
 
 @pytest.mark.parametrize("name", list(_equal()))
 def test_equal_values_in_objects_of_their_own_are_alike(name):
-    if name == "complex" and torch.__version__.startswith("1.6."):
-        pytest.skip("torch 1.6: _th_equal not supported on CPUType for ComplexFloat")
     assert alike(_equal()[name], _equal()[name])
 
 

@@ -94,12 +94,11 @@ def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
     a, b = ((x.dtype, x.device, x.shape, x.stride()) for x in (one, other))
     if a != b:
         return False
-    # In half the time of torch.equal. What numpy cannot read is unequal to it.
-    if one.device.type == "cpu" and np.array_equal(one, other):
-        return True
+    # numpy takes half the time on a CPU; what it cannot read is unequal to it.
+    equal = np.array_equal if one.device.type == "cpu" else torch.equal
     # One call, as each comparison waits for the device. NaN is rare.
-    return torch.equal(one, other) or bool(
-        ((one == other) | ((one != one) & (other != other))).all()
+    return bool(
+        equal(one, other) or ((one == other) | ((one != one) & (other != other))).all()
     )
 
 
