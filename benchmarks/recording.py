@@ -139,7 +139,7 @@ def record_here(result: Any, length: int, accumulators: EpochAccumulators) -> No
     for batch_idx in range(length):
         _, losses = extract_losses(result)
         if losses is not None:
-            accumulators.record(losses, batch_idx)
+            accumulators.record(losses, 1, batch_idx)
 
 
 def histories_of(result: Any, filled: int) -> Dict[str, HistoryBuffer]:
