@@ -141,6 +141,7 @@ def test_entries_of_the_message_hub_are_restored():
     assert hub.get_scalar("train/known").data[1].tolist() == [1]
     assert list(hub.log_scalars) == ["train/known"]
     assert dict(hub.runtime_info) == {"epoch": 3}
+    assert set(hub.state_dict()["resumed_keys"]) == {"train/known", "epoch"}
 
 
 def kept(parameters, content=False):
