@@ -69,6 +69,21 @@ def test_flexible_runner_reports_the_loss(tmp_path, mode):
 
 
 @needs_flexible_runner
+def test_flexible_runner_of_the_user_with_a_call_hook_of_its_own(tmp_path):
+    class Counting(runners._flexible_runner.FlexibleRunner):
+        epochs = 0
+
+        def call_hook(self, fn_name, **kwargs):
+            self.epochs += fn_name == "after_val_epoch"
+            super().call_hook(fn_name, **kwargs)
+
+    runner, spy = train(tmp_path, counting, runner_class=Counting)
+    assert [metrics["val_loss"] for metrics in spy.metrics] == [1.5, 3.5]
+    assert {len(outputs) for outputs in spy.outputs} == {1}
+    assert runner.epochs == 2
+
+
+@needs_flexible_runner
 def test_flexible_runner_logs_that_it_is_patched(tmp_path, capsys):
     flexible = runners._flexible_runner.FlexibleRunner
     make_runner(tmp_path, counting, runner_class=flexible, log_level="INFO").val()
