@@ -4,14 +4,18 @@
 
 needs the downstream libraries (tox's ``downstream-mmpretrain``, ``downstream-full``);
 rows of missing libraries are left out. Images and batches are as in the shipped config,
-as far as a CPU can. Validations with and without the hook run in turn; the medians of
-their batches are compared, without the first and last one, where the self-check runs:
+as far as a CPU can. Validations with and without the hook run in turn. The least time
+of all repeats counts, as other work on the machine only adds to it. These are medians
+over the batches but the first and the last, where the self-check runs:
 
     validation  one batch without the hook
     added       what the hook adds to it
     own         the part of that which mode 'loss' of the model itself takes, when
                 everything that can be reused is
-    overhead    the rest: added - own, relative to a validation
+    overhead    the rest, relative to a validation: what a batch takes beside the modes
+                'predict' and 'loss' of the model, more than without the hook, and the
+                copies and comparisons of the hook within them. Not added - own, as
+                two large times differ by more than that from run to run.
     replica     making the copy of the model, once in a validation
     self-check  the first and last batch, beyond the others, in validations of one batch
 
@@ -24,13 +28,17 @@ import argparse
 import importlib
 import importlib.util
 import logging
-import statistics
 import sys
 import tempfile
 import time
 import warnings
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from types import SimpleNamespace
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+
+import numpy as np
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 #: Library, or a library that it needs -> the module in tests/ with its rows.
@@ -46,13 +54,14 @@ class Cost(NamedTuple):
     validation: float
     added: float
     own: float
+    rest: float
     replica: float
     check: float
 
     @property
     def overhead(self) -> float:
         """What the hook adds beyond the model's own loss, relative to a validation."""
-        return (self.added - self.own) / self.validation
+        return self.rest / self.validation
 
 
 def rows_of(names: Sequence[str]) -> List[Any]:
@@ -80,88 +89,113 @@ def measure(row: Any, folder: Path, repeats: int) -> Cost:
         repeats (int): Validations of each kind, in turn.
     """
     from downstream.rows import runner_of
-    from mmengine.hooks import Hook
 
     from valloss_compat._loss_forward.replica import Replica
-
-    reuse: Any = importlib.import_module("valloss_compat._loss_forward.reuse")
 
     config = (row.large or row.config)(folder)
     loader = config.val_dataloader
     if row.library == "mmpretrain":  # two batches; the others have seven
         whole = {"type": "RepeatDataset", "times": 3, "dataset": loader.dataset}
         loader.dataset = whole
-
-    class Timer(Hook):
-        priority = "VERY_HIGH"
-
-        def before_val_iter(self, runner: Any, batch_idx: int, **_: Any) -> None:
-            times[hooked].append([])
-            self.start = time.process_time()
-            own.append(0.0)
-
-        def after_val_iter(self, runner: Any, batch_idx: int, **_: Any) -> None:
-            times[hooked][-1] = time.process_time() - self.start
-
-    times: Dict[bool, List[Any]] = {True: [], False: []}
-    own: List[float] = []
-    hooked = True
     built = row.build(config) if row.build else None
     with_hook = runner_of(config, folder, model=built, strategy="auto")
     model = with_hook.model
     without = runner_of(config, folder, model=model)
+    clock = Clock()
     for runner in (with_hook, without):
-        runner.register_hook(Timer())
+        runner.register_hook(clock.hook())
         runner.val()
-    forward, compare = model._run_forward, reuse.alike
-
-    def run_forward(data: Any, mode: str) -> Any:
-        start = time.process_time()
-        try:
-            return forward(data, mode=mode)
-        finally:
-            own[-1] += (time.process_time() - start) * (mode == "loss")
-
-    def compared(*args: Any) -> bool:
-        start = time.process_time()
-        try:
-            return bool(compare(*args))
-        finally:
-            own[-1] -= time.process_time() - start
-
-    vars(model)["_run_forward"] = run_forward
-    reuse.alike = compared
-    batches = len(with_hook.val_loop.dataloader)
-    per_run: Dict[bool, List[Any]] = {True: [], False: []}
-    own_per_run: List[Any] = []
-    try:
+    runs: Dict[bool, List[Any]] = {True: [], False: []}
+    with clock.watching(type(model)):
         for _ in range(repeats):
-            for hooked in (True, False):
-                times[hooked], own[:] = [], []
-                (with_hook if hooked else without).val_loop.run()
-                per_run[hooked].append(times[hooked])
-                if hooked:
-                    own_per_run.append(list(own))
-    finally:
-        reuse.alike = compare
-        vars(model).pop("_run_forward", None)
-    inner = slice(1, batches - 1)
-    plain = statistics.median(t for run in per_run[False] for t in run[inner])
-    with_loss = statistics.median(t for run in per_run[True] for t in run[inner])
-    loss = statistics.median(t for run in own_per_run for t in run[inner])
-    ends = statistics.median(run[0] + run[-1] - 2 * with_loss for run in per_run[True])
+            for runner in (with_hook, without):
+                clock.batches = []
+                runner.val_loop.run()
+                runs[runner is with_hook].append(clock.batches)
+    # Batches, and of each the whole, mode 'predict', mode 'loss' and what is beside.
+    hooked, plain = (np.min(runs[key], axis=0) for key in (True, False))
+    middle, step = np.median(plain[1:-1], axis=0), np.median(hooked[1:-1], axis=0)
+    check = hooked[0, 0] + hooked[-1, 0] - 2 * step[0]
     copies = []
     for _ in range(repeats):
         start = time.process_time()
         Replica(model)
         copies.append(time.process_time() - start)
     return Cost(
-        plain * 1e3,
-        (with_loss - plain) * 1e3,
-        loss * 1e3,
-        statistics.median(copies) * 1e3,
-        ends / plain,
+        validation=middle[0] * 1e3,
+        added=float(step[0] - middle[0]) * 1e3,
+        own=float(step[2]) * 1e3,
+        rest=float(step[3] - middle[3]) * 1e3,
+        replica=min(copies) * 1e3,
+        check=check / middle[0],
     )
+
+
+class Clock:
+    """CPU time of batches: whole, mode 'predict', mode 'loss', and what is beside.
+
+    The last has the copies and comparisons for the reuse, which run within the modes.
+    """
+
+    def __init__(self) -> None:
+        self.batches: List[List[float]] = []
+        self._modes: Dict[str, float] = {}
+        self._reuse = 0.0
+
+    def hook(self) -> Any:
+        """Return a hook that takes the time of each batch."""
+        from mmengine.hooks import Hook
+
+        clock = self
+
+        class Timer(Hook):
+            priority = "VERY_HIGH"
+
+            def before_val_iter(self, runner: Any, *_: Any, **__: Any) -> None:
+                clock._modes = {"predict": 0.0, "loss": 0.0}
+                self.start = time.process_time()
+
+            def after_val_iter(self, runner: Any, *_: Any, **__: Any) -> None:
+                whole = time.process_time() - self.start
+                predict, loss = clock._modes.values()
+                beside = whole - predict - loss
+                clock.batches.append([whole, predict, loss, beside])
+
+        return Timer()
+
+    @contextmanager
+    def watching(self, cls: Any) -> Iterator[None]:
+        """Take the times of modes of models of a class, and of the reuse in them."""
+        reuse: Any = importlib.import_module("valloss_compat._loss_forward.reuse")
+        forward, compare, copied = cls._run_forward, reuse.alike, reuse.copy
+
+        def run_forward(model: Any, data: Any, mode: str) -> Any:
+            start, before = time.process_time(), self._reuse
+            try:
+                return forward(model, data, mode=mode)
+            finally:
+                elapsed = time.process_time() - start
+                self._modes[mode] += elapsed - (self._reuse - before)
+
+        def timed(function: Callable[..., Any], *args: Any) -> Any:
+            start = time.process_time()
+            try:
+                return function(*args)
+            finally:
+                self._reuse += time.process_time() - start
+
+        inherited = "_run_forward" not in vars(cls)
+        cls._run_forward = run_forward
+        reuse.alike = partial(timed, compare)
+        reuse.copy = SimpleNamespace(deepcopy=partial(timed, copied.deepcopy))
+        try:
+            yield
+        finally:
+            reuse.alike, reuse.copy = compare, copied
+            if inherited:
+                del cls._run_forward
+            else:
+                cls._run_forward = forward
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -130,8 +130,8 @@ def config_of(row: Shipped, root: Path, large: bool = False) -> Config:
         config.val_dataloader.batch_size = 1
         config.val_dataloader.dataset.update(pipeline=pipeline, indices=3)
         for step in pipeline if row.library == "mmseg" else ():
-            if step["type"] == "Resize":
-                step["scale"] = LARGE
+            if step["type"] == "Resize":  # to the crop of most, not below it
+                step.update(scale=LARGE, keep_ratio=False)
     config.default_scope = row.library
     # Some of these draw pictures, and some need a training around the validation.
     config.default_hooks = {}
@@ -164,8 +164,9 @@ def settle(model: Any, config: Config) -> None:
     for norm in norms:
         norm.train()
         norm.momentum = None  # a plain mean
+    loader = Runner.build_dataloader({**config.val_dataloader, "batch_size": 2})
     with torch.no_grad():
-        for batch in Runner.build_dataloader(copy.deepcopy(config.val_dataloader)):
+        for batch in loader:
             if len(batch["inputs"]) > 1:  # of one pixel there is no variance
                 model.val_step(batch)
     for norm in norms:
