@@ -6,7 +6,6 @@ compute what the operators compute, and gradients flow through them.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Any
 
@@ -15,24 +14,28 @@ from torch.nn import functional
 from torch.nn.modules.utils import _pair
 from torchvision import ops
 
+from downstream.sweep import operators_3d
+
 #: Corners of two boxes are in front of the intersections of their edges.
 _CORNERS = 8
 
 
 def stand_in() -> None:
     """Have the modules of mmcv call them, in this process."""
-    whole = importlib.import_module("mmcv.ops")
-    for module, name, function in (
+    modules = [m for name, m in sys.modules.items() if name.startswith("mmcv.ops")]
+    for owner, name, function in (
         ("carafe", "carafe", carafe),
         ("deform_roi_pool", "deform_roi_pool", deform_roi_pool),
         ("diff_iou_rotated", "SortVertices", SortVertices),
         ("masked_conv", "masked_conv2d", masked_conv2d),
         ("tin_shift", "tin_shift", tin_shift),
+        *operators_3d.OPERATORS,
     ):
-        # Not an attribute of `whole`, where functions have the names of their modules.
-        vars(sys.modules[f"mmcv.ops.{module}"])[name] = function
-        if name in vars(whole):
-            vars(whole)[name] = function
+        # Not an attribute of the package, where functions have the names of modules.
+        found = vars(sys.modules[f"mmcv.ops.{owner}"])[name]
+        for module in modules:
+            if vars(module).get(name) is found:
+                setattr(module, name, function)
 
 
 def masked_conv2d(
