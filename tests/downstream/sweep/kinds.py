@@ -143,3 +143,8 @@ MODELS = (
     ),
     Kind("no training", "mmaction", ("DRN",), "the wheel of the library lacks it"),
 )
+#: Arguments that configs give to a class of a library which has none of that name.
+REFUSED = (
+    ("mmaction", "AudioDataset", "suffix"),
+    ("mmaction", "DecordDecode", "io_backend"),
+)

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from downstream.oracle import libraries
 from downstream.oracle.model import dicts
-from downstream.sweep.kinds import LIBRARIES, MODELS, SUPERVISED
+from downstream.sweep.kinds import LIBRARIES, MODELS, REFUSED, SUPERVISED
 
 #: Libraries whose first level of folders are tasks.
 _BY_TASK = ("mmaction", "mmocr", "mmpose")
@@ -86,6 +86,9 @@ def kind_of(library: str, whole: Any) -> Tuple[str, str]:
         if not isinstance(dataloader, dict):
             found = type(dataloader).__name__
             return "not readable", f"its {key}_dataloader is a {found}"
+        for owner, name, argument in REFUSED:
+            if owner == library and _gives(dataloader, name, argument):
+                return kind, f"{name}: takes no {argument}, which the config gives it"
     if whole.train_dataloader.get("dataset", {}).get("pipeline") == []:
         return "no training", "its train pipeline is empty"
     if "language_model" in model and not _packs_texts(whole.train_dataloader):
@@ -93,11 +96,24 @@ def kind_of(library: str, whole: Any) -> Tuple[str, str]:
     evaluators = list(dicts(whole.get("val_evaluator")))
     if evaluators and all(_name(one).startswith("Dump") for one in evaluators):
         return "no validation", "its evaluator writes predictions, and compares none"
+    views = (model.get("test_cfg") or {}).get("max_testing_views")
+    size = whole.val_dataloader.get("batch_size", 1)
+    if views and _name(model) == "Recognizer3D" and size > 1:
+        reason = f"max_testing_views, with which no batch of {size} can be predicted"
+        return "no validation", f"{_name(model)}: {reason}"
     return SUPERVISED, ""
 
 
 def _packs_texts(dataloader: Any) -> bool:
     return any("text" in inner.get("meta_keys", ()) for inner in dicts(dataloader))
+
+
+def _gives(dataloader: Any, name: str, argument: str) -> bool:
+    return any(
+        argument in inner and _name(inner) == name
+        for inner in dicts(dataloader)
+        if "type" in inner
+    )
 
 
 def message(error: BaseException) -> str:
