@@ -122,7 +122,7 @@ def sounds(dataset: Any, made: Files) -> List[Record]:
 
 
 def features(dataset: Any, made: Files) -> List[Record]:
-    """Features of whole videos, with the times of two actions."""
+    """Features of whole videos, with the times of two actions and some proposals."""
     channels = next(
         (
             inner[name]
@@ -152,6 +152,8 @@ def features(dataset: Any, made: Files) -> List[Record]:
                     {"segment": [10.0, 40.0], "label": "a"},
                     {"segment": [55.0, 98.0 - index], "label": "b"},
                 ],
+                # From the first to the last moment of each, and its score.
+                "proposals": np.sort(np.random.RandomState(index).rand(20, 3), 1),
             }
         )
     return records
