@@ -83,7 +83,7 @@ def indice_conv(
     found = features.new_zeros(size, weights.shape[-1])
     for weight, (of, to), count in zip(weights, indice_pairs, indice_pair_num.tolist()):
         met = features[of[:count]] @ weight
-        found = found.index_add(0, to[:count], met)
+        found.index_add_(0, to[:count], met)
     return found
 
 
