@@ -143,8 +143,10 @@ MODELS = (
     ),
     Kind("no training", "mmaction", ("DRN",), "the wheel of the library lacks it"),
 )
-#: Arguments that configs give to a class of a library which has none of that name.
+#: What configs ask of a class and no library has: of which library, the class, an
+#: argument of it, and what is wrong.
 REFUSED = (
-    ("mmaction", "AudioDataset", "suffix"),
-    ("mmaction", "DecordDecode", "io_backend"),
+    ("mmaction", "AudioDataset", "suffix", "takes no suffix, which it gets"),
+    ("mmaction", "DecordDecode", "io_backend", "takes no io_backend, which it gets"),
+    ("mmdet3d", "Collect3D", "keys", "the library has no transform of this name"),
 )

@@ -86,11 +86,13 @@ def kind_of(library: str, whole: Any) -> Tuple[str, str]:
         if not isinstance(dataloader, dict):
             found = type(dataloader).__name__
             return "not readable", f"its {key}_dataloader is a {found}"
-        for owner, name, argument in REFUSED:
+        for owner, name, argument, reason in REFUSED:
             if owner == library and _gives(dataloader, name, argument):
-                return kind, f"{name}: takes no {argument}, which the config gives it"
+                return kind, f"{name}: {reason}"
     if whole.train_dataloader.get("dataset", {}).get("pipeline") == []:
         return "no training", "its train pipeline is empty"
+    if _packs_points_alone(whole.train_dataloader):
+        return "no training", "its train pipeline packs no ground truth"
     if "language_model" in model and not _packs_texts(whole.train_dataloader):
         return "no training", "needs texts, which its train pipeline does not pack"
     evaluators = list(dicts(whole.get("val_evaluator")))
@@ -106,6 +108,15 @@ def kind_of(library: str, whole: Any) -> Tuple[str, str]:
 
 def _packs_texts(dataloader: Any) -> bool:
     return any("text" in inner.get("meta_keys", ()) for inner in dicts(dataloader))
+
+
+def _packs_points_alone(dataloader: Any) -> bool:
+    packed = [
+        inner["keys"]
+        for inner in dicts(dataloader)
+        if "type" in inner and _name(inner) == "Pack3DDetInputs"
+    ]
+    return bool(packed) and all(keys == ["points"] for keys in packed)
 
 
 def _gives(dataloader: Any, name: str, argument: str) -> bool:
