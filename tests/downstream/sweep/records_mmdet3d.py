@@ -19,6 +19,8 @@ Record = Dict[str, Any]
 SIZE, POINTS = (96, 128), 3000
 #: What scenes outdoors and indoors cover, where a model does not say it.
 OUTDOOR, INDOOR = (0, -20, -3, 40, 20, 1), (-3, -3, 0, 3, 3, 2.5)
+#: A room whose points have labels: predictions slide over it in steps of half a metre.
+ROOM = (-1, -1, 0, 1, 1, 2.5)
 #: Cameras of a dataset, by the start of the name of its class.
 CAMERAS = {
     "Waymo": (
@@ -77,6 +79,9 @@ def boxes(dataset: Any, made: Files) -> List[Record]:
             info["instances"] = in_view
         else:
             info["instances"] = in_space
+            if name == "SUNRGBDDataset":  # has the boxes in its images too
+                for inside, seen in zip(in_space, in_view):
+                    inside.update({k: seen[k] for k in ("bbox", "bbox_label")})
         for key in ("cam_instances", "cam_sync_instances"):
             info[key] = dict.fromkeys(cameras, in_view)
         parsed = dataset.parse_data_info(info)
@@ -87,9 +92,10 @@ def boxes(dataset: Any, made: Files) -> List[Record]:
 def labels_of_points(dataset: Any, made: Files) -> List[Record]:
     """Scenes of which each point has a label."""
     indoor = type(dataset).__name__.startswith(_INDOOR)
+    area = ROOM if indoor else _area(made, indoor)
     records = []
     for index in range(len(made.sizes)):
-        info = _scene(dataset, made, index, _area(made, indoor), np.zeros((0, 3)))
+        info = _scene(dataset, made, index, area, np.zeros((0, 3)))
         records.append(dataset.parse_data_info(info))
     return records
 
