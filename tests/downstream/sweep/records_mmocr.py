@@ -47,7 +47,8 @@ def texts(dataset: Any, made: Files) -> List[Record]:
                 "instances": instances,
             }
         )
-    return records
+    # Transforms drop an image without a text, and some validations then raise.
+    return [record for record in records if record["instances"]]
 
 
 def forms(dataset: Any, made: Files) -> List[Record]:
