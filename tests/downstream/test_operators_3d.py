@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import pytest
@@ -20,8 +21,11 @@ SHAPE = (5, 6, 7)
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    for owner, name, function in operators_3d.OPERATORS:
-        monkeypatch.setattr(sys.modules[f"mmcv.ops.{owner}"], name, function)
+    modules = [m for name, m in sys.modules.items() if name.startswith("mmcv.ops.")]
+    for _, name, function in operators_3d.OPERATORS:
+        for module in modules:
+            if callable(vars(module).get(name)):
+                monkeypatch.setattr(module, name, function)
 
 
 def voxels() -> ops.SparseConvTensor:
@@ -76,6 +80,13 @@ def test_inverse_convolution_goes_back_to_the_inputs() -> None:
     assert torch.allclose(found.features, there, atol=1e-5)
 
 
+def test_sparse_maximum_is_a_dense_one() -> None:
+    sparse = voxels()
+    expected = functional.max_pool3d(sparse.dense(), 2, 2)
+    found = ops.SparseMaxPool3d(2, 2)(sparse).dense()
+    assert torch.equal(found, expected.clamp(min=0))
+
+
 @pytest.mark.parametrize("mean", [True, False])
 def test_points_of_a_voxel_are_reduced(mean: bool) -> None:
     points = torch.tensor([[1.0, 5], [3, 1], [7, 7], [-2, -4]])
@@ -83,6 +94,9 @@ def test_points_of_a_voxel_are_reduced(mean: bool) -> None:
     found, voxels = ops.DynamicScatter([1] * 3, [0] * 6, mean)(points, places)
     assert voxels.tolist() == [[0, 0, 3], [0, 2, 1]]
     assert found.tolist() == [[-2, -4], [2, 3] if mean else [3, 5]]
+    reduce = "mean" if mean else "max"
+    _, _, of = operators_3d.dynamic_scatter(points, places, reduce, return_map=True)
+    assert of.tolist() == [1, 1, -1, 0]
 
 
 def test_points_far_from_each_other() -> None:
@@ -119,6 +133,26 @@ def test_features_of_points_around_others() -> None:
     blended = operators_3d.three_interpolate(features, index, weight)
     expected = torch.einsum("bcns,bns->bcn", found, weight)
     assert torch.allclose(blended, expected)
+
+
+def test_points_of_the_parts_of_a_box() -> None:
+    # The second box is turned: its length of 4 goes along the second axis.
+    turned = [10, 0, 0, 4, 2, 2, math.pi / 2]
+    boxes = torch.tensor([[0, 0, 0, 4.0, 2, 2, 0], turned])
+    points = torch.tensor(
+        [[-1, 0, 0.5], [-1, 0.1, 0.6], [1, 0, 1.5], [10, 1, 0.5], [10, -1, 0.5]]
+    )
+    features = torch.tensor([[1.0], [5], [-2], [7], [9]], requires_grad=True)
+    pool = ops.RoIAwarePool3d((2, 1, 2))
+    found = pool(boxes, points, features)
+    assert found.flatten(1).tolist() == [[5, 0, 0, -2], [9, 0, 7, 0]]
+    found.sum().backward()
+    assert features.grad.tolist() == [[0], [1], [1], [1], [1]]
+    pool = ops.RoIAwarePool3d((2, 1, 2), mode="avg")
+    assert pool(boxes, points, features)[0].flatten().tolist() == [3, 0, 0, -2]
+    pool = ops.RoIAwarePool3d((2, 1, 2), max_pts_per_voxel=2)
+    assert pool(boxes, points, features)[0].flatten().tolist() == [1, 0, 0, -2]
+    assert not pool(boxes, points + 100, features).any()
 
 
 def test_points_in_boxes_and_boxes_that_overlap() -> None:

@@ -5,6 +5,7 @@ Those of clouds of points, and of convolutions on the voxels of which some are e
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Callable
 
 import torch
@@ -95,7 +96,20 @@ def indice_inverse_conv(
     return indice_conv(features, filters, back, indice_pair_num, size)
 
 
-def dynamic_scatter(features: Any, places: Any, reduce: str = "max") -> Any:
+def indice_maxpool(
+    features: Any, indice_pairs: Any, indice_pair_num: Any, size: int
+) -> Any:
+    """The maximum of what meets at each output, and of zero."""
+    met = torch.arange(indice_pairs.shape[2]) < indice_pair_num[:, None]
+    of, to = indice_pairs[:, 0][met], indice_pairs[:, 1][met]
+    index = to[:, None].expand(-1, features.shape[1])
+    found = features.new_zeros(size, features.shape[1])
+    return found.scatter_reduce(0, index, features[of], "amax")
+
+
+def dynamic_scatter(
+    features: Any, places: Any, reduce: str = "max", return_map: bool = False
+) -> Any:
     """The mean or maximum of the points of each voxel; some points are in none."""
     inside = (places >= 0).all(1)
     voxels, number = places[inside].unique(dim=0, return_inverse=True)
@@ -105,7 +119,10 @@ def dynamic_scatter(features: Any, places: Any, reduce: str = "max") -> Any:
     scattered = found.scatter_reduce(
         0, index, features[inside], name, include_self=False
     )
-    return scattered, voxels
+    if not return_map:
+        return scattered, voxels
+    of = number.new_full(inside.shape, -1).masked_scatter(inside, number)
+    return scattered, voxels, of.int()
 
 
 @torch.no_grad()
@@ -200,6 +217,34 @@ def points_in_boxes_part(points: Any, boxes: Any) -> Any:
     return inside.argmax(-1).int().masked_fill(~inside.any(-1), -1)
 
 
+class RoIAwarePool3d:
+    """The mean or maximum of the points of each part of boxes, and zeros of others."""
+
+    @staticmethod
+    def apply(
+        boxes: Any, points: Any, features: Any, size: Any, most: int, mean: int
+    ) -> Any:
+        """Pool the features of fewer than ``most`` points of a part, the first ones."""
+        shape = torch.as_tensor(size).expand(3)
+        inside = points_in_boxes_cpu(points[None], boxes[None])[0]
+        point, box = inside.nonzero(as_tuple=True)
+        own = boxes[box]
+        moved, angle = points[point] - own[:, :3], own[:, 6]
+        along = moved[:, 0] * angle.cos() + moved[:, 1] * angle.sin()
+        across = moved[:, 1] * angle.cos() - moved[:, 0] * angle.sin()
+        place = torch.stack([along, across, moved[:, 2]], 1)
+        place = (place / own[:, 3:6] + place.new_tensor([0.5, 0.5, 0])) * shape
+        part = _keys(box, torch.minimum(place.long().clamp(min=0), shape - 1), shape)
+        part, order = part.sort(stable=True)
+        first = torch.searchsorted(part, part)
+        few = torch.arange(len(part)) - first < most - 1
+        index = part[few, None].expand(-1, features.shape[1])
+        found = features.new_zeros(len(boxes) * int(shape.prod()), features.shape[1])
+        values, name = features[point[order[few]]], "mean" if mean else "amax"
+        pooled = found.scatter_reduce(0, index, values, name, include_self=False)
+        return pooled.view(len(boxes), *shape.tolist(), -1)
+
+
 def nms3d(boxes: Any, scores: Any, iou_threshold: float) -> Any:
     """Boxes of the highest scores that do not overlap, seen from above."""
     return nms_rotated(boxes[:, [0, 1, 3, 4, 6]], scores, iou_threshold)[1]
@@ -220,11 +265,20 @@ OPERATORS = (
     ("knn", "knn", knn),
     ("points_in_boxes", "points_in_boxes_all", points_in_boxes_cpu),
     ("points_in_boxes", "points_in_boxes_part", points_in_boxes_part),
+    ("roiaware_pool3d", "RoIAwarePool3dFunction", RoIAwarePool3d),
     ("scatter_points", "dynamic_scatter", dynamic_scatter),
     ("sparse_functional", "indice_conv", indice_conv),
     ("sparse_functional", "indice_inverse_conv", indice_inverse_conv),
+    ("sparse_functional", "indice_maxpool", indice_maxpool),
     ("sparse_functional", "indice_subm_conv", indice_conv),
     ("sparse_ops", "get_indice_pairs", get_indice_pairs),
     ("three_interpolate", "three_interpolate", three_interpolate),
     ("three_nn", "three_nn", three_nn),
 )
+
+
+def stand_in_mmdet3d() -> None:
+    """Have mmdet3d call one of which it has its own."""
+    for name in ("voxelize", "data_preprocessor"):
+        module = sys.modules[f"mmdet3d.models.data_preprocessors.{name}"]
+        module.dynamic_scatter_3d = dynamic_scatter

@@ -28,6 +28,7 @@ from downstream.sweep import (
     check,
     made,
     operators,
+    operators_3d,
     records_mmaction,
     shipped,
     smaller,
@@ -72,6 +73,8 @@ def load(library: str) -> None:
     operators.stand_in()  # before a library takes one of them by its name
     for name in (*USES.get(library, ()), library):
         libraries.load(name, PARTS)
+    if library == "mmdet3d":
+        operators_3d.stand_in_mmdet3d()
     smaller.blocks()
 
 
