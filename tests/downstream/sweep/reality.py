@@ -190,7 +190,7 @@ def _training_order(whole: Any, batch: int) -> Iterator[Any]:
             inner["pipeline"] = _reordered(inner["pipeline"], training)
         if inner.get("bbox_file"):
             inner["bbox_file"] = None
-        # In it, mmdet3d loads no boxes; without it, its rooms are drawn.
+        # In it, mmdet3d loads no boxes; without it, indoor scenes are drawn.
         if inner.get("test_mode") and "Seg" not in _kind(inner):
             inner["test_mode"] = False
     if whole.get("default_scope") == "mmyolo":

@@ -19,8 +19,8 @@ Record = Dict[str, Any]
 SIZE, POINTS = (96, 128), 3000
 #: What scenes outdoors and indoors cover, where a model does not say it.
 OUTDOOR, INDOOR = (0, -20, -3, 40, 20, 1), (-3, -3, 0, 3, 3, 2.5)
-#: A room whose points have labels: predictions slide over it in steps of half a metre.
-ROOM = (-1, -1, 0, 1, 1, 2.5)
+#: An indoor scene whose points have labels: predictions slide over it in steps of 0.5 m.
+LABELLED = (-1, -1, 0, 1, 1, 2.5)
 #: Cameras of a dataset, by the start of the name of its class.
 CAMERAS = {
     "Waymo": (
@@ -92,7 +92,7 @@ def boxes(dataset: Any, made: Files) -> List[Record]:
 def labels_of_points(dataset: Any, made: Files) -> List[Record]:
     """Scenes of which each point has a label."""
     indoor = type(dataset).__name__.startswith(_INDOOR)
-    area = ROOM if indoor else _area(made, indoor)
+    area = LABELLED if indoor else _area(made, indoor)
     records = []
     for index in range(len(made.sizes)):
         info = _scene(dataset, made, index, area, np.zeros((0, 3)))
