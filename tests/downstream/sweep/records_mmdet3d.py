@@ -19,7 +19,7 @@ Record = Dict[str, Any]
 SIZE, POINTS = (96, 128), 3000
 #: What scenes outdoors and indoors cover, where a model does not say it.
 OUTDOOR, INDOOR = (0, -20, -3, 40, 20, 1), (-3, -3, 0, 3, 3, 2.5)
-#: An indoor scene whose points have labels: predictions slide over it in steps of 0.5 m.
+#: Indoors, where points have labels: predictions slide over it in steps of 0.5 m.
 LABELLED = (-1, -1, 0, 1, 1, 2.5)
 #: Cameras of a dataset, by the start of the name of its class.
 CAMERAS = {
