@@ -10,8 +10,8 @@ over the batches but the first and the last, where the self-check runs:
 
     validation  one batch without the hook
     added       what the hook adds to it
-    own         the part of that which mode 'loss' of the model itself takes, when
-                everything that can be reused is
+    own         the part of that which mode 'loss' of the model itself takes, frozen,
+                when everything that can be reused is
     overhead    the rest, relative to a validation: what a batch takes beside the modes
                 'predict' and 'loss' of the model, more than without the hook, and the
                 copies and comparisons of the hook within them. Not added - own, as
