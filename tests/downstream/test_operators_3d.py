@@ -39,13 +39,14 @@ def dense_weight(layer: torch.nn.Module) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride", "padding"), [(3, 2, 1), ((3, 1, 1), (2, 1, 1), 0), (2, 2, 0)]
+    ("kernel", "stride", "padding", "dilation"),
+    [(3, 2, 1, 1), ((3, 1, 1), (2, 1, 1), 0, 1), (2, 2, 0, 1), (3, 1, 2, 2)],
 )
-def test_sparse_convolution_is_a_dense_one(kernel, stride, padding) -> None:
-    layer = ops.SparseConv3d(3, 4, kernel, stride, padding, bias=False)
+def test_sparse_convolution_is_a_dense_one(kernel, stride, padding, dilation) -> None:
+    layer = ops.SparseConv3d(3, 4, kernel, stride, padding, dilation, bias=False)
     sparse = voxels()
     expected = functional.conv3d(
-        sparse.dense(), dense_weight(layer), None, stride, padding
+        sparse.dense(), dense_weight(layer), None, stride, padding, dilation
     )
     found = layer(sparse)
     assert torch.allclose(found.dense(), expected, atol=1e-5)
@@ -164,3 +165,4 @@ def test_points_in_boxes_and_boxes_that_overlap() -> None:
     scores = torch.tensor([0.3, 0.4])
     assert operators_3d.nms3d(boxes[0], scores, 0.5).tolist() == [1]
     assert operators_3d.nms3d(boxes[0], scores, 0.9).tolist() == [1, 0]
+    assert operators_3d.nms3d(boxes[0, :0], scores[:0], 0.9).tolist() == []

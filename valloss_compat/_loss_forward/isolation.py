@@ -126,8 +126,8 @@ class MessageHubState(Restoring):
         hub = MessageHub.get_current_instance()
         # An update replaces the arrays of a buffer and never writes into them.
         buffers = map(vars, hub.log_scalars.values())
-        entries = (hub.runtime_info, hub.log_scalars, hub._resumed_keys)
-        held: List[Any] = [*entries, *buffers]
+        known = (hub.runtime_info, hub.log_scalars, hub._resumed_keys)
+        held: List[Any] = [*known, *buffers]
         self._before = [(entries, dict(entries)) for entries in held]
 
     def restore(self) -> None:

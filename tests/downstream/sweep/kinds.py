@@ -143,7 +143,7 @@ MODELS = (
     ),
     Kind("no training", "mmaction", ("DRN",), "the wheel of the library lacks it"),
 )
-#: What configs ask of a class and no library has: of which library, the class, an
+#: What configs ask of a class that the library lacks: of which library, the class, an
 #: argument of it, and what is wrong.
 REFUSED = (
     ("mmaction", "AudioDataset", "suffix", "takes no suffix, which it gets"),

@@ -247,6 +247,8 @@ class RoIAwarePool3d:
 
 def nms3d(boxes: Any, scores: Any, iou_threshold: float) -> Any:
     """Boxes of the highest scores that do not overlap, seen from above."""
+    if not len(boxes):
+        return scores.new_zeros(0, dtype=torch.long)
     return nms_rotated(boxes[:, [0, 1, 3, 4, 6]], scores, iou_threshold)[1]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import os
 import random
 import sys
@@ -127,7 +128,8 @@ def _compared(metrics: Dict[str, Any], known: Dict[str, float]) -> Result:
     number, right = metrics["val_loss"], known["val_loss"]
     shown = f"{number:.7g}", f"{right:.7g}"
     for name, value in known.items():
-        if abs(metrics[name] - value) > max(TOLERANCE * abs(value), 1e-7):
+        same = math.isclose(metrics[name], value, rel_tol=TOLERANCE, abs_tol=1e-7)
+        if not same or not math.isfinite(value):
             return Result(DISAGREES, *shown, f"{name}: {metrics[name]}, not {value}")
     return Result(AGREES, *shown)
 
@@ -181,7 +183,7 @@ def _loader(config: Any, batch: int) -> Any:
 
 def _training_order(whole: Any, batch: int) -> Iterator[Any]:
     """The validation's batches with the ground truth as in a training."""
-    config = _loader(whole.val_dataloader, batch)
+    config, scope = _loader(whole.val_dataloader, batch), whole.get("default_scope")
     training = [
         step
         for inner in dicts(whole.train_dataloader)
@@ -193,9 +195,9 @@ def _training_order(whole: Any, batch: int) -> Iterator[Any]:
         if inner.get("bbox_file"):
             inner["bbox_file"] = None
         # In it, mmdet3d loads no boxes; without it, indoor scenes are drawn.
-        if inner.get("test_mode") and "Seg" not in _kind(inner):
+        if scope == "mmdet3d" and "test_mode" in inner and "Seg" not in _kind(inner):
             inner["test_mode"] = False
-    if whole.get("default_scope") == "mmyolo":
+    if scope == "mmyolo":
         config["collate_fn"] = whole.train_dataloader["collate_fn"]
     return iter(Runner.build_dataloader(config, seed=0))
 
@@ -228,7 +230,7 @@ def _reordered(pipeline: Sequence[Any], training: Sequence[Any]) -> List[Any]:
     if training and training[-1]["type"] != packing["type"]:
         keys = {k: packing[k] for k in ("meta_keys",) if k in packing}
         packing = {**training[-1], **keys}
-    elif "keys" in packing:  # mmdet3d
+    elif _kind(packing) == "Pack3DDetInputs":
         packing = {**packing, "keys": training[-1]["keys"]}
     return [*steps[:front], *loaders, *middle, *targets, packing]
 
