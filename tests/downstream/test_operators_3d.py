@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 
 import pytest
 
@@ -13,7 +12,7 @@ import torch
 from mmcv import ops
 from torch.nn import functional
 
-from downstream.sweep import operators_3d
+from downstream.sweep import operators, operators_3d
 
 SHAPE = (5, 6, 7)
 
@@ -21,11 +20,7 @@ SHAPE = (5, 6, 7)
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    modules = [m for name, m in sys.modules.items() if name.startswith("mmcv.ops.")]
-    for _, name, function in operators_3d.OPERATORS:
-        for module in modules:
-            if callable(vars(module).get(name)):
-                monkeypatch.setattr(module, name, function)
+    operators.stand_in(monkeypatch.setattr)
 
 
 def voxels() -> ops.SparseConvTensor:
