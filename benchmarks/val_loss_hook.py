@@ -25,6 +25,7 @@ What data loaders do is not in there: two_views.py measures it.
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib
 import importlib.util
 import logging
@@ -37,6 +38,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from unittest.mock import patch
 
 import numpy as np
 
@@ -167,7 +169,7 @@ class Clock:
     def watching(self, cls: Any) -> Iterator[None]:
         """Take the times of modes of models of a class, and of the reuse in them."""
         reuse: Any = importlib.import_module("valloss_compat._loss_forward.reuse")
-        forward, compare, copied = cls._run_forward, reuse.alike, reuse.copy
+        forward = cls._run_forward
 
         def run_forward(model: Any, data: Any, mode: str) -> Any:
             start, before = time.process_time(), self._reuse
@@ -184,18 +186,11 @@ class Clock:
             finally:
                 self._reuse += time.process_time() - start
 
-        inherited = "_run_forward" not in vars(cls)
-        cls._run_forward = run_forward
-        reuse.alike = partial(timed, compare)
-        reuse.copy = SimpleNamespace(deepcopy=partial(timed, copied.deepcopy))
-        try:
+        copier = SimpleNamespace(deepcopy=partial(timed, copy.deepcopy))
+        with patch.object(cls, "_run_forward", run_forward), patch.multiple(
+            reuse, alike=partial(timed, reuse.alike), copy=copier
+        ):
             yield
-        finally:
-            reuse.alike, reuse.copy = compare, copied
-            if inherited:
-                del cls._run_forward
-            else:
-                cls._run_forward = forward
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
